@@ -153,7 +153,7 @@ kernels_one() {
 	cp --remove-destination "$FEED_ROOT/usr/src/linux-headers-$release/.config" "$dir/config"
 	manifest_record "$dir/vmlinuz"
 	sum=$(sha256sum <"$dir/vmlinuz" | cut -d' ' -f1)
-	rustc=$(sed -n 's/^CONFIG_RUSTC_VERSION_TEXT="\(.*\)"/\1/p' <<<"$config")
+	rustc=$(sed -n 's/^CONFIG_RUSTC_VERSION_TEXT="\{0,1\}\([^"]*\)"\{0,1\}$/\1/p' <<<"$config")
 	"$FEED_CHECKOUT/qemu/in-root" --rw depmod "$release"
 	cat >"$dir/facts" <<-FACTS
 		# Written by qemu/setup; read by shell and make.
