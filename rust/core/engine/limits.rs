@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! Every limit and time of the engine, with its unit.
+
+use super::env::Memory;
+
+/// Ports of one engine at most.
+pub const PORTS_MAX: usize = 64;
+/// Smallest MTU of a port, bytes without the Ethernet header.
+pub const PORT_MTU_MIN: u16 = 1280;
+/// The largest frame that the engine builds, bytes without the Ethernet header.
+pub const FRAME_MAX: usize = 9216;
+
+/// Longest life of a lookup or a FOLLOW, µs.
+pub const LIFE_MAX_US: u64 = 30_000_000;
+/// The hop limit of lookups that start here.
+pub const HOP_LIMIT: u8 = 32;
+
+/// Retransmission time-out before the first sample, µs.
+pub const RTO_FIRST_US: u64 = 200_000;
+/// Smallest retransmission time-out, µs.
+pub const RTO_MIN_US: u64 = 20_000;
+/// Largest retransmission time-out, µs.
+pub const RTO_MAX_US: u64 = 2_000_000;
+/// A merged lookup is not sent again before this time, µs, or two round trips if longer.
+pub const SUPPRESS_MIN_US: u64 = 20_000;
+/// How long after the last progress of a partial answer the rest is asked for, µs at least.
+pub const GAP_MIN_US: u64 = 3_000;
+/// Unanswered sends over one route before the next route is tried.
+pub const ROUTE_TRIES: u8 = 2;
+/// First demotion of a route, µs; doubled with each further one.
+pub const DEMOTE_FIRST_US: u64 = 1_000_000;
+/// Longest demotion of a route, µs.
+pub const DEMOTE_MAX_US: u64 = 32_000_000;
+
+/// Pushes of one head to one follower, the first included.
+pub const PUSH_TRIES: u8 = 4;
+/// Shortest time between two renewals of a FOLLOW because of pushes, µs.
+pub const FOLLOW_RENEW_MIN_US: u64 = 50_000;
+
+/// How far ahead of our clock an author's time may be to count as fresh, ms.
+pub const FUTURE_MAX_MS: u64 = 600_000;
+/// How long a bad signature or hash halves a neighbour's share and ends unchecked trust, µs.
+pub const PENALTY_US: u64 = 60_000_000;
+/// Heads of one feed that are verified per second at most.
+pub const FEED_HEADS_PER_S: u8 = 32;
+
+/// How long a nonce is remembered, µs.
+pub const NONCE_LIFE_US: u64 = 6_000_000;
+/// Due timers handled by one call of `on_timer`.
+pub const TIMERS_PER_CALL: usize = 64;
+/// Slots that the feed table's hand passes while it looks for an idle feed.
+pub const CLOCK_STEPS: usize = 64;
+/// Messages of one frame that are looked at.
+pub const MESSAGES_PER_FRAME: usize = 128;
+/// Downstreams answered or pruned in one go for one entry.
+pub const DOWNS_PER_ENTRY: usize = 1024;
+
+/// Lengths of the tables that the shell lends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Sizes {
+    /// Feeds known at once (512 B each). Can grow later.
+    pub feeds: usize,
+    /// Ports, at most [`PORTS_MAX`].
+    pub ports: usize,
+    /// Routes.
+    pub routes: usize,
+    /// Neighbours with a cookie and a round-trip time.
+    pub neighbours: usize,
+    /// Lookups in flight (256 B each).
+    pub pending: usize,
+    /// Who waits for them (128 B each); a port gets at most a quarter.
+    pub downs: usize,
+    /// Blob windows in flight.
+    pub transfers: usize,
+    /// Heads, paths and pages that wait for a signature or for their other half (2.7 KiB each).
+    pub held: usize,
+    /// Earlier roots that answers in flight may still prove against.
+    pub roots: usize,
+    /// Remembered nonces.
+    pub nonces: usize,
+    /// Forks of foreign feeds whose evidence is kept.
+    pub forks: usize,
+}
+
+impl Sizes {
+    /// For one network namespace.
+    pub const NAMESPACE: Sizes = Sizes {
+        feeds: 256,
+        ports: 16,
+        routes: 256,
+        neighbours: 256,
+        pending: 1024,
+        downs: 2048,
+        transfers: 256,
+        held: 64,
+        roots: 256,
+        nonces: 1024,
+        forks: 16,
+    };
+}
+
+/// Lends tables: the shell's allocator, asked once, in process context.
+pub trait Lend<M: Memory> {
+    /// What a failed allocation gives.
+    type Error;
+
+    /// A table of `len` default values.
+    fn lend<T: Default>(&mut self, len: usize) -> Result<M::Of<T>, Self::Error>;
+}
