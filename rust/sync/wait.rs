@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Wait queues for many objects that have none of their own.
+//!
+//! An idle feed must stay small, so it has no wait queue. Sleepers hang on one of a fixed number
+//! of wait queue heads that they find by the hash of what they wait for. Two feeds may share a
+//! head: a wake-up is a hint to look again, never a promise.
+
+use core::marker::PhantomData;
+use kernel::{
+    bindings,
+    prelude::*,
+    sync::LockClassKey,
+    task::{
+        MAX_SCHEDULE_TIMEOUT,
+        TASK_INTERRUPTIBLE,
+        TASK_NORMAL, //
+    },
+    types::Opaque, //
+};
+use pin_init::stack_pin_init;
+
+/// Wait queue heads of a table: 24 bytes each without lock debugging.
+const HEADS: usize = 256;
+
+/// Never give up waiting.
+pub(crate) const FOREVER: c_long = MAX_SCHEDULE_TIMEOUT;
+
+/// Why a wait ended before its condition came true.
+#[derive(Debug)]
+pub(crate) enum Unfinished {
+    /// The time is over. With a time-out of 0: the condition does not hold now.
+    TimedOut,
+    /// A signal is pending. Holds what the system call returns, as `sock_intr_errno()` has it:
+    /// a call without time-out is restarted after the handler, one with a time-out is not.
+    Signal(Error),
+}
+
+/// A hashed table of wait queue heads.
+#[pin_data]
+pub(crate) struct WaitTable {
+    #[pin]
+    heads: [Head; HEADS],
+}
+
+/// One wait queue head.
+#[pin_data]
+#[repr(transparent)]
+struct Head {
+    #[pin]
+    inner: Opaque<bindings::wait_queue_head>,
+}
+
+// SAFETY: A wait queue head has its own lock and may be used from any thread.
+unsafe impl Send for Head {}
+// SAFETY: As above.
+unsafe impl Sync for Head {}
+
+impl Head {
+    fn new(name: &'static CStr, key: Pin<&'static LockClassKey>) -> impl PinInit<Self> {
+        pin_init!(Self {
+            // SAFETY: `slot` is valid for writes; `name` and `key` live for ever.
+            inner <- Opaque::ffi_init(|slot| unsafe {
+                bindings::__init_waitqueue_head(slot, name.as_char_ptr(), key.as_ptr())
+            }),
+        })
+    }
+}
+
+impl WaitTable {
+    /// Makes a table that nobody waits on.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        let key = kernel::static_lock_class!();
+        pin_init!(Self {
+            heads <- pin_init::pin_init_array_from_fn(move |_| Head::new(c"feed_wait", key)),
+        })
+    }
+
+    /// The head for `key`.
+    ///
+    /// Sleepers of `poll()` hang on it too. Those may stay for as long as their file is open, so
+    /// whoever lets them must keep the table alive that long.
+    #[inline]
+    pub(crate) fn head(&self, key: u64) -> *mut bindings::wait_queue_head {
+        // Keys are hashes already (or counters): fold, do not hash again.
+        let index = (key ^ (key >> 32)) as usize % HEADS;
+        self.heads[index].inner.get()
+    }
+
+    /// Sleeps until `condition` gives a value; looks whenever `key` is woken.
+    ///
+    /// `timeout` is in jiffies, [`FOREVER`] for no limit, 0 to look once. The condition runs in
+    /// process context and may itself sleep.
+    ///
+    /// Context: process, may sleep.
+    pub(crate) fn wait<R>(
+        &self,
+        key: u64,
+        timeout: c_long,
+        mut condition: impl FnMut() -> Option<R>,
+    ) -> Result<R, Unfinished> {
+        if let Some(value) = condition() {
+            return Ok(value);
+        }
+        if timeout == 0 {
+            return Err(Unfinished::TimedOut);
+        }
+
+        stack_pin_init!(let sleeper = Sleeper::join(self, key));
+        let mut left = timeout;
+        loop {
+            // Looks again after having joined the queue: a wake-up in between is seen either by
+            // the condition or by `wait_woken()`, which keeps a flag.
+            if let Some(value) = condition() {
+                return Ok(value);
+            }
+            if kernel::current!().signal_pending() {
+                return Err(Unfinished::Signal(if timeout == FOREVER {
+                    ERESTARTSYS
+                } else {
+                    EINTR
+                }));
+            }
+            if left == 0 {
+                return Err(Unfinished::TimedOut);
+            }
+            left = sleeper.sleep(left);
+        }
+    }
+
+    /// Wakes everybody who waits for `key`. Context: any.
+    #[inline]
+    pub(crate) fn wake(&self, key: u64) {
+        // SAFETY: The head was initialised with the table. No barrier is needed for "is anybody
+        // there": the queue's own lock is taken always.
+        unsafe { bindings::__wake_up(self.head(key), TASK_NORMAL, 0, core::ptr::null_mut()) };
+    }
+}
+
+/// The current task's place in a wait queue.
+///
+/// # Invariants
+///
+/// `entry` is in the queue of `head`, and belongs to the current task.
+#[pin_data(PinnedDrop)]
+struct Sleeper<'a> {
+    #[pin]
+    entry: Opaque<bindings::wait_queue_entry>,
+    head: *mut bindings::wait_queue_head,
+    // Neither sent nor shared: `head` is a raw pointer already. Does not outlive the table.
+    _table: PhantomData<&'a WaitTable>,
+}
+
+impl<'a> Sleeper<'a> {
+    fn join(table: &'a WaitTable, key: u64) -> impl PinInit<Self> + use<'a> {
+        let head = table.head(key);
+        // INVARIANT: The initialiser puts `entry` into the queue of `head`.
+        pin_init!(Self {
+            entry <- Opaque::ffi_init(|slot: *mut bindings::wait_queue_entry| {
+                // SAFETY: `slot` is valid for writes and pinned; it leaves the queue in `drop`.
+                // `head` was initialised with its table, which outlives `self`.
+                unsafe {
+                    slot.write(bindings::wait_queue_entry {
+                        private: kernel::current!().as_ptr().cast(),
+                        func: Some(bindings::woken_wake_function),
+                        ..Default::default()
+                    });
+                    bindings::add_wait_queue(head, slot);
+                }
+            }),
+            head,
+            _table: PhantomData,
+        })
+    }
+
+    /// Sleeps unless woken since the last call. Returns what is left of the time.
+    fn sleep(&self, timeout: c_long) -> c_long {
+        // SAFETY: By the type invariant `entry` is queued and the current task's.
+        unsafe { bindings::wait_woken(self.entry.get(), TASK_INTERRUPTIBLE as c_uint, timeout) }
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for Sleeper<'_> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: By the type invariant `entry` is in the queue of `head`.
+        unsafe { bindings::remove_wait_queue(self.head, self.entry.get()) };
+    }
+}
