@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The verbs of the Makefile that test. Suites and what they need: suites.toml.
+
+##@ Testing
+
+.PHONY: test
+test: ## run every test, or SUITES='name pattern…'; what they need is made first
+	@tests/run $(SUITES)
+
+.PHONY: test-core
+test-core: ## the protocol core alone, on this machine
+	@tests/run harness 'core*'
+
+.PHONY: test-stories
+test-stories: ## the namespace stories, on uml-debug and on the stock kernel
+	@tests/run 'stories*'
+
+.PHONY: test-mutants
+test-mutants: ## break the code in ten and more ways: each must turn its test red
+	@tests/mutants/run
