@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! SipHash-2-4, the keyed short hash behind tokens, cookies and table seeds.
+//!
+//! After Aumasson and Bernstein, "SipHash: a fast short-input PRF" (2012).
+
+/// A 128-bit key, as two little-endian words.
+#[derive(Clone, Copy)]
+pub struct SipKey(pub [u64; 2]);
+
+struct State([u64; 4]);
+
+impl State {
+    fn round(&mut self) {
+        let [mut a, mut b, mut c, mut d] = self.0;
+        a = a.wrapping_add(b);
+        b = b.rotate_left(13) ^ a;
+        a = a.rotate_left(32);
+        c = c.wrapping_add(d);
+        d = d.rotate_left(16) ^ c;
+        a = a.wrapping_add(d);
+        d = d.rotate_left(21) ^ a;
+        c = c.wrapping_add(b);
+        b = b.rotate_left(17) ^ c;
+        c = c.rotate_left(32);
+        self.0 = [a, b, c, d];
+    }
+
+    fn word(&mut self, word: u64) {
+        let [_, _, _, d] = &mut self.0;
+        *d ^= word;
+        self.round();
+        self.round();
+        let [a, _, _, _] = &mut self.0;
+        *a ^= word;
+    }
+}
+
+/// SipHash-2-4 of the concatenation of `parts`.
+pub fn siphash24(key: &SipKey, parts: &[&[u8]]) -> u64 {
+    let [k0, k1] = key.0;
+    let mut state = State([
+        k0 ^ 0x736f_6d65_7073_6575,
+        k1 ^ 0x646f_7261_6e64_6f6d,
+        k0 ^ 0x6c79_6765_6e65_7261,
+        k1 ^ 0x7465_6462_7974_6573,
+    ]);
+    let mut word = 0u64;
+    let mut count = 0u32;
+    for byte in parts.iter().flat_map(|part| part.iter()) {
+        let shift = (count & 7).wrapping_mul(8);
+        word |= u64::from(*byte).wrapping_shl(shift);
+        count = count.wrapping_add(1);
+        if count & 7 == 0 {
+            state.word(word);
+            word = 0;
+        }
+    }
+    state.word(word | u64::from(count).wrapping_shl(56));
+    let [_, _, c, _] = &mut state.0;
+    *c ^= 0xff;
+    for _ in 0..4 {
+        state.round();
+    }
+    state.0.iter().fold(0, |all, word| all ^ word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of the paper's appendix A and two further lengths of its test program.
+    #[test]
+    fn siphash24__reference() {
+        let key = SipKey([0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908]);
+        let input: std::vec::Vec<u8> = (0..64).collect();
+        assert_eq!(siphash24(&key, &[&input[..15]]), 0xa129_ca61_49be_45e5);
+        assert_eq!(siphash24(&key, &[&input[..0]]), 0x726f_db47_dd0e_0e31);
+        assert_eq!(siphash24(&key, &[&input[..8]]), 0x93f5_f579_9a93_2462);
+    }
+
+    #[test]
+    fn siphash24__parts_are_concatenated() {
+        let key = SipKey([1, 2]);
+        let whole = siphash24(&key, &[b"abcdefghijklmnop"]);
+        assert_eq!(
+            whole,
+            siphash24(&key, &[b"abc", b"", b"defghijklm", b"nop"])
+        );
+    }
+}

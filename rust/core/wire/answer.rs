@@ -1,0 +1,744 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! Answers and refusals: what a lookup brings back.
+
+use super::{
+    FrameBuilder, MAX_BLOB_PATH, MAX_BLOB_WINDOWS, MAX_ENTRIES, MAX_INLINE_LEN, MAX_PAGE, PAYLOAD,
+    RANGE_UNIT, SIBLINGS, TYPE_BLOB_DATA, TYPE_BLOB_PAGE, TYPE_BLOB_PATH, TYPE_CONS, TYPE_ENTRY,
+    TYPE_GRANT, TYPE_HEAD, TYPE_PAGE, TYPE_PATH, TYPE_REFUSAL, UNCHECKED, WINDOW_BYTES,
+    WINDOW_HEIGHT,
+};
+use crate::blob;
+use crate::bytes::{Reader, Writer};
+use crate::error::Drop;
+use crate::grant::{SignedGrant, GRANT_LEN};
+use crate::head::{SignedHead, HEAD_LEN};
+use crate::id::{BlobName, Hashes};
+use crate::leaf::{Leaf, LEAF_LEN};
+use crate::token::Token;
+use crate::tree;
+
+/// What every answer begins with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Answer {
+    /// Nodes between the store that had it and the receiver, unauthenticated.
+    pub hops: u8,
+    /// The token of the lookup.
+    pub token: Token,
+}
+
+impl Answer {
+    /// The fields, the reserved byte and the count of hashes.
+    fn read(r: &mut Reader<'_>) -> Option<(Self, u8, usize)> {
+        let (hops, reserved, count) = (r.u8()?, r.u8()?, r.u16()?);
+        let token = Token::from_u64(r.u64()?);
+        Some((Answer { hops, token }, reserved, usize::from(count)))
+    }
+
+    fn write(&self, w: &mut Writer<'_>, count: usize) {
+        // A count over u16 is over the length field too, so the message is refused there.
+        let count = u16::try_from(count).unwrap_or(u16::MAX);
+        w.u8(self.hops).u8(0).u16(count).u64(self.token.to_u64());
+    }
+}
+
+fn hashes<'a>(r: &mut Reader<'a>, count: usize) -> Option<Hashes<'a>> {
+    Hashes::new(r.take(count.checked_mul(32)?)?)
+}
+
+fn end(r: Reader<'_>) -> Option<()> {
+    r.rest().is_empty().then_some(())
+}
+
+fn check(reserved: u32, in_range: bool) -> Result<(), Drop> {
+    if reserved != 0 {
+        Err(Drop::Reserved)
+    } else if !in_range {
+        Err(Drop::OutOfRange)
+    } else {
+        Ok(())
+    }
+}
+
+/// Why a node does not answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub enum Reason {
+    /// Neither the data nor another way to it.
+    NoRoute = 1,
+    /// The nonce is in use by another asker.
+    DuplicateNonce = 2,
+    /// The lookup may not travel further.
+    HopLimit = 3,
+    /// No room for more work now.
+    Busy = 4,
+    /// This port or neighbour may not have it from here.
+    NotServed = 5,
+    /// Those asked in turn did not answer.
+    TimedOut = 6,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Reason; 6] = [
+        Reason::NoRoute,
+        Reason::DuplicateNonce,
+        Reason::HopLimit,
+        Reason::Busy,
+        Reason::NotServed,
+        Reason::TimedOut,
+    ];
+
+    fn from_u8(wire: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| *reason as u8 == wire)
+    }
+}
+
+/// "No", and why. Counts only with a valid token.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Refusal {
+    /// Why.
+    pub reason: Reason,
+    /// The token of the lookup.
+    pub token: Token,
+}
+
+impl Refusal {
+    pub(super) fn parse(flags: u8, body: &[u8]) -> Result<Self, Drop> {
+        let mut r = Reader::new(body);
+        let mut read = || {
+            let (reason, reserved) = (r.u8()?, *r.array::<3>()?);
+            let token = Token::from_u64(r.u64()?);
+            end(r)?;
+            Some((reason, reserved, token))
+        };
+        let (reason, [a, b, c], token) = read().ok_or(Drop::Malformed)?;
+        check(u32::from(flags | a | b | c), true)?;
+        let reason = Reason::from_u8(reason).ok_or(Drop::OutOfRange)?;
+        Ok(Refusal { reason, token })
+    }
+
+    /// Writes the message; `false` and no change if it does not fit.
+    #[must_use]
+    pub fn emit(&self, frame: &mut FrameBuilder<'_>) -> bool {
+        frame.message(TYPE_REFUSAL, 0, None, |w| {
+            w.u8(self.reason as u8)
+                .put(&[0; 3])
+                .u64(self.token.to_u64());
+        })
+    }
+}
+
+/// A signed head.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Head<'a> {
+    /// What every answer begins with.
+    pub answer: Answer,
+    /// The sender has not checked the signature.
+    pub unchecked: bool,
+    /// The head's bytes.
+    pub bytes: &'a [u8; HEAD_LEN],
+}
+
+impl<'a> Head<'a> {
+    pub(super) fn parse(flags: u8, body: &'a [u8]) -> Result<Self, Drop> {
+        let mut r = Reader::new(body);
+        let mut read = || {
+            let (answer, reserved, count) = Answer::read(&mut r)?;
+            let bytes = r.array()?;
+            end(r)?;
+            Some((answer, reserved, count, bytes))
+        };
+        let (answer, reserved, count, bytes) = read().ok_or(Drop::Malformed)?;
+        check(u32::from(flags & !UNCHECKED | reserved), count == 0)?;
+        Ok(Head {
+            answer,
+            unchecked: flags & UNCHECKED != 0,
+            bytes,
+        })
+    }
+
+    /// The head itself, its signature yet unchecked.
+    pub fn head(&self) -> Result<SignedHead, Drop> {
+        SignedHead::parse(self.bytes)
+    }
+
+    /// Writes the message; `false` and no change if it does not fit.
+    #[must_use]
+    pub fn emit(&self, frame: &mut FrameBuilder<'_>) -> bool {
+        let flags = if self.unchecked { UNCHECKED } else { 0 };
+        frame.message(TYPE_HEAD, flags, None, |w| {
+            self.answer.write(w, 0);
+            w.put(self.bytes);
+        })
+    }
+}
+
+/// A signed grant.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Grant<'a> {
+    /// What every answer begins with.
+    pub answer: Answer,
+    /// The grant's bytes.
+    pub bytes: &'a [u8; GRANT_LEN],
+}
+
+impl<'a> Grant<'a> {
+    pub(super) fn parse(flags: u8, body: &'a [u8]) -> Result<Self, Drop> {
+        let mut r = Reader::new(body);
+        let mut read = || {
+            let (answer, reserved, count) = Answer::read(&mut r)?;
+            let bytes = r.array()?;
+            end(r)?;
+            Some((answer, reserved, count, bytes))
+        };
+        let (answer, reserved, count, bytes) = read().ok_or(Drop::Malformed)?;
+        check(u32::from(flags | reserved), count == 0)?;
+        Ok(Grant { answer, bytes })
+    }
+
+    /// The grant itself, its signature yet unchecked.
+    pub fn grant(&self) -> Result<SignedGrant, Drop> {
+        SignedGrant::parse(self.bytes)
+    }
+
+    /// Writes the message; `false` and no change if it does not fit.
+    #[must_use]
+    pub fn emit(&self, frame: &mut FrameBuilder<'_>) -> bool {
+        frame.message(TYPE_GRANT, 0, None, |w| {
+            self.answer.write(w, 0);
+            w.put(self.bytes);
+        })
+    }
+}
+
+/// The layout that CONS, PATH and PAGE share: two numbers and hashes.
+struct Proof<'a> {
+    answer: Answer,
+    epoch: u32,
+    first: u64,
+    second: u64,
+    hashes: Hashes<'a>,
+}
+
+impl<'a> Proof<'a> {
+    fn parse(flags: u8, body: &'a [u8]) -> Result<Self, Drop> {
+        let mut r = Reader::new(body);
+        let mut read = || {
+            let (answer, pre_reserved, count) = Answer::read(&mut r)?;
+            let (epoch, reserved, first, second) = (r.u32()?, r.u32()?, r.u64()?, r.u64()?);
+            let hashes = hashes(&mut r, count)?;
+            end(r)?;
+            Some((
+                Proof {
+                    answer,
+                    epoch,
+                    first,
+                    second,
+                    hashes,
+                },
+                u32::from(pre_reserved) | reserved,
+            ))
+        };
+        let (proof, reserved) = read().ok_or(Drop::Malformed)?;
+        check(u32::from(flags) | reserved, true)?;
+        Ok(proof)
+    }
+
+    fn emit(&self, kind: u8, frame: &mut FrameBuilder<'_>) -> bool {
+        frame.message(kind, 0, None, |w| {
+            self.answer.write(w, self.hashes.len());
+            w.u32(self.epoch)
+                .u32(0)
+                .u64(self.first)
+                .u64(self.second)
+                .put(self.hashes.as_bytes());
+        })
+    }
+}
+
+/// The proof that tree `m` is a prefix of tree `n`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Cons<'a> {
+    /// What every answer begins with.
+    pub answer: Answer,
+    /// Epoch of the longer tree.
+    pub epoch: u32,
+    /// Length of the shorter tree.
+    pub m: u64,
+    /// Length of the longer tree.
+    pub n: u64,
+    /// In the order of [`tree::consistency_nodes`].
+    pub hashes: Hashes<'a>,
+}
+
+impl<'a> Cons<'a> {
+    pub(super) fn parse(flags: u8, body: &'a [u8]) -> Result<Self, Drop> {
+        let Proof {
+            answer,
+            epoch,
+            first: m,
+            second: n,
+            hashes,
+        } = Proof::parse(flags, body)?;
+        check(0, 0 < m && m < n && n <= MAX_ENTRIES)?;
+        if hashes.len() != tree::consistency_nodes(m, n).count() {
+            return Err(Drop::ProofLength);
+        }
+        Ok(Cons {
+            answer,
+            epoch,
+            m,
+            n,
+            hashes,
+        })
+    }
+
+    /// Writes the message; `false` and no change if it does not fit.
+    #[must_use]
+    pub fn emit(&self, frame: &mut FrameBuilder<'_>) -> bool {
+        let Cons {
+            answer,
+            epoch,
+            m: first,
+            n: second,
+            hashes,
+        } = *self;
+        Proof {
+            answer,
+            epoch,
+            first,
+            second,
+            hashes,
+        }
+        .emit(TYPE_CONS, frame)
+    }
+}
+
+/// A window's siblings, from height 5 to the top.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Path<'a> {
+    /// What every answer begins with.
+    pub answer: Answer,
+    /// Epoch of the tree.
+    pub epoch: u32,
+    /// Length of the tree that the path leads up in.
+    pub n: u64,
+    /// Which window.
+    pub window: u64,
+    /// In the order of [`tree::path_nodes`].
+    pub siblings: Hashes<'a>,
+}
+
+/// Whether tree `n` has entries in `window`.
+fn has_window(n: u64, window: u64) -> bool {
+    n <= MAX_ENTRIES && window < MAX_ENTRIES >> WINDOW_HEIGHT && window << WINDOW_HEIGHT < n
+}
+
+impl<'a> Path<'a> {
+    pub(super) fn parse(flags: u8, body: &'a [u8]) -> Result<Self, Drop> {
+        let Proof {
+            answer,
+            epoch,
+            first: n,
+            second: window,
+            hashes: siblings,
+        } = Proof::parse(flags, body)?;
+        check(0, has_window(n, window))?;
+        if siblings.len() != tree::path_nodes(n, window).count() {
+            return Err(Drop::ProofLength);
+        }
+        Ok(Path {
+            answer,
+            epoch,
+            n,
+            window,
+            siblings,
+        })
+    }
+
+    /// Writes the message; `false` and no change if it does not fit.
+    #[must_use]
+    pub fn emit(&self, frame: &mut FrameBuilder<'_>) -> bool {
+        let Path {
+            answer,
+            epoch,
+            n: first,
+            window: second,
+            siblings: hashes,
+        } = *self;
+        Proof {
+            answer,
+            epoch,
+            first,
+            second,
+            hashes,
+        }
+        .emit(TYPE_PATH, frame)
+    }
+}
+
+/// A window's leaf hashes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Page<'a> {
+    /// What every answer begins with.
+    pub answer: Answer,
+    /// Epoch of the tree.
+    pub epoch: u32,
+    /// Length of the tree; decides how many leaves its last window has.
+    pub n: u64,
+    /// Which window.
+    pub window: u64,
+    /// All leaf hashes of the window.
+    pub leaves: Hashes<'a>,
+}
+
+impl<'a> Page<'a> {
+    pub(super) fn parse(flags: u8, body: &'a [u8]) -> Result<Self, Drop> {
+        let Proof {
+            answer,
+            epoch,
+            first: n,
+            second: window,
+            hashes: leaves,
+        } = Proof::parse(flags, body)?;
+        check(0, has_window(n, window))?;
+        if leaves.len() != tree::page_len(n, window) {
+            return Err(Drop::ProofLength);
+        }
+        Ok(Page {
+            answer,
+            epoch,
+            n,
+            window,
+            leaves,
+        })
+    }
+
+    /// Writes the message; `false` and no change if it does not fit.
+    #[must_use]
+    pub fn emit(&self, frame: &mut FrameBuilder<'_>) -> bool {
+        let Page {
+            answer,
+            epoch,
+            n: first,
+            window: second,
+            leaves: hashes,
+        } = *self;
+        Proof {
+            answer,
+            epoch,
+            first,
+            second,
+            hashes,
+        }
+        .emit(TYPE_PAGE, frame)
+    }
+}
+
+/// Bytes that end a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Payload<'a> {
+    /// Here they are. Parsing always gives these.
+    Bytes(&'a [u8]),
+    /// So many, which the caller attaches behind the built frame.
+    Trailing(u32),
+}
+
+impl<'a> Payload<'a> {
+    /// Their number.
+    pub fn len(&self) -> usize {
+        match self {
+            Payload::Bytes(bytes) => bytes.len(),
+            Payload::Trailing(len) => usize::try_from(*len).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes that are here.
+    pub fn bytes(&self) -> &'a [u8] {
+        match self {
+            Payload::Bytes(bytes) => bytes,
+            Payload::Trailing(_) => &[],
+        }
+    }
+
+    fn trailing(&self) -> Option<usize> {
+        match self {
+            Payload::Bytes(_) => None,
+            Payload::Trailing(_) => Some(self.len()),
+        }
+    }
+}
+
+/// A leaf; with all siblings it verifies alone against a root, else against a page.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Entry<'a> {
+    /// What every answer begins with.
+    pub answer: Answer,
+    /// Epoch of the tree.
+    pub epoch: u32,
+    /// Length of the tree that the siblings lead up in.
+    pub n: u64,
+    /// The leaf.
+    pub leaf: Leaf,
+    /// All of them from height 0, in the order of [`tree::inclusion_nodes`].
+    pub siblings: Option<Hashes<'a>>,
+    /// The whole payload.
+    pub payload: Option<Payload<'a>>,
+}
+
+impl<'a> Entry<'a> {
+    pub(super) fn parse(flags: u8, body: &'a [u8]) -> Result<Self, Drop> {
+        let mut r = Reader::new(body);
+        let mut read = || {
+            let (answer, reserved, count) = Answer::read(&mut r)?;
+            let (epoch, payload_len, n) = (r.u32()?, r.u32()?, r.u64()?);
+            let leaf = r.array::<LEAF_LEN>()?;
+            let siblings = hashes(&mut r, count)?;
+            let payload = r.take(usize::try_from(payload_len).ok()?)?;
+            end(r)?;
+            Some((answer, reserved, epoch, n, leaf, siblings, payload))
+        };
+        let (answer, reserved, epoch, n, leaf, siblings, payload) =
+            read().ok_or(Drop::Malformed)?;
+        check(u32::from(flags & !(SIBLINGS | PAYLOAD) | reserved), true)?;
+        let leaf = Leaf::parse(leaf)?;
+        check(0, n <= MAX_ENTRIES && leaf.seq < n)?;
+        let has_siblings = flags & SIBLINGS != 0;
+        let expected = if has_siblings {
+            tree::inclusion_nodes(n, leaf.seq).count()
+        } else {
+            0
+        };
+        if siblings.len() != expected {
+            return Err(Drop::ProofLength);
+        }
+        let has_payload = flags & PAYLOAD != 0;
+        let whole = leaf.len <= MAX_INLINE_LEN
+            && usize::try_from(leaf.len).is_ok_and(|len| len == payload.len());
+        check(
+            0,
+            if has_payload {
+                whole
+            } else {
+                payload.is_empty()
+            },
+        )?;
+        Ok(Entry {
+            answer,
+            epoch,
+            n,
+            leaf,
+            siblings: has_siblings.then_some(siblings),
+            payload: has_payload.then_some(Payload::Bytes(payload)),
+        })
+    }
+
+    /// Writes the message; `false` and no change if it does not fit.
+    #[must_use]
+    pub fn emit(&self, frame: &mut FrameBuilder<'_>) -> bool {
+        let siblings = self.siblings.unwrap_or(Hashes::NONE);
+        let payload = self.payload.unwrap_or(Payload::Bytes(&[]));
+        let Ok(payload_len) = u32::try_from(payload.len()) else {
+            return false;
+        };
+        let mut flags = 0;
+        if self.siblings.is_some() {
+            flags |= SIBLINGS;
+        }
+        if self.payload.is_some() {
+            flags |= PAYLOAD;
+        }
+        frame.message(TYPE_ENTRY, flags, payload.trailing(), |w| {
+            self.answer.write(w, siblings.len());
+            w.u32(self.epoch)
+                .u32(payload_len)
+                .u64(self.n)
+                .put(&self.leaf.to_bytes())
+                .put(siblings.as_bytes())
+                .put(payload.bytes());
+        })
+    }
+}
+
+/// The layout that BLOB_PATH and BLOB_PAGE share.
+fn parse_blob<'a>(flags: u8, body: &'a [u8]) -> Result<(Answer, u16, Hashes<'a>), Drop> {
+    let mut r = Reader::new(body);
+    let mut read = || {
+        let (answer, pre_reserved, count) = Answer::read(&mut r)?;
+        let (window, low, high) = (r.u16()?, r.u16()?, r.u32()?);
+        let hashes = hashes(&mut r, count)?;
+        end(r)?;
+        Some((
+            answer,
+            window,
+            hashes,
+            u32::from(pre_reserved) | u32::from(low) | high,
+        ))
+    };
+    let (answer, window, hashes, reserved) = read().ok_or(Drop::Malformed)?;
+    check(u32::from(flags) | reserved, window < MAX_BLOB_WINDOWS)?;
+    Ok((answer, window, hashes))
+}
+
+fn emit_blob(
+    kind: u8,
+    answer: &Answer,
+    window: u16,
+    hashes: Hashes<'_>,
+    frame: &mut FrameBuilder<'_>,
+) -> bool {
+    frame.message(kind, 0, None, |w| {
+        answer.write(w, hashes.len());
+        w.u16(window).u16(0).u32(0).put(hashes.as_bytes());
+    })
+}
+
+/// A blob window's siblings, from height 5 to the top. The blob is the one that the token names.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct BlobPath<'a> {
+    /// What every answer begins with.
+    pub answer: Answer,
+    /// Which window.
+    pub window: u16,
+    /// In the order of [`blob::path_nodes`].
+    pub siblings: Hashes<'a>,
+}
+
+impl<'a> BlobPath<'a> {
+    pub(super) fn parse(flags: u8, body: &'a [u8]) -> Result<Self, Drop> {
+        let (answer, window, siblings) = parse_blob(flags, body)?;
+        if siblings.is_empty() || siblings.len() > MAX_BLOB_PATH {
+            return Err(Drop::ProofLength);
+        }
+        Ok(BlobPath {
+            answer,
+            window,
+            siblings,
+        })
+    }
+
+    /// Writes the message; `false` and no change if it does not fit.
+    #[must_use]
+    pub fn emit(&self, frame: &mut FrameBuilder<'_>) -> bool {
+        emit_blob(
+            TYPE_BLOB_PATH,
+            &self.answer,
+            self.window,
+            self.siblings,
+            frame,
+        )
+    }
+}
+
+/// The chaining values of a blob window's chunks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct BlobPage<'a> {
+    /// What every answer begins with.
+    pub answer: Answer,
+    /// Which window.
+    pub window: u16,
+    /// One for each chunk.
+    pub chunks: Hashes<'a>,
+}
+
+impl<'a> BlobPage<'a> {
+    pub(super) fn parse(flags: u8, body: &'a [u8]) -> Result<Self, Drop> {
+        let (answer, window, chunks) = parse_blob(flags, body)?;
+        if chunks.is_empty() || chunks.len() > MAX_PAGE {
+            return Err(Drop::ProofLength);
+        }
+        Ok(BlobPage {
+            answer,
+            window,
+            chunks,
+        })
+    }
+
+    /// Writes the message; `false` and no change if it does not fit.
+    #[must_use]
+    pub fn emit(&self, frame: &mut FrameBuilder<'_>) -> bool {
+        emit_blob(
+            TYPE_BLOB_PAGE,
+            &self.answer,
+            self.window,
+            self.chunks,
+            frame,
+        )
+    }
+}
+
+/// A byte range of one window of a blob.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct BlobData<'a> {
+    /// What every answer begins with.
+    pub answer: Answer,
+    /// Which window.
+    pub window: u16,
+    /// Where in the window the bytes begin.
+    pub offset: u32,
+    /// The bytes.
+    pub payload: Payload<'a>,
+}
+
+impl<'a> BlobData<'a> {
+    pub(super) fn parse(flags: u8, body: &'a [u8]) -> Result<Self, Drop> {
+        let mut r = Reader::new(body);
+        let mut read = || {
+            let (answer, pre_reserved, count) = Answer::read(&mut r)?;
+            let (window, reserved, offset) = (r.u16()?, r.u16()?, r.u32()?);
+            Some((
+                answer,
+                window,
+                offset,
+                count,
+                u32::from(pre_reserved) | u32::from(reserved),
+            ))
+        };
+        let (answer, window, offset, count, reserved) = read().ok_or(Drop::Malformed)?;
+        let bytes = r.rest();
+        let end = u32::try_from(bytes.len())
+            .ok()
+            .and_then(|len| offset.checked_add(len));
+        let in_window = !bytes.is_empty() && end.is_some_and(|end| end <= WINDOW_BYTES);
+        let aligned = offset & RANGE_UNIT.wrapping_sub(1) == 0;
+        check(
+            u32::from(flags) | reserved,
+            count == 0 && window < MAX_BLOB_WINDOWS && in_window && aligned,
+        )?;
+        Ok(BlobData {
+            answer,
+            window,
+            offset,
+            payload: Payload::Bytes(bytes),
+        })
+    }
+
+    /// Whether the range is one that `of` can have: inside it, and ending at a multiple of 64 or at
+    /// the blob's end.
+    pub fn fits(&self, of: &BlobName) -> bool {
+        let window_len = blob::window_len(of.len, self.window);
+        let end = u32::try_from(self.payload.len())
+            .ok()
+            .and_then(|len| self.offset.checked_add(len));
+        end.is_some_and(|end| {
+            end <= window_len && (end == window_len || end & RANGE_UNIT.wrapping_sub(1) == 0)
+        })
+    }
+
+    /// Writes the message; `false` and no change if it does not fit.
+    #[must_use]
+    pub fn emit(&self, frame: &mut FrameBuilder<'_>) -> bool {
+        frame.message(TYPE_BLOB_DATA, 0, self.payload.trailing(), |w| {
+            self.answer.write(w, 0);
+            w.u16(self.window)
+                .u16(0)
+                .u32(self.offset)
+                .put(self.payload.bytes());
+        })
+    }
+}
