@@ -1,0 +1,375 @@
+# SPDX-License-Identifier: GPL-2.0
+"""One machine: a QEMU or User-Mode Linux process, its console, its agent."""
+
+import asyncio
+import ctypes
+import json
+import os
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from . import LabError, frames
+from .agent import AgentChannel
+from .splat import Scanner, Splat
+
+PR_SET_PDEATHSIG = 1
+
+# TCG on a busy host is slow, not stuck: reports of stalls only count when they
+# could not be the host's fault.
+PATIENT = ("rcupdate.rcu_cpu_stall_timeout=180 rcupdate.rcu_exp_cpu_stall_timeout=0 "
+           "sysctl.kernel.watchdog_thresh=60 sysctl.kernel.hung_task_timeout_secs=300 "
+           "workqueue.watchdog_thresh=120")
+
+
+@dataclass
+class MachineSpec:
+    """All that is needed to start a machine, as plain values."""
+    name: str
+    bed: str
+    kernel: str
+    initrd: str
+    root: str
+    mem: int
+    cpus: int
+    accel: str
+    shares: list[str] = field(default_factory=list)
+    load: list[dict] = field(default_factory=list)
+    # Of each interface: link, end, name, mac, mtu.
+    interfaces: list[dict] = field(default_factory=list)
+    virtiofsd: list[str] = field(default_factory=list)
+    boot_timeout: float = 120.0
+
+    to_json = asdict
+
+
+def die_with_parent() -> None:
+    """Between fork and exec: a machine never outlives its daemon."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Monitor(asyncio.Protocol):
+    """As much of QEMU's monitor (QMP) as it takes to pull and plug cables."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._input = b""
+        self._wanted: dict[str, bool] = {}
+        self._ready = False
+
+    def connection_made(self, transport):
+        self._transport = transport
+
+    def connection_lost(self, _error):
+        self._transport = None
+
+    def data_received(self, data):
+        *lines, self._input = (self._input + data).split(b"\n")
+        for line in filter(None, map(bytes.strip, lines)):
+            message = json.loads(line)
+            if "QMP" in message:
+                self._say("qmp_capabilities", {})
+            elif "return" in message and not self._ready:
+                self._ready = True
+                for name, up in self._wanted.items():
+                    self._say("set_link", {"name": name, "up": up})
+
+    def carrier(self, name: str, up: bool) -> None:
+        """Set what the guest sees of a cable."""
+        if self._wanted.get(name, True) != up:
+            self._wanted[name] = up
+            if self._ready:
+                self._say("set_link", {"name": name, "up": up})
+
+    def _say(self, command: str, arguments: dict) -> None:
+        if self._transport:
+            message = {"execute": command, "arguments": arguments}
+            self._transport.write(json.dumps(message).encode() + b"\n")
+
+
+class Machine:
+    """State is off, booting, on, or crashed (ended without being asked to)."""
+
+    def __init__(self, spec: MachineSpec, directory: Path, on_change: Callable[[], None],
+                 on_splat: Callable[[str, Splat], None]):
+        self.spec = spec
+        self.state = "off"
+        self.boots = 0
+        self.boot_seconds: float | None = None
+        self.agent: AgentChannel | None = None
+        self.scanner = Scanner()
+        self.console = directory / f"{spec.name}.console"
+        self._errors = directory / f"{spec.name}.errors"
+        self._on_change = on_change
+        self._on_splat = on_splat
+        self._process: asyncio.subprocess.Process | None = None
+        self._helpers: list[asyncio.subprocess.Process] = []
+        self._watcher: asyncio.Task | None = None
+
+    @property
+    def splats(self) -> list[Splat]:
+        return self.scanner.splats
+
+    # -- life ---------------------------------------------------------------
+
+    async def power_on(self) -> None:
+        """Boot, and wait until the agent has taken its configuration."""
+        if self.state in ("booting", "on"):
+            return
+        self.state, self.boots = "booting", self.boots + 1
+        begun = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(self.spec.boot_timeout):
+                await self._spawn()
+                await self.agent.configure(self.configuration())
+        except TimeoutError:
+            await self.power_off()
+            raise self._failed(f"not ready after {self.spec.boot_timeout:.0f} s") from None
+        except (LabError, OSError) as error:
+            await self.power_off()
+            raise self._failed(str(error)) from None
+        self.boot_seconds = asyncio.get_running_loop().time() - begun
+        self.state = "on"
+        self._on_change()
+
+    async def power_off(self) -> None:
+        """Pull the plug."""
+        if self.state != "crashed":
+            self.state = "off"
+        await self._end(0)
+
+    async def shut_down(self, patience: float) -> None:
+        """Ask the kernel to power off, then pull the plug."""
+        if self.state == "on" and self.agent:
+            self.state = "off"
+            self.agent.send(frames.POWER_OFF, 0)
+            await self._end(patience)
+        else:
+            await self.power_off()
+
+    async def _end(self, patience: float) -> None:
+        process, watcher = self._process, self._watcher
+        if process is None or watcher is None:
+            return
+        try:
+            async with asyncio.timeout(patience):
+                await asyncio.shield(watcher)
+        except TimeoutError:
+            kill_group(process)
+            await watcher
+
+    async def _spawn(self) -> None:
+        sockets: list[socket.socket] = []
+
+        def plug() -> tuple[socket.socket, int]:
+            ours, theirs = socket.socketpair()
+            ours.setblocking(False)
+            sockets.extend((ours, theirs))
+            return ours, theirs.fileno()
+
+        try:
+            fds, connect = self.plugs(plug)
+            await self._start_helpers()
+            with open(self._errors, "wb") as errors:
+                self._process = await asyncio.create_subprocess_exec(
+                    *self.command(fds), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+                    stderr=errors, pass_fds=list(fds.values()),
+                    start_new_session=True, preexec_fn=die_with_parent, cwd=self.console.parent)
+        except FileNotFoundError as error:
+            for one in sockets:
+                one.close()
+            raise LabError(f"{error.filename} is missing; run: qemu/setup host") from None
+        for theirs in sockets[1::2]:
+            theirs.close()
+        await connect()
+        self._watcher = asyncio.create_task(self._watch(self._process))
+        self._on_change()
+
+    async def _watch(self, process: asyncio.subprocess.Process) -> None:
+        """Follow the console to the end of the process."""
+        with open(self.console, "ab", buffering=0) as log:
+            rest = b""
+            while data := await process.stdout.read(1 << 16):
+                log.write(data)
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    self._scan(line)
+            self._scan(rest)
+        await process.wait()
+        # User-Mode Linux leaves helper processes when it is killed.
+        kill_group(process)
+        for helper in self._helpers:
+            kill_group(helper)
+            await helper.wait()
+        self._helpers.clear()
+        self._process = None
+        if self.state != "off":
+            self.state = "crashed"
+        self._on_change()
+
+    def _scan(self, line: bytes) -> None:
+        if self.scanner.feed(line.decode(errors="replace").rstrip("\r")):
+            self._on_splat(self.spec.name, self.splats[-1])
+
+    def _failed(self, why: str) -> LabError:
+        last = [path.read_text(errors="replace").strip().splitlines()[-12:]
+                for path in (self._errors, self.console) if path.exists()]
+        quoted = "\n".join("    " + line.rstrip() for lines in last for line in lines)
+        return LabError(f"{self.spec.name} did not start: {why}; its last words"
+                        f" (all of them: {self.console}):\n{quoted}")
+
+    # -- what differs between beds --------------------------------------------
+
+    def plugs(self, plug):
+        """Make the sockets. Gives their numbers by use, and a coroutine
+        function that connects our ends after the process has started."""
+        raise NotImplementedError
+
+    def command(self, fds: dict[str, int]) -> list[str]:
+        raise NotImplementedError
+
+    def configuration(self) -> dict:
+        return {
+            "hostname": self.spec.name,
+            "interfaces": [{key: interface[key] for key in ("name", "mac", "mtu")}
+                           for interface in self.spec.interfaces],
+            "shares": self.shares(),
+            "load": self.spec.load,
+        }
+
+    def shares(self) -> list[dict]:
+        raise NotImplementedError
+
+    async def _start_helpers(self) -> None:
+        """Start what the machine's own process talks to."""
+
+    def carrier(self, link: int, up: bool) -> None:
+        """A cable was plugged or pulled."""
+
+    async def _connect_agent(self, ours: socket.socket) -> None:
+        _, self.agent = await asyncio.get_running_loop().create_connection(AgentChannel, sock=ours)
+
+
+def kill_group(process: asyncio.subprocess.Process) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+class QemuMachine(Machine):
+    """A stock kernel in QEMU."""
+
+    def __init__(self, spec, directory, on_change, on_splat, link_ends):
+        super().__init__(spec, directory, on_change, on_splat)
+        # The lab's ends of the cables, one for each interface.
+        self._link_ends = link_ends
+        self._monitor: Monitor | None = None
+        self._carriers: dict[int, bool] = {}
+
+    def plugs(self, plug):
+        agent, agent_fd = plug()
+        monitor, monitor_fd = plug()
+        cables = [plug() for _ in self.spec.interfaces]
+        fds = {"agent": agent_fd, "monitor": monitor_fd}
+        fds |= {f"net{index}": fd for index, (_, fd) in enumerate(cables)}
+
+        async def connect():
+            loop = asyncio.get_running_loop()
+            await self._connect_agent(agent)
+            _, self._monitor = await loop.create_connection(Monitor, sock=monitor)
+            for index, ((ours, _), end) in enumerate(zip(cables, self._link_ends)):
+                await loop.create_connection(lambda end=end: end, sock=ours)
+                self._monitor.carrier(f"net{index}", self._carriers.get(index, True))
+
+        return fds, connect
+
+    def carrier(self, link: int, up: bool) -> None:
+        for index, interface in enumerate(self.spec.interfaces):
+            if interface["link"] == link:
+                self._carriers[index] = up
+                if self._monitor:
+                    self._monitor.carrier(f"net{index}", up)
+
+    async def _start_helpers(self):
+        for index, share in enumerate(self.spec.shares):
+            path = self._share_socket(index)
+            path.unlink(missing_ok=True)
+            with socket.socket(socket.AF_UNIX) as listener, \
+                    open(self._errors.with_suffix(".virtiofsd"), "ab") as errors:
+                listener.bind(str(path))
+                listener.listen(1)
+                self._helpers.append(await asyncio.create_subprocess_exec(
+                    *self.spec.virtiofsd, f"--fd={listener.fileno()}", "--shared-dir", share,
+                    stdin=asyncio.subprocess.DEVNULL, stdout=errors, stderr=errors,
+                    pass_fds=[listener.fileno()], start_new_session=True, preexec_fn=die_with_parent))
+
+    def _share_socket(self, index: int) -> Path:
+        return self.console.with_suffix(f".share{index}")
+
+    def command(self, fds):
+        spec = self.spec
+        accel = "kvm" if spec.accel == "kvm" else "tcg,thread=multi,tb-size=128"
+        # Few and old-fashioned devices: the fewer the kernel finds, the sooner it is up.
+        command = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+                   "-machine", "pc,usb=off,vmport=off,memory-backend=ram", "-accel", accel,
+                   "-cpu", "host" if spec.accel == "kvm" else "max,la57=off",
+                   "-smp", str(spec.cpus), "-m", str(spec.mem),
+                   "-object", f"memory-backend-memfd,id=ram,size={spec.mem}M,share=on",
+                   "-kernel", spec.kernel, "-initrd", spec.initrd, "-append", self.kernel_command_line(),
+                   "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
+                   "-device", "virtio-serial-pci",
+                   "-chardev", f"socket,id=agent,fd={fds['agent']}",
+                   "-device", "virtserialport,chardev=agent,name=lab.agent",
+                   "-chardev", f"socket,id=monitor,fd={fds['monitor']}",
+                   "-mon", "chardev=monitor,mode=control",
+                   "-drive", f"if=none,id=root,file={spec.root},format=raw,readonly=on,file.locking=off",
+                   "-device", "virtio-blk-pci,drive=root"]
+        for index, interface in enumerate(spec.interfaces):
+            command += ["-netdev", f"stream,id=net{index},server=off,addr.type=fd,addr.str={fds[f'net{index}']}",
+                        "-device", f"virtio-net-pci,netdev=net{index},mac={interface['mac']},host_mtu=9000,romfile="]
+        for index in range(len(spec.shares)):
+            command += ["-chardev", f"socket,id=share{index},path={self._share_socket(index)}",
+                        "-device", f"vhost-user-fs-pci,chardev=share{index},tag=share{index}"]
+        return command
+
+    def kernel_command_line(self) -> str:
+        # Only warnings reach the console: every character is a trap under TCG.
+        # All is in the kernel log (lab exec NODE -- dmesg).
+        words = ["console=ttyS0", "loglevel=5", "panic=-1", "oops=panic", "mitigations=off", "tsc=reliable",
+                 "no_timer_check", "random.trust_cpu=on", "apparmor=0", "audit=0", "8250.nr_uarts=1",
+                 PATIENT, "lab.block=/dev/vda", "lab.port=lab.agent"]
+        if self.spec.interfaces:
+            # The cables carry what is under test, not neighbour discovery.
+            words.append("ipv6.disable=1")
+        return " ".join(words)
+
+    def shares(self):
+        return [{"fstype": "virtiofs", "source": f"share{index}", "options": "", "path": path}
+                for index, path in enumerate(self.spec.shares)]
+
+
+class UmlMachine(Machine):
+    """The same kernel source as a process."""
+
+    def plugs(self, plug):
+        agent, agent_fd = plug()
+
+        async def connect():
+            await self._connect_agent(agent)
+
+        return {"agent": agent_fd}, connect
+
+    def command(self, fds):
+        spec = self.spec
+        agent = fds["agent"]
+        return [spec.kernel, f"mem={spec.mem}M", f"initrd={spec.initrd}", "seccomp=auto",
+                "con0=null,fd:1", "con=null", f"ssl0=fd:{agent}", "ssl=null", "console=tty0",
+                "panic=-1", "oops=panic", "noreboot", "loglevel=8",
+                f"lab.hostfs={spec.root}", "lab.port=/dev/ttyS0"]
+
+    def shares(self):
+        return [{"fstype": "hostfs", "source": "share", "options": path, "path": path}
+                for path in self.spec.shares]

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Finds a kernel's cries for help in console output.
+
+One splat fails a run, so the patterns are strict on both sides: they match
+what the kernel's own reporting functions print, at the start of the message,
+and nothing that merely mentions those words.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+# "[    1.234567][   T12] ", either part optional.
+PREFIX = re.compile(r"^(?:<\d+>)?(?:\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?)?")
+
+SPLAT = re.compile(r"""
+    WARNING:\ (?!.*\bunprivileged\ eBPF\b)   # WARN(), lockdep, RCU
+  | BUG:?\ (?=\S)                            # BUG: KASAN, BUG kmalloc-64: …
+  | watchdog:\ BUG:
+  | kernel\ BUG\ at\ 
+  | INFO:\ (?:task\ .*\ blocked|trying\ to\ register|possible|suspicious|rcu|inconsistent)
+  | (?:rcu:\ )?INFO:\ .*(?:detected\ stall|detected\ expedited\ stall|self-detected)
+  | rcu:\ .*(?:kthread\ (?:starved|timer)|detected\ stall)
+  | NMI\ watchdog:\ .*(?:LOCKUP|lockup)
+  | .*\bOops:\ 
+  | Kernel\ panic\ -\ not\ syncing
+  | (?:Unable|unable)\ to\ handle\ kernel
+  | general\ protection\ fault
+  | stack\ segment:|double\ fault:|invalid\ opcode:|divide\ error:|int3:
+  | UBSAN:
+  | (?:slab|list_add|list_del|usercopy).*(?:corruption|overwrite|exposure\ attempt|overwritten)
+  | refcount_t:
+  | kmemleak:\ \d+\ new\ suspected
+  | DEBUG_LOCKS_WARN_ON
+  | ODEBUG:
+  | NETDEV\ WATCHDOG
+  | unregister_netdevice:\ waiting
+  | page\ allocation\ (?:failure|stall)
+  | .*:\ page\ allocation\ failure:
+  | rust_kernel:\ panicked\ at
+  | (?:traps:\ )?PANIC:
+  | bad_page|BUG:\ Bad\ 
+  | workqueue:\ .*(?:lockup|hogged)
+  | =+\[\ cut\ here\ |-+\[\ cut\ here\ \]-+
+""", re.X)
+
+# Lines kept after the first of a report: enough for a stack trace.
+CONTEXT_LINES = 60
+END = re.compile(r"---\[ end ")
+
+
+@dataclass
+class Splat:
+    lines: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+
+class Scanner:
+    """Feed it console lines; `splats` grows. Lines that follow a splat belong
+    to it, so one report is one splat however many patterns it matches."""
+
+    def __init__(self) -> None:
+        self.splats: list[Splat] = []
+        self._left = 0
+
+    def feed(self, line: str) -> bool:
+        """True when a new splat begins with this line."""
+        message = PREFIX.sub("", line, count=1)
+        if self._left > 0:
+            self.splats[-1].lines.append(line)
+            self._left -= 1
+            if END.search(message):
+                self._left = 0
+            return False
+        if not SPLAT.match(message):
+            return False
+        self.splats.append(Splat([line]))
+        self._left = CONTEXT_LINES
+        return True
+
+
+def scan(text: str) -> list[Splat]:
+    scanner = Scanner()
+    for line in text.splitlines():
+        scanner.feed(line)
+    return scanner.splats
