@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The verbs a person types; `make help` lists them. Nothing is compiled here:
+# Kbuild says how the module is made, qemu/setup makes a machine ready.
+
+.DEFAULT_GOAL := module
+
+export V W CLIPPY
+
+.PHONY: module
+module: ## build feed.ko: for KDIR= if given, else the running kernel if it fits, else the newest
+	@qemu/build $(if $(KDIR),--kdir '$(KDIR)')
+
+.PHONY: kernels
+kernels: ## build the module for every Debian kernel that has CONFIG_RUST=y
+	@qemu/build all
+
+.PHONY: setup
+setup: ## fetch and prepare all that is needed, once (make itself runs it too)
+	@qemu/setup
+
+.PHONY: uml-debug
+uml-debug: ## build the User-Mode kernel with all checkers, and the module for it
+	@qemu/setup host root kernels overlay crates uml-debug
+	@qemu/build uml-debug
+
+.PHONY: clean
+clean: ## remove what was built in this checkout; the cache stays
+	rm -rf build feed.ko
+	@if [ -d target ]; then cargo clean; fi
+
+.PHONY: help
+help: ## list the verbs
+	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
