@@ -44,9 +44,9 @@ pub struct Head {
 }
 
 impl Head {
-    /// Newest is greatest. Time only separates refreshes of one tree.
-    pub fn order(&self) -> (u32, u64, u64) {
-        (self.epoch, self.n, self.time)
+    /// Newest is greatest. Of heads of one tree the final one is newest, then the latest.
+    pub fn order(&self) -> (u32, u64, bool, u64) {
+        (self.epoch, self.n, self.is_final(), self.time)
     }
 
     /// Whether the feed ends here.
@@ -62,9 +62,9 @@ impl Head {
             && self.root == other.root
     }
 
-    /// Whether this head says of the tree of `held` the same, at a later time.
+    /// Whether this head says of the tree of `held` the same, but later or for good.
     pub fn refreshes(&self, held: &Head) -> bool {
-        self.same_tree(held) && self.time > held.time
+        self.same_tree(held) && self.order() > held.order()
     }
 
     /// Whether the two alone prove a fork: one length and two roots, or entries after a final head.

@@ -120,6 +120,14 @@ impl<'a> Hashes<'a> {
         Some(Hash(*rest.first_chunk()?))
     }
 
+    /// All but the first `count`.
+    pub fn skip(&self, count: usize) -> Self {
+        let bytes = count
+            .checked_mul(32)
+            .and_then(|at| self.0.split_at_checked(at));
+        Hashes(bytes.map_or(&[], |(_, rest)| rest))
+    }
+
     /// All of them in order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = Hash> + ExactSizeIterator + Clone + 'a {
         self.0

@@ -46,7 +46,8 @@ impl Leaf {
         Ok(leaf)
     }
 
-    fn read(bytes: &[u8; LEAF_LEN]) -> Option<Leaf> {
+    /// Reads the fields and checks nothing.
+    pub(crate) fn read(bytes: &[u8; LEAF_LEN]) -> Option<Leaf> {
         let mut r = Reader::new(bytes);
         Some(Leaf {
             seq: r.u64()?,

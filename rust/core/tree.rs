@@ -188,6 +188,13 @@ pub struct Siblings {
     pos: Pos,
 }
 
+impl Siblings {
+    /// The parent of the node whose sibling was returned last.
+    pub(crate) fn pos(&self) -> Pos {
+        self.pos
+    }
+}
+
 impl Iterator for Siblings {
     type Item = Node;
 
