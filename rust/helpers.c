@@ -206,6 +206,40 @@ void feed_helper_skb_set_hash(struct sk_buff *skb, u32 hash, enum pkt_hash_types
 	skb_set_hash(skb, hash, type);
 }
 
+/*
+ * Members of struct sk_buff that stand in an unnamed union or in a bit field,
+ * which Rust reaches only by names that bindgen numbers.
+ */
+u32 feed_helper_skb_hash_value(const struct sk_buff *skb)
+{
+	return skb->hash;
+}
+
+__be16 feed_helper_skb_protocol(const struct sk_buff *skb)
+{
+	return skb->protocol;
+}
+
+void feed_helper_skb_set_protocol(struct sk_buff *skb, __be16 protocol)
+{
+	skb->protocol = protocol;
+}
+
+void feed_helper_skb_set_priority(struct sk_buff *skb, u32 priority)
+{
+	skb->priority = priority;
+}
+
+u8 feed_helper_skb_pkt_type(const struct sk_buff *skb)
+{
+	return skb->pkt_type;
+}
+
+int feed_helper_skb_iif(const struct sk_buff *skb)
+{
+	return skb->skb_iif;
+}
+
 bool feed_helper_skb_vlan_tag_present(const struct sk_buff *skb)
 {
 	return skb_vlan_tag_present(skb);

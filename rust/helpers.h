@@ -67,6 +67,12 @@ unsigned int feed_helper_skb_tailroom(const struct sk_buff *skb);
 void *feed_helper_skb_put_zero(struct sk_buff *skb, unsigned int len);
 void feed_helper_skb_fill_page_desc(struct sk_buff *skb, int i, struct page *page, int off, int size);
 void feed_helper_skb_set_hash(struct sk_buff *skb, u32 hash, enum pkt_hash_types type);
+u32 feed_helper_skb_hash_value(const struct sk_buff *skb);
+__be16 feed_helper_skb_protocol(const struct sk_buff *skb);
+void feed_helper_skb_set_protocol(struct sk_buff *skb, __be16 protocol);
+void feed_helper_skb_set_priority(struct sk_buff *skb, u32 priority);
+u8 feed_helper_skb_pkt_type(const struct sk_buff *skb);
+int feed_helper_skb_iif(const struct sk_buff *skb);
 bool feed_helper_skb_vlan_tag_present(const struct sk_buff *skb);
 void feed_helper_kfree_skb_reason(struct sk_buff *skb, enum skb_drop_reason reason);
 

@@ -37,3 +37,6 @@ mod raw {
 }
 
 pub use raw::*;
+
+// Sizes and offsets by the kernel's own compiler, from layout.c.
+include!(env!("FEED_LAYOUT"));
