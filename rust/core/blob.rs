@@ -74,6 +74,8 @@ pub fn path_nodes(len: u32, window: u16) -> Siblings {
 pub struct BlobTree;
 
 impl TreeHasher for BlobTree {
+    const TOP_IS_NODE: bool = false;
+
     fn node(&self, left: &Hash, right: &Hash) -> Hash {
         Hash(merge_subtrees_non_root(&left.0, &right.0, Mode::Hash))
     }

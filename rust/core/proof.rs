@@ -51,22 +51,16 @@ fn climb(
 struct Step {
     sibling: Node,
     sibling_is_left: bool,
-    /// What the two make; `None` for the top, which is no part of any other proof.
-    parent: Option<Node>,
+    /// The place of what the two make.
+    parent: Pos,
 }
 
 /// The steps from a node to the top.
-struct Climb {
-    n: u64,
-    siblings: Siblings,
-}
+struct Climb(Siblings);
 
 impl Climb {
     fn new(n: u64, pos: Pos) -> Self {
-        Climb {
-            n,
-            siblings: tree::siblings(n, pos),
-        }
+        Climb(tree::siblings(n, pos))
     }
 }
 
@@ -74,11 +68,9 @@ impl Iterator for Climb {
     type Item = Step;
 
     fn next(&mut self) -> Option<Step> {
-        let sibling = self.siblings.next()?;
-        // The iterator stands at the parent of the node that had this sibling.
-        let parent = self.siblings.pos();
+        let sibling = self.0.next()?;
+        let parent = self.0.pos();
         let sibling_is_left = sibling.pos().start() == parent.start();
-        let parent = Node::at(self.n, parent).filter(|parent| Node::top(self.n) != Some(*parent));
         Some(Step {
             sibling,
             sibling_is_left,
@@ -88,7 +80,7 @@ impl Iterator for Climb {
 }
 
 /// Hands on every node of a proof that held.
-fn tell(
+fn tell<T: TreeHasher>(
     n: u64,
     pos: Pos,
     hash: &Hash,
@@ -96,17 +88,18 @@ fn tell(
     trail: &Trail,
     sink: &mut impl FnMut(Node, &Hash),
 ) {
-    if let Some(node) = Node::at(n, pos) {
-        sink(node, hash);
-    }
-    let steps = Climb::new(n, pos)
+    let top = Node::top(n);
+    let mut place = |pos: Pos, hash: &Hash| match Node::at(n, pos) {
+        Some(node) if T::TOP_IS_NODE || Some(node) != top => sink(node, hash),
+        _ => (),
+    };
+    place(pos, hash);
+    for ((step, sibling), computed) in Climb::new(n, pos)
         .zip(proof.iter())
-        .zip(trail.hashes().iter());
-    for ((step, sibling), computed) in steps {
-        sink(step.sibling, &sibling);
-        if let Some(parent) = step.parent {
-            sink(parent, &computed);
-        }
+        .zip(trail.hashes().iter())
+    {
+        place(step.sibling.pos(), &sibling);
+        place(step.parent, &computed);
     }
 }
 
@@ -133,7 +126,7 @@ fn check_feed(
     let mut trail = Trail::default();
     let top = climb(&FeedTree, n, pos, hash, siblings, &mut trail)?;
     expect(tree::root(n, &top) == *root)?;
-    tell(n, pos, hash, siblings, &trail, &mut sink);
+    tell::<FeedTree>(n, pos, hash, siblings, &trail, &mut sink);
     Ok(())
 }
 
@@ -227,7 +220,7 @@ fn tell_page(
                 index,
             },
         );
-        // The window's root was handed on with the path, and where it is the top, to nobody.
+        // The window's own root went with the path.
         if let Some(node) = node.filter(|node| Some(*node) != Node::at(n, base)) {
             sink(node, hash);
         }
@@ -264,7 +257,7 @@ pub fn verify_cons(
     // An honest prefix under a wrong old root is the sign of a fork, not of a bad proof: the caller
     // knows which of the two roots it trusts.
     expect(tree::root(m, &top_m) == *root_m)?;
-    tell(n, pos, &peak, siblings, &trail, &mut sink);
+    tell::<FeedTree>(n, pos, &peak, siblings, &trail, &mut sink);
     Ok(())
 }
 
@@ -287,10 +280,7 @@ pub fn verify_blob_path(
     if top != of.hash {
         return Err(Drop::BlobMismatch);
     }
-    // The hash of a blob of one window is the top and no node.
-    if !siblings.is_empty() {
-        tell(n, pos, hash, siblings, &trail, &mut sink);
-    }
+    tell::<BlobTree>(n, pos, hash, siblings, &trail, &mut sink);
     Ok(())
 }
 

@@ -256,6 +256,9 @@ pub fn consistency_nodes(m: u64, n: u64) -> impl Iterator<Item = Node> + Clone {
 
 /// How two nodes become their parent.
 pub trait TreeHasher {
+    /// Whether the topmost hash is made like the others, and so is a node of longer trees.
+    const TOP_IS_NODE: bool;
+
     /// The parent's hash.
     fn node(&self, left: &Hash, right: &Hash) -> Hash;
 
@@ -270,6 +273,8 @@ pub trait TreeHasher {
 pub struct FeedTree;
 
 impl TreeHasher for FeedTree {
+    const TOP_IS_NODE: bool = true;
+
     fn node(&self, left: &Hash, right: &Hash) -> Hash {
         let mut message = [0; 64];
         Writer::new(&mut message).put(&left.0).put(&right.0);
