@@ -66,6 +66,7 @@
 #endif
 
 #include "../helpers.h"
+#include "../net/helpers.h"
 
 const gfp_t FEED_CONST_GFP_ATOMIC = GFP_ATOMIC;
 const gfp_t FEED_CONST_GFP_KERNEL = GFP_KERNEL;

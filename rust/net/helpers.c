@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * C helpers of the network abstractions: inline functions and macros, and the
+ * members of struct sk_buff that lie in unnamed unions, whose path through
+ * bindgen's output would differ from kernel to kernel.
+ */
+#include <linux/etherdevice.h>
+
+#include "helpers.h"
+
+/* Locks */
+
+bool feed_helper_spin_trylock_bh(spinlock_t *lock)
+{
+	return spin_trylock_bh(lock);
+}
+
+/* Devices */
+
+void feed_helper_netdev_hold(struct net_device *dev, netdevice_tracker *tracker, gfp_t gfp)
+{
+	netdev_hold(dev, tracker, gfp);
+}
+
+void feed_helper_netdev_put(struct net_device *dev, netdevice_tracker *tracker)
+{
+	netdev_put(dev, tracker);
+}
+
+bool feed_helper_netdev_registered(const struct net_device *dev)
+{
+	return READ_ONCE(dev->reg_state) == NETREG_REGISTERED;
+}
+
+unsigned int feed_helper_ll_reserved_space(const struct net_device *dev)
+{
+	return LL_RESERVED_SPACE(dev) + READ_ONCE(dev->needed_tailroom);
+}
+
+/* Socket buffers */
+
+struct sk_buff *feed_helper_skb_list_pop(struct list_head *head)
+{
+	struct sk_buff *skb = list_first_entry_or_null(head, struct sk_buff, list);
+
+	if (skb)
+		skb_list_del_init(skb);
+	return skb;
+}
+
+struct net_device *feed_helper_skb_device(const struct sk_buff *skb)
+{
+	return skb->dev;
+}
+
+/* NULL unless a whole Ethernet header stands in front of the data. */
+const u8 *feed_helper_skb_eth_hdr(const struct sk_buff *skb)
+{
+	if (!skb_mac_header_was_set(skb) || skb_mac_offset(skb) > -ETH_HLEN)
+		return NULL;
+	return skb_mac_header(skb);
+}
+
+void feed_helper_skb_address(struct sk_buff *skb, struct net_device *dev, u16 protocol)
+{
+	skb->dev = dev;
+	skb->protocol = htons(protocol);
+	skb_reset_network_header(skb);
+}
+
+/*
+ * The page stays shared with the page cache: SHARED_FRAG makes whoever wants
+ * to write into the payload copy it first.
+ */
+void feed_helper_skb_append_page(struct sk_buff *skb, struct page *page, u32 offset, u32 len)
+{
+	skb_fill_page_desc(skb, skb_shinfo(skb)->nr_frags, page, offset, len);
+	skb_len_add(skb, len);
+	skb_shinfo(skb)->flags |= SKBFL_SHARED_FRAG;
+}
+
+unsigned int feed_helper_skb_nr_frags(const struct sk_buff *skb)
+{
+	return skb_shinfo(skb)->nr_frags;
+}
+
+struct sk_buff *feed_helper_skb_next(const struct sk_buff *skb)
+{
+	return skb->next;
+}
+
+void feed_helper_skb_set_next(struct sk_buff *skb, struct sk_buff *next)
+{
+	skb->next = next;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Prototypes for net/helpers.c; bindgen and the C compiler read the same lines. */
+#ifndef FEED_NET_HELPERS_H
+#define FEED_NET_HELPERS_H
+
+#include <linux/netdevice.h>
+#include <linux/skbuff.h>
+#include <linux/spinlock.h>
+
+/* Locks */
+bool feed_helper_spin_trylock_bh(spinlock_t *lock);
+
+/* Devices */
+void feed_helper_netdev_hold(struct net_device *dev, netdevice_tracker *tracker, gfp_t gfp);
+void feed_helper_netdev_put(struct net_device *dev, netdevice_tracker *tracker);
+bool feed_helper_netdev_registered(const struct net_device *dev);
+unsigned int feed_helper_ll_reserved_space(const struct net_device *dev);
+
+/* Socket buffers: members that lie in unnamed unions */
+struct sk_buff *feed_helper_skb_list_pop(struct list_head *head);
+struct net_device *feed_helper_skb_device(const struct sk_buff *skb);
+const u8 *feed_helper_skb_eth_hdr(const struct sk_buff *skb);
+void feed_helper_skb_address(struct sk_buff *skb, struct net_device *dev, u16 protocol);
+void feed_helper_skb_append_page(struct sk_buff *skb, struct page *page, u32 offset, u32 len);
+unsigned int feed_helper_skb_nr_frags(const struct sk_buff *skb);
+struct sk_buff *feed_helper_skb_next(const struct sk_buff *skb);
+void feed_helper_skb_set_next(struct sk_buff *skb, struct sk_buff *next);
+
+#endif

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Frames that arrive: one packet handler per port.
+//!
+//! The handler hangs on one device and one EtherType. It is called in softirq context inside of an
+//! RCU read-side section, for one frame or for a list of them. It never changes a buffer: a
+//! capture or another handler may have the same one, so there is nothing to unshare, and what the
+//! receiver wants it copies.
+//!
+//! Tags: the network core has taken VLAN tags off before a handler is called. A frame for a VLAN
+//! device is offered to its lower device too, and one with a tag that no device here has is marked
+//! as somebody else's; neither is passed on.
+
+use super::{
+    device::{
+        Device,
+        Mac,
+        Rtnl, //
+    },
+    skb::Drop as Reason, //
+};
+use core::{
+    marker::PhantomData,
+    pin::Pin,
+    ptr::NonNull, //
+};
+use feed_bindings as bindings;
+use kernel::{
+    error::to_result,
+    prelude::*,
+    types::Opaque, //
+};
+
+/// Whom frames are for.
+pub(crate) trait Receive: Send + Sync + 'static {
+    /// A frame has arrived. Afterwards the buffer is freed: as used if there is no reason, else
+    /// as dropped for that reason, as the kernel's drop monitor tells it.
+    ///
+    /// Context: softirq, RCU read side.
+    fn receive(&self, frame: &Frame<'_>) -> Result<(), Reason>;
+}
+
+/// A received frame, without its Ethernet header.
+///
+/// # Invariants
+///
+/// `skb` is valid for `'a`, and `header` points to the 14 bytes of its Ethernet header.
+pub(crate) struct Frame<'a> {
+    skb: NonNull<bindings::sk_buff>,
+    header: NonNull<[u8; 14]>,
+    _call: PhantomData<&'a bindings::sk_buff>,
+}
+
+impl Frame<'_> {
+    /// Bytes behind the Ethernet header, padding included.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        // SAFETY: Valid by the type invariant.
+        unsafe { (*self.skb.as_ptr()).len as usize }
+    }
+
+    /// Copies `to.len()` bytes that begin at `offset`; false if there are not so many.
+    ///
+    /// A sender on this machine may still write to them: whoever decides something about bytes
+    /// decides it about the copy.
+    #[inline]
+    pub(crate) fn copy(&self, offset: usize, to: &mut [u8]) -> bool {
+        let (Ok(offset), Ok(length)) = (c_int::try_from(offset), c_int::try_from(to.len())) else {
+            return false;
+        };
+        // SAFETY: Valid by the type invariant. C checks the range against the length, with sums
+        // that cannot overflow: both fit an int and are not negative.
+        let error = unsafe {
+            bindings::skb_copy_bits(self.skb.as_ptr(), offset, to.as_mut_ptr().cast(), length)
+        };
+        error == 0
+    }
+
+    /// Who sent it.
+    #[inline]
+    pub(crate) fn source(&self) -> Mac {
+        self.address::<6>()
+    }
+
+    /// To whom it was sent.
+    #[inline]
+    pub(crate) fn destination(&self) -> Mac {
+        self.address::<0>()
+    }
+
+    /// Whether it was sent to a group.
+    #[inline]
+    pub(crate) fn is_group(&self) -> bool {
+        self.destination()[0] & 1 != 0
+    }
+
+    #[inline]
+    fn address<const AT: usize>(&self) -> Mac {
+        const { assert!(AT + size_of::<Mac>() <= 14) };
+        // SAFETY: By the type invariant the header has 14 bytes; a byte array has no alignment.
+        unsafe { self.header.cast::<u8>().add(AT).cast::<Mac>().read_volatile() }
+    }
+}
+
+/// A packet handler in its place; dropping it takes it away.
+///
+/// # Invariants
+///
+/// `handler` is registered, and the first member.
+#[pin_data(PinnedDrop)]
+#[repr(C)]
+pub(crate) struct Hook<R: Receive> {
+    #[pin]
+    handler: Opaque<bindings::packet_type>,
+    device: Device,
+    group: Mac,
+    receiver: R,
+}
+
+// SAFETY: The handler belongs to C; all else may be sent and shared.
+unsafe impl<R: Receive> Send for Hook<R> {}
+// SAFETY: As above.
+unsafe impl<R: Receive> Sync for Hook<R> {}
+
+impl<R: Receive> Hook<R> {
+    /// Has `receiver` called for frames with this EtherType that arrive at `device`, sent to it,
+    /// to all or to `group`, which the device is asked to listen to.
+    ///
+    /// ENODEV if the device is on its way out, EINVAL if it does not carry Ethernet frames.
+    /// Context: process, may sleep.
+    pub(crate) fn attach(
+        _rtnl: &Rtnl,
+        device: Device,
+        ethertype: u16,
+        group: Mac,
+        receiver: R,
+    ) -> Result<Pin<KBox<Self>>> {
+        if !device.is_registered() {
+            return Err(ENODEV);
+        }
+        if !device.is_ethernet() {
+            return Err(EINVAL);
+        }
+        let dev = device.as_ptr();
+        // SAFETY: The device is valid, and its addresses have 6 bytes.
+        to_result(unsafe { bindings::dev_mc_add(dev, group.as_ptr()) })?;
+        let hook = KBox::try_pin_init(
+            try_pin_init!(Self {
+                handler: Opaque::new(bindings::packet_type {
+                    type_: ethertype.to_be(),
+                    dev,
+                    func: Some(Self::one),
+                    list_func: Some(Self::many),
+                    ..Default::default()
+                }),
+                device,
+                group,
+                receiver,
+            }? Error),
+            GFP_KERNEL,
+        );
+        match hook {
+            Ok(hook) => {
+                // From here on frames come.
+                // SAFETY: Pinned, filled in, and taken away before it is freed. RTNL and
+                // `is_registered` keep the device's list of handlers.
+                // INVARIANT: Registered now.
+                unsafe { bindings::dev_add_pack(hook.handler.get()) };
+                Ok(hook)
+            }
+            Err(error) => {
+                // SAFETY: As for `dev_mc_add`; RTNL keeps the device registered, hence valid.
+                unsafe { bindings::dev_mc_del(dev, group.as_ptr()) };
+                Err(error)
+            }
+        }
+    }
+
+    /// The device it hangs on.
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Context: softirq, RCU read side.
+    unsafe extern "C" fn one(
+        skb: *mut bindings::sk_buff,
+        _dev: *mut bindings::net_device,
+        handler: *mut bindings::packet_type,
+        _from: *mut bindings::net_device,
+    ) -> c_int {
+        // SAFETY: `handler` is the first member of a `Self`, which lives until C has let go of it.
+        let this = unsafe { &*handler.cast::<Self>() };
+        // SAFETY: C gives us this buffer.
+        unsafe { this.dispatch(skb) };
+        bindings::NET_RX_SUCCESS as c_int
+    }
+
+    /// Context: softirq, RCU read side.
+    unsafe extern "C" fn many(
+        list: *mut bindings::list_head,
+        handler: *mut bindings::packet_type,
+        _from: *mut bindings::net_device,
+    ) {
+        // SAFETY: As in `one`.
+        let this = unsafe { &*handler.cast::<Self>() };
+        // SAFETY: C gives us a list of buffers, which are ours from here on.
+        while let Some(skb) = NonNull::new(unsafe { bindings::skb_list_pop(list) }) {
+            // SAFETY: Taken off the list just now.
+            unsafe { this.dispatch(skb.as_ptr()) };
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `skb` must be a valid buffer that the caller gives up.
+    #[inline]
+    unsafe fn dispatch(&self, skb: *mut bindings::sk_buff) {
+        // SAFETY: The caller promises a valid buffer.
+        let outcome = match unsafe { self.frame(skb) } {
+            Ok(frame) => self.receiver.receive(&frame),
+            Err(reason) => Err(reason),
+        };
+        match outcome {
+            // SAFETY: The buffer is ours, and the frame that borrowed it is gone.
+            Ok(()) => unsafe { bindings::consume_skb(skb) },
+            // SAFETY: As above.
+            Err(reason) => unsafe {
+                bindings::sk_skb_reason_drop(core::ptr::null(), skb, reason as _)
+            },
+        }
+    }
+
+    /// Looks at what surrounds the frame.
+    ///
+    /// # Safety
+    ///
+    /// `skb` must be valid for `'a`.
+    #[inline]
+    unsafe fn frame<'a>(&self, skb: *mut bindings::sk_buff) -> Result<Frame<'a>, Reason> {
+        // SAFETY: The caller promises a valid buffer.
+        let (device, kind, header) = unsafe {
+            (
+                bindings::skb_device(skb),
+                u32::from(bindings::skb_pkt_type(skb)),
+                bindings::skb_eth_hdr(skb),
+            )
+        };
+        // Belongs to a device on top of ours (a VLAN, a bond) and is offered to that, too.
+        if device != self.device.as_ptr() {
+            return Err(Reason::OtherHost);
+        }
+        if !matches!(
+            kind,
+            bindings::PACKET_HOST | bindings::PACKET_BROADCAST | bindings::PACKET_MULTICAST
+        ) {
+            return Err(Reason::OtherHost);
+        }
+        // A frame that was made up on this machine need not have a header at all.
+        let (Some(skb), Some(header)) = (NonNull::new(skb), NonNull::new(header.cast_mut())) else {
+            return Err(Reason::Truncated);
+        };
+        // INVARIANT: `skb_eth_hdr` gives only whole headers.
+        Ok(Frame {
+            skb,
+            header: header.cast(),
+            _call: PhantomData,
+        })
+    }
+}
+
+#[pinned_drop]
+impl<R: Receive> PinnedDrop for Hook<R> {
+    /// Context: process, may sleep (waits for calls in progress).
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: By the type invariant it is registered. The device is valid by its reference.
+        unsafe {
+            bindings::dev_remove_pack(self.handler.get());
+            bindings::dev_mc_del(self.device.as_ptr(), self.group.as_ptr());
+        }
+    }
+}

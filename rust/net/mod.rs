@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The network stack as safe Rust: what the kernel crate lacks of it.
+//!
+//! Outside of this directory nothing that concerns the network needs `unsafe`. Files stand in the
+//! order in which a frame meets them: namespace, device, port, buffer; then what steers them.
+
+pub(crate) mod device;
+pub(crate) mod hook;
+pub(crate) mod namespace;
+pub(crate) mod net;
+pub(crate) mod notifier;
+pub(crate) mod random;
+pub(crate) mod skb;
+pub(crate) mod sock;

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Frames to be sent.
+//!
+//! A frame is built while the engine's lock is held, and sent when no lock is held any more: in
+//! between it waits in a [`Frames`] list. It keeps its device by a reference until it is sent.
+//!
+//! The payload of an answer is not copied: pages of the store become fragments of the frame. Each
+//! fragment holds a reference to its page, and the network core gives it back.
+
+use super::device::{
+    Device,
+    Mac, //
+};
+use core::ptr::{
+    self,
+    NonNull, //
+};
+use feed_bindings as bindings;
+use kernel::prelude::*;
+
+/// Why the core frees a buffer, in its own words; ours are in counters and traces.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u32)]
+pub(crate) enum Drop {
+    /// Was not for this port.
+    OtherHost = bindings::skb_drop_reason_SKB_DROP_REASON_OTHERHOST,
+    /// Is shorter than it says or needs to be.
+    Truncated = bindings::skb_drop_reason_SKB_DROP_REASON_HDR_TRUNC,
+    /// Holds something that the protocol does not allow.
+    Malformed = bindings::skb_drop_reason_SKB_DROP_REASON_UNHANDLED_PROTO,
+    /// Is well-formed but was not wanted.
+    Unwanted = bindings::skb_drop_reason_SKB_DROP_REASON_NOT_SPECIFIED,
+    /// There was no room for it.
+    NoMemory = bindings::skb_drop_reason_SKB_DROP_REASON_NOMEM,
+}
+
+/// Bytes of an Ethernet header.
+const ETHERNET_HEADER: usize = bindings::ETH_HLEN as usize;
+/// The shortest frame that an Ethernet carries, without its checksum.
+const SHORTEST: usize = bindings::ETH_ZLEN as usize;
+
+/// A frame in the making.
+///
+/// # Invariants
+///
+/// `skb` is valid and ours alone, has at least `room` bytes of tailroom, and headroom for its
+/// device's header. `device` holds a reference that is not given back before the frame is sent.
+pub(crate) struct FrameBuilder {
+    skb: NonNull<bindings::sk_buff>,
+    device: NonNull<bindings::net_device>,
+    room: usize,
+}
+
+impl FrameBuilder {
+    /// Makes an empty frame with room for `linear` bytes behind the Ethernet header.
+    ///
+    /// Context: any.
+    pub(crate) fn new(device: &Device, linear: usize) -> Option<Self> {
+        let dev = device.as_ptr();
+        // Room for padding, too.
+        let room = linear.max(SHORTEST - ETHERNET_HEADER);
+        // SAFETY: The device is valid.
+        let headroom = unsafe { bindings::ll_reserved_space(dev) };
+        let size = c_uint::try_from(room).ok()?.checked_add(headroom)?;
+        // SAFETY: No requirements; without sleeping, and without a message if there is none.
+        let skb = NonNull::new(unsafe {
+            bindings::alloc_skb(size, bindings::GFP_ATOMIC | bindings::__GFP_NOWARN)
+        })?;
+        // SAFETY: The buffer is new, empty, and large enough.
+        unsafe { bindings::skb_reserve(skb.as_ptr(), c_int::try_from(headroom).ok()?) };
+        // SAFETY: The device is valid. The frame may outlive the borrowed reference.
+        unsafe { bindings::dev_hold(dev) };
+        // INVARIANT: As made above.
+        Some(Self {
+            skb,
+            device: device.as_non_null(),
+            room,
+        })
+    }
+
+    /// Appends bytes to the linear part. False if they do not fit, or behind a fragment.
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> bool {
+        if bytes.len() > self.room || self.has_fragments() {
+            return false;
+        }
+        // INVARIANT: So much less room is left.
+        self.room -= bytes.len();
+        // SAFETY: By the type invariant there is room; the buffer is linear, as checked above;
+        // `skb_put` gives the start of as many bytes as asked for.
+        unsafe {
+            let at = bindings::skb_put(self.skb.as_ptr(), bytes.len() as c_uint);
+            ptr::copy_nonoverlapping(bytes.as_ptr(), at.cast::<u8>(), bytes.len());
+        }
+        true
+    }
+
+    /// Appends `len` bytes at `offset` of a page, without copying. False if the frame has no
+    /// place for another fragment: then the reference is the caller's as before.
+    ///
+    /// # Safety
+    ///
+    /// The caller passes a reference to the page (or its folio) on to the frame. The range must
+    /// lie inside of the page's folio, and its bytes must not change any more.
+    pub(crate) unsafe fn append_page(
+        &mut self,
+        page: NonNull<bindings::page>,
+        offset: u32,
+        len: u32,
+    ) -> bool {
+        // SAFETY: Valid by the type invariant.
+        if unsafe { bindings::skb_nr_frags(self.skb.as_ptr()) } >= bindings::MAX_SKB_FRAGS {
+            return false;
+        }
+        // SAFETY: There is a place; the caller promises the rest.
+        unsafe { bindings::skb_append_page(self.skb.as_ptr(), page.as_ptr(), offset, len) };
+        true
+    }
+
+    /// Says which flow the frame belongs to. Queues and CPUs are chosen by it; without, all our
+    /// frames would be one flow.
+    pub(crate) fn set_hash(&mut self, hash: u32) {
+        // SAFETY: Valid by the type invariant.
+        unsafe {
+            bindings::skb_set_hash(
+                self.skb.as_ptr(),
+                hash,
+                bindings::pkt_hash_types_PKT_HASH_TYPE_L4,
+            )
+        };
+    }
+
+    /// Says how urgent the frame is (`SO_PRIORITY`).
+    pub(crate) fn set_priority(&mut self, priority: u32) {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::skb_set_priority(self.skb.as_ptr(), priority) };
+    }
+
+    /// Puts the Ethernet header in front and fills a short frame up. `None` if that fails: the
+    /// frame is gone then.
+    pub(crate) fn finish(self, to: &Mac, ethertype: u16) -> Option<ReadyFrame> {
+        // SAFETY: Valid by the type invariant.
+        let len = unsafe { (*self.skb.as_ptr()).len as usize };
+        if len + ETHERNET_HEADER < SHORTEST {
+            if self.has_fragments() || SHORTEST - ETHERNET_HEADER - len > self.room {
+                return None;
+            }
+            let fill = SHORTEST - ETHERNET_HEADER - len;
+            // SAFETY: There is room, and the buffer is linear.
+            unsafe { bindings::skb_put_zero(self.skb.as_ptr(), fill as c_uint) };
+        }
+        // SAFETY: The buffer is valid, its headroom is what the device asks for, and the device
+        // is valid by our reference. No source address means the device's own.
+        let header = unsafe {
+            let (skb, device) = (self.skb.as_ptr(), self.device.as_ptr());
+            bindings::skb_address(skb, device, ethertype);
+            bindings::dev_hard_header(
+                skb,
+                device,
+                ethertype,
+                to.as_ptr().cast(),
+                ptr::null(),
+                (*skb).len,
+            )
+        };
+        (header >= 0).then_some(ReadyFrame(self))
+    }
+
+    fn has_fragments(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { (*self.skb.as_ptr()).data_len != 0 }
+    }
+}
+
+impl core::ops::Drop for FrameBuilder {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the buffer is ours, and so is the device's reference. The
+        // buffer goes first.
+        unsafe {
+            bindings::consume_skb(self.skb.as_ptr());
+            bindings::dev_put(self.device.as_ptr());
+        }
+    }
+}
+
+/// A frame that is complete.
+pub(crate) struct ReadyFrame(FrameBuilder);
+
+impl ReadyFrame {
+    /// Bytes on the wire, without the checksum.
+    pub(crate) fn len(&self) -> usize {
+        // SAFETY: Valid by the builder's invariant.
+        unsafe { (*self.0.skb.as_ptr()).len as usize }
+    }
+
+    /// Hands the frame to its device. False if that does not take it.
+    ///
+    /// Context: process or softirq, no lock held.
+    fn send(self) -> bool {
+        let this = core::mem::ManuallyDrop::new(self);
+        // SAFETY: The buffer is complete and ours, and is given up here; the reference to the
+        // device is given back when the device is not used any more.
+        unsafe {
+            let outcome = bindings::dev_queue_xmit(this.0.skb.as_ptr());
+            bindings::dev_put(this.0.device.as_ptr());
+            outcome == bindings::NET_XMIT_SUCCESS as c_int
+                || outcome == bindings::NET_XMIT_CN as c_int
+        }
+    }
+}
+
+/// Frames that wait until all locks are dropped, first in, first out.
+///
+/// # Invariants
+///
+/// `first` is the head of a list of frames linked by `next`, which ends with `last`; both are
+/// null if there is none. Each was a [`ReadyFrame`] whose parts this list owns; its device is
+/// found in the buffer.
+pub(crate) struct Frames {
+    first: *mut bindings::sk_buff,
+    last: *mut bindings::sk_buff,
+}
+
+// SAFETY: The list owns its frames; buffers and devices may be used from any thread.
+unsafe impl Send for Frames {}
+
+impl Frames {
+    /// An empty list.
+    pub(crate) const fn new() -> Self {
+        Self {
+            first: ptr::null_mut(),
+            last: ptr::null_mut(),
+        }
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_null()
+    }
+
+    /// Appends a frame. Context: any.
+    pub(crate) fn push(&mut self, frame: ReadyFrame) {
+        let skb = core::mem::ManuallyDrop::new(frame).0.skb.as_ptr();
+        // INVARIANT: The frame becomes the last one.
+        // SAFETY: All frames of the list are valid and ours, and so is the new one.
+        unsafe {
+            bindings::skb_set_next(skb, ptr::null_mut());
+            if self.last.is_null() {
+                self.first = skb;
+            } else {
+                bindings::skb_set_next(self.last, skb);
+            }
+        }
+        self.last = skb;
+    }
+
+    /// Takes the first frame out.
+    fn pop(&mut self) -> Option<ReadyFrame> {
+        let skb = NonNull::new(self.first)?;
+        // INVARIANT: The second frame becomes the first one.
+        // SAFETY: The frame is valid and ours.
+        let device = unsafe {
+            self.first = bindings::skb_next(skb.as_ptr());
+            bindings::skb_set_next(skb.as_ptr(), ptr::null_mut());
+            bindings::skb_device(skb.as_ptr())
+        };
+        if self.first.is_null() {
+            self.last = ptr::null_mut();
+        }
+        Some(ReadyFrame(FrameBuilder {
+            skb,
+            // SAFETY: `finish` has set it.
+            device: unsafe { NonNull::new_unchecked(device) },
+            room: 0,
+        }))
+    }
+
+    /// Sends all frames, and says for how many of them the device had no room.
+    ///
+    /// Context: process or softirq, no lock held.
+    pub(crate) fn transmit(&mut self) -> u64 {
+        let mut refused = 0;
+        while let Some(frame) = self.pop() {
+            if !frame.send() {
+                refused += 1;
+            }
+        }
+        refused
+    }
+}
+
+impl core::ops::Drop for Frames {
+    fn drop(&mut self) {
+        while self.pop().is_some() {}
+    }
+}
