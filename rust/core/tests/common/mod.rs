@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 //! A second, naive implementation of the trees, and small helpers. Recursive, allocating, obvious.
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses its own part"
+)]
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use feed_core::id::{Hash, HashBuf, Hashes};
@@ -32,67 +37,101 @@ pub fn split(n: usize) -> usize {
     n.next_power_of_two() / 2
 }
 
-/// RFC 9162 section 2.1.1: MTH(D).
-pub fn mth(leaves: &[Hash]) -> Hash {
-    match leaves {
-        [] => Hash::ZERO,
-        [one] => *one,
-        many => {
-            let (left, right) = many.split_at(split(many.len()));
-            node(&mth(left), &mth(right))
+/// The trees of the prefixes of one list of leaves, by the recursive definitions. Remembers what it
+/// has computed, or the tests would take minutes.
+pub struct Naive {
+    pub leaves: Vec<Hash>,
+    known: RefCell<HashMap<(usize, usize), Hash>>,
+}
+
+impl Naive {
+    pub fn new(leaves: Vec<Hash>) -> Self {
+        Naive {
+            leaves,
+            known: RefCell::default(),
         }
     }
-}
 
-pub fn root_of(leaves: &[Hash]) -> Hash {
-    if leaves.is_empty() {
-        Hash::ZERO
-    } else {
-        root(leaves.len() as u64, &mth(leaves))
+    /// RFC 9162 section 2.1.1: MTH(D[start:end]).
+    pub fn mth(&self, start: usize, end: usize) -> Hash {
+        if end - start == 1 {
+            return self.leaves[start];
+        }
+        if let Some(known) = self.known.borrow().get(&(start, end)) {
+            return *known;
+        }
+        let middle = start + split(end - start);
+        let hash = node(&self.mth(start, middle), &self.mth(middle, end));
+        self.known.borrow_mut().insert((start, end), hash);
+        hash
     }
-}
 
-/// RFC 9162 section 2.1.3.1: PATH(m, D).
-pub fn path(m: usize, leaves: &[Hash]) -> Vec<Hash> {
-    if leaves.len() < 2 {
-        return Vec::new();
+    pub fn root(&self, n: usize) -> Hash {
+        if n == 0 {
+            Hash::ZERO
+        } else {
+            root(n as u64, &self.mth(0, n))
+        }
     }
-    let k = split(leaves.len());
-    let (left, right) = leaves.split_at(k);
-    let (mut proof, sibling) = if m < k {
-        (path(m, left), mth(right))
-    } else {
-        (path(m - k, right), mth(left))
-    };
-    proof.push(sibling);
-    proof
-}
 
-/// RFC 9162 section 2.1.4.1: SUBPROOF(m, D, b).
-pub fn subproof(m: usize, leaves: &[Hash], whole: bool) -> Vec<Hash> {
-    if m == leaves.len() {
-        return if whole { Vec::new() } else { vec![mth(leaves)] };
+    /// RFC 9162 section 2.1.3.1: PATH(m, D[0:n]).
+    pub fn path(&self, m: usize, n: usize) -> Vec<Hash> {
+        self.subpath(m, 0, n)
     }
-    let k = split(leaves.len());
-    let (left, right) = leaves.split_at(k);
-    let (mut proof, sibling) = if m <= k {
-        (subproof(m, left, whole), mth(right))
-    } else {
-        (subproof(m - k, right, false), mth(left))
-    };
-    proof.push(sibling);
-    proof
-}
 
-/// The hash of a node from all leaves.
-pub fn node_hash(leaves: &[Hash], at: Node) -> Hash {
-    let Pos { level, index } = at.pos();
-    let start = (index << level) as usize;
-    let end = match at {
-        Node::Full(_) => start + (1 << level),
-        Node::Edge { n, .. } => n as usize,
-    };
-    mth(&leaves[start..end])
+    fn subpath(&self, m: usize, start: usize, end: usize) -> Vec<Hash> {
+        if end - start < 2 {
+            return Vec::new();
+        }
+        let middle = start + split(end - start);
+        let (mut proof, sibling) = if m < middle {
+            (self.subpath(m, start, middle), self.mth(middle, end))
+        } else {
+            (self.subpath(m, middle, end), self.mth(start, middle))
+        };
+        proof.push(sibling);
+        proof
+    }
+
+    /// RFC 9162 section 2.1.4.1: SUBPROOF(m, D[0:n], whole).
+    pub fn subproof(&self, m: usize, n: usize, whole: bool) -> Vec<Hash> {
+        self.subsubproof(m, 0, n, whole)
+    }
+
+    fn subsubproof(&self, m: usize, start: usize, end: usize, whole: bool) -> Vec<Hash> {
+        if m == end {
+            return if whole {
+                Vec::new()
+            } else {
+                vec![self.mth(start, end)]
+            };
+        }
+        let middle = start + split(end - start);
+        let (mut proof, sibling) = if m <= middle {
+            (
+                self.subsubproof(m, start, middle, whole),
+                self.mth(middle, end),
+            )
+        } else {
+            (
+                self.subsubproof(m, middle, end, false),
+                self.mth(start, middle),
+            )
+        };
+        proof.push(sibling);
+        proof
+    }
+
+    /// The hash of a node.
+    pub fn node(&self, at: Node) -> Hash {
+        let Pos { level, index } = at.pos();
+        let start = (index << level) as usize;
+        let end = match at {
+            Node::Full(_) => start + (1 << level),
+            Node::Edge { n, .. } => n as usize,
+        };
+        self.mth(start, end)
+    }
 }
 
 pub fn leaf(seq: u64) -> Leaf {
