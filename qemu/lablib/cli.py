@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from . import LabError, image
-from .client import (STATUS_LAB, STATUS_SPLAT, Command, ask, connect, lab_directory, print_splats)
+from .client import (STATUS_LAB, STATUS_SPLAT, STATUS_TIMEOUT, Command, ask, connect, lab_directory, print_splats)
 from .paths import state_root, stock_kernel
 from .prepare import BEDS, accelerator, check_host, start_daemon, write_config
 from .topology import MEM_MIB, Node, Topology, load, parse_loss
@@ -75,8 +75,9 @@ def wait_gone(name: str) -> None:
 
 
 def report(splats: list[dict], otherwise: int = 0) -> int:
+    """A splat fails what seemed to succeed, and explains a machine that died."""
     print_splats(splats)
-    return STATUS_SPLAT if splats and otherwise == 0 else otherwise
+    return STATUS_SPLAT if splats and otherwise in (0, STATUS_LAB) else otherwise
 
 
 def cmd_status(options) -> int:
@@ -96,7 +97,9 @@ def cmd_status(options) -> int:
             print(f"  {node['name']:12} {node['state']:8} {node['mem']} MiB, {node['cpus']} CPU, {boot}"
                   f"{'; ' + wires if wires else ''}{'; SPLAT' if node['splats'] else ''}")
         print_links(status["links"])
-    return report(status["splats"])
+        for splat in status["splats"]:
+            print(f"  splat on {splat['node']}: {splat['lines'][0]}")
+    return STATUS_SPLAT if status["splats"] else 0
 
 
 def print_links(links: list[dict]) -> None:
@@ -235,19 +238,12 @@ def cmd_run(options) -> int:
     with start_daemon(directory, quiet, tethered=True):
         command = Command(name, "machine", options.command, env=environment(options.env), cwd=cwd,
                           stdin=0 if options.stdin else None)
-        try:
-            status = command.run(options.timeout)
-        except LabError as error:
-            # A panic ends the machine: its console says more than we could.
-            say(str(error))
-            status = STATUS_LAB
-        splats = ask(name, {"op": "down", "now": status == 124})["splats"]
+        status = command.run(options.timeout)
+        splats = ask(name, {"op": "down", "now": status == STATUS_TIMEOUT})["splats"]
     wait_gone(name)
     console = directory / "machine.console"
     if options.console:
         shutil.copy(console, options.console)
-    if status == STATUS_LAB and splats:
-        status = 0  # The splat is the reason: report() makes it the status.
     status = report(splats, status)
     if status == 0:
         shutil.rmtree(directory, ignore_errors=True)
@@ -279,7 +275,7 @@ def seconds(word: str) -> float:
 def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lab", description="Virtual machines on a stock kernel, Ethernet links between them.",
-        epilog=f"Exit status: the command's own; {STATUS_SPLAT} after a kernel splat, 124 timed out, "
+        epilog=f"Exit status: the command's own; {STATUS_SPLAT} after a kernel splat, {STATUS_TIMEOUT} timed out, "
                f"{STATUS_LAB} the lab itself failed.")
     parser.add_argument("--name", help="which lab, when there are several (default: $LAB, or lab)")
     commands = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
@@ -299,7 +295,7 @@ def arguments() -> argparse.ArgumentParser:
 
     def add_command(sub, stdin=True):
         sub.add_argument("-i", "--stdin", action="store_true", help="pass standard input through")
-        sub.add_argument("--timeout", type=seconds, metavar="S", help="kill the command after S seconds (status 124)")
+        sub.add_argument("--timeout", type=seconds, metavar="S", help=f"kill the command after S seconds (status {STATUS_TIMEOUT})")
         sub.add_argument("--env", action="append", default=[], metavar="NAME[=VALUE]")
         sub.add_argument("--cwd", metavar="DIR")
 

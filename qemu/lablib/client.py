@@ -150,7 +150,8 @@ class Command:
         self.splats = answer["splats"]
         ended = answer["exit"]
         if ended.get("gone"):
-            raise LabError(f"{self._node} went away while the command ran")
+            print(f"lab: {self._node} went away while the command ran", file=sys.stderr)
+            return STATUS_LAB
         if ended["error"]:
             print(f"lab: {self._node}: {ended['error']}", file=sys.stderr)
             return 127

@@ -29,6 +29,9 @@ POWER_OFF_SECONDS = 15.0
 # reach us a moment after its exit status.
 SPLAT_SETTLE_SECONDS = 0.15
 
+# How long the last words of a machine that went away may take.
+CONSOLE_END_SECONDS = 5.0
+
 
 class Lab:
     def __init__(self, config: dict, directory: Path):
@@ -170,14 +173,17 @@ class Client(asyncio.Protocol):
         def handle(kind: int, payload: bytes) -> None:
             if kind == frames.EXIT:
                 self._agent = None
-                asyncio.create_task(self._finish(json.loads(payload), before))
+                self._task = asyncio.create_task(self._finish(node, json.loads(payload), before))
             elif self._transport:
                 self._transport.write(frames.encode(kind, 0, payload))
 
         self._agent, self._stream = agent, agent.exec(request["command"], handle)
 
-    async def _finish(self, exit_: dict, splats_before: int) -> None:
-        await asyncio.sleep(SPLAT_SETTLE_SECONDS)
+    async def _finish(self, node: Machine, exit_: dict, splats_before: int) -> None:
+        if exit_.get("gone"):
+            await node.ended(CONSOLE_END_SECONDS)
+        else:
+            await asyncio.sleep(SPLAT_SETTLE_SECONDS)
         self._reply({"exit": exit_, "splats": self._lab.splats()[splats_before:]})
 
     async def _op_status(self, _request):

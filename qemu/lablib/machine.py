@@ -112,6 +112,11 @@ class Machine:
     def splats(self) -> list[Splat]:
         return self.scanner.splats
 
+    async def ended(self, patience: float) -> None:
+        """Wait until the process is gone and its console read to the end."""
+        if self._watcher:
+            await asyncio.wait({self._watcher}, timeout=patience)
+
     # -- life ---------------------------------------------------------------
 
     async def power_on(self) -> None:
@@ -205,6 +210,7 @@ class Machine:
             await helper.wait()
         self._helpers.clear()
         self._process = None
+        self.scanner.interrupt()
         if self.state != "off":
             self.state = "crashed"
         self._on_change()
@@ -336,11 +342,14 @@ class QemuMachine(Machine):
         return command
 
     def kernel_command_line(self) -> str:
-        # Only warnings reach the console: every character is a trap under TCG.
-        # All is in the kernel log (lab exec NODE -- dmesg).
-        words = ["console=ttyS0", "loglevel=5", "panic=-1", "oops=panic", "mitigations=off", "tsc=reliable",
-                 "no_timer_check", "random.trust_cpu=on", "apparmor=0", "audit=0", "8250.nr_uarts=1",
-                 PATIENT, "lab.block=/dev/vda", "lab.port=lab.agent"]
+        words = [
+            # Only warnings reach the console: every character is a trap under
+            # TCG. All is in the kernel log (lab exec NODE -- dmesg).
+            "console=ttyS0", "loglevel=5", "panic=-1", "oops=panic", PATIENT,
+            # Much of an emulated boot is spent on what a lab has no use for.
+            "mitigations=off", "cryptomgr.notests=1", "apparmor=0", "audit=0", "8250.nr_uarts=1",
+            "tsc=reliable", "no_timer_check", "random.trust_cpu=on",
+            "lab.block=/dev/vda", "lab.port=lab.agent"]
         if self.spec.interfaces:
             # The cables carry what is under test, not neighbour discovery.
             words.append("ipv6.disable=1")

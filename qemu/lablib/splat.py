@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 
 # "[    1.234567][   T12] ", either part optional.
-PREFIX = re.compile(r"^(?:<\d+>)?(?:\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?)?")
+PREFIX = re.compile(r"^(?:<\d+>)?(?:\[ *(\d+\.\d+)\](?:\[ *[TC]\d+\])? ?)?")
 
 SPLAT = re.compile(r"""
     WARNING:\ (?!.*\bunprivileged\ eBPF\b)   # WARN(), lockdep, RCU
@@ -43,8 +43,10 @@ SPLAT = re.compile(r"""
   | =+\[\ cut\ here\ |-+\[\ cut\ here\ \]-+
 """, re.X)
 
-# Lines kept after the first of a report: enough for a stack trace.
-CONTEXT_LINES = 60
+# What belongs to a report after its first line: up to its end mark, to this
+# many lines, or to a pause in the kernel's clock. Reports are printed in one go.
+CONTEXT_LINES = 80
+PAUSE_SECONDS = 0.3
 END = re.compile(r"---\[ end ")
 
 
@@ -63,21 +65,29 @@ class Scanner:
     def __init__(self) -> None:
         self.splats: list[Splat] = []
         self._left = 0
+        self._clock = 0.0
 
     def feed(self, line: str) -> bool:
         """True when a new splat begins with this line."""
-        message = PREFIX.sub("", line, count=1)
+        prefix = PREFIX.match(line)
+        message = line[prefix.end():]
+        if prefix[1]:
+            clock, self._clock = self._clock, float(prefix[1])
+            if not 0 <= self._clock - clock <= PAUSE_SECONDS:
+                self._left = 0
         if self._left > 0:
             self.splats[-1].lines.append(line)
-            self._left -= 1
-            if END.search(message):
-                self._left = 0
+            self._left = 0 if END.search(message) else self._left - 1
             return False
         if not SPLAT.match(message):
             return False
         self.splats.append(Splat([line]))
         self._left = CONTEXT_LINES
         return True
+
+    def interrupt(self) -> None:
+        """The machine is gone: what comes next is another kernel."""
+        self._left = 0
 
 
 def scan(text: str) -> list[Splat]:
