@@ -38,7 +38,9 @@ pub(crate) trait Namespace: Send + Sync + Sized + 'static {
     /// Context: process, may sleep.
     fn new(net: Net<'_>) -> Result<Arc<Self>>;
 
-    /// The state cannot be found any more. Stops taking in anything new.
+    /// The state cannot be found any more. Stops taking in anything new, and gives back every
+    /// reference to a device: the devices of the namespace go before `exit` is called, and their
+    /// notices find no state any more.
     ///
     /// Context: process, may sleep.
     fn pre_exit(this: &Arc<Self>, net: Net<'_>);
