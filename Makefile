@@ -24,6 +24,8 @@ uml-debug: ## build the User-Mode kernel with all checkers, and the module for i
 	@qemu/setup host root kernels overlay crates uml-debug
 	@qemu/build uml-debug
 
+include tests/test.mk
+
 .PHONY: clean
 clean: ## remove what was built in this checkout; the cache stays
 	rm -rf build feed.ko

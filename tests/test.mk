@@ -2,8 +2,6 @@
 #
 # The verbs of the Makefile that test. Suites and what they need: suites.toml.
 
-##@ Testing
-
 .PHONY: test
 test: ## run every test, or SUITES='name pattern…'; what they need is made first
 	@tests/run $(SUITES)
