@@ -14,13 +14,18 @@ die() {
 	exit 1
 }
 
-# One set-up at a time per cache: two would unpack into the same place.
-lock_cache() {
-	exec {lock_fd}>"$FEED_CACHE/.lock"
+# One process at a time in a stage: two would unpack into the same place. Each
+# stage has its own lock, so that `make` need not wait for a kernel's build.
+lock_stage() {
+	exec {lock_fd}>"$FEED_CACHE/.lock-$1"
 	if ! flock --nonblock "$lock_fd"; then
-		say "waiting for another qemu/setup on $FEED_CACHE"
+		say "$1: waiting for another qemu/setup at the same stage"
 		flock "$lock_fd"
 	fi
+}
+
+unlock_stage() {
+	exec {lock_fd}>&-
 }
 
 # stage_begin NAME WHAT: announce; stage_end: how long it took.
