@@ -67,6 +67,8 @@
 
 #include "../helpers.h"
 #include "../net/helpers.h"
+#include "../mm/helpers.h"
+#include "../simd/fpu.h"
 
 const gfp_t FEED_CONST_GFP_ATOMIC = GFP_ATOMIC;
 const gfp_t FEED_CONST_GFP_KERNEL = GFP_KERNEL;

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A reference to a folio of a [`Mapping`](super::Mapping).
+
+use super::PAGE_SIZE;
+use feed_bindings as bindings;
+use core::{
+    mem::ManuallyDrop,
+    ptr::{
+        self,
+        NonNull, //
+    }, //
+};
+use kernel::prelude::*;
+
+/// A reference to an uptodate folio. The folio stays as long as this object, even if the kernel
+/// or its mapping gives it up meanwhile.
+///
+/// Memory of a folio is shared: it is read by frames on their way, and bytes beside those that
+/// are read may be written at the same time. So nothing here hands out a long-lived slice;
+/// bytes are copied in and out, or lent for one call.
+///
+/// # Invariants
+///
+/// `folio` is a folio that we hold a reference of; it lies in the kernel's linear mapping.
+#[repr(transparent)]
+pub(crate) struct Folio {
+    folio: NonNull<bindings::folio>,
+}
+
+// SAFETY: Folios are reference counted and used from any thread.
+unsafe impl Send for Folio {}
+// SAFETY: As above; all access through `&Folio` is by copying or by atomic operations.
+unsafe impl Sync for Folio {}
+
+impl Folio {
+    /// Takes over a reference.
+    ///
+    /// # Safety
+    ///
+    /// `folio` is valid, uptodate page cache of ours (never high memory), and the caller hands
+    /// over one reference.
+    pub(super) unsafe fn from_raw(folio: NonNull<bindings::folio>) -> Self {
+        // INVARIANT: By the safety requirements.
+        Self { folio }
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut bindings::folio {
+        self.folio.as_ptr()
+    }
+
+    /// Its length in bytes: a page, or 64 KiB.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::folio_size(self.as_ptr()) }
+    }
+
+    /// Index of its first page in the mapping.
+    #[inline]
+    pub(crate) fn index(&self) -> u64 {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::folio_index(self.as_ptr()) as u64 }
+    }
+
+    /// Address of byte `offset`, if `len` bytes from there are inside.
+    #[inline]
+    fn bytes(&self, offset: usize, len: usize) -> Option<NonNull<u8>> {
+        if offset.checked_add(len)? > self.len() {
+            return None;
+        }
+        // SAFETY: By the type invariant the folio is in the linear mapping.
+        let start = unsafe { bindings::folio_address(self.as_ptr()) }.cast::<u8>();
+        // SAFETY: `offset` is inside the folio, as checked above.
+        NonNull::new(unsafe { start.add(offset) })
+    }
+
+    /// Copies bytes out. False if the range is not inside. Context: any.
+    #[inline]
+    pub(crate) fn read(&self, offset: usize, out: &mut [u8]) -> bool {
+        let Some(from) = self.bytes(offset, out.len()) else {
+            return false;
+        };
+        // SAFETY: `from` is valid for that many bytes, and `out` is memory of the caller alone.
+        // The store does not point readers at bytes that are still being written.
+        unsafe { ptr::copy_nonoverlapping(from.as_ptr(), out.as_mut_ptr(), out.len()) };
+        true
+    }
+
+    /// Copies bytes in. False if the range is not inside. Context: any.
+    ///
+    /// The folio stays clean: what is written here is lost when the kernel takes the folio. The
+    /// kernel may also be moving it, unless the caller holds references for longer than this
+    /// call or its lock ([`Folio::try_lock`]).
+    #[inline]
+    pub(crate) fn write(&self, offset: usize, bytes: &[u8]) -> bool {
+        let Some(to) = self.bytes(offset, bytes.len()) else {
+            return false;
+        };
+        // SAFETY: `to` is valid for that many bytes. Only who reserved the bytes writes them, and
+        // readers are not pointed at them before.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to.as_ptr(), bytes.len()) };
+        true
+    }
+
+    /// Lends bytes that nobody writes at present to `look`. Context: as `look`.
+    #[inline]
+    pub(crate) fn lend<R>(&self, offset: usize, len: usize, look: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        let from = self.bytes(offset, len)?;
+        // SAFETY: Valid for `len` bytes by `bytes()`; the caller says that they are not written.
+        Some(look(unsafe { core::slice::from_raw_parts(from.as_ptr(), len) }))
+    }
+
+    /// Tells the kernel that the folio is in use, so that it is reclaimed later than others.
+    ///
+    /// Context: process. Not softirq: the kernel's per-CPU lists of folios to activate are
+    /// guarded against preemption only.
+    pub(crate) fn mark_accessed(&self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::folio_mark_accessed(self.as_ptr()) };
+    }
+
+    /// Locks the folio if nobody has it locked. While it is locked the kernel neither moves nor
+    /// reclaims it. Context: any.
+    #[inline]
+    pub(crate) fn try_lock(&self) -> Option<FolioLock<'_>> {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::folio_trylock(self.as_ptr()) }.then_some(FolioLock { folio: self })
+    }
+
+    /// The page that byte `offset` is in, for fragments of frames.
+    #[inline]
+    pub(crate) fn page(&self, offset: usize) -> *mut bindings::page {
+        debug_assert!(offset < self.len());
+        // SAFETY: By the type invariant; the caller stays inside the folio.
+        unsafe { bindings::folio_page(self.as_ptr(), (offset / PAGE_SIZE) as _) }
+    }
+
+    /// Gives the reference away, to be dropped by `folio_put()`: by a frame, for example.
+    #[inline]
+    pub(crate) fn into_raw(self) -> *mut bindings::folio {
+        ManuallyDrop::new(self).as_ptr()
+    }
+
+    /// Takes one more reference, which is not tied to any object: [`Folio::release`] ends it.
+    pub(super) fn hold(&self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::folio_get(self.as_ptr()) };
+    }
+
+    /// Drops the reference that [`Folio::hold`] took.
+    ///
+    /// # Safety
+    ///
+    /// There is such a reference, and the caller may end it.
+    pub(super) unsafe fn release(&self) {
+        // SAFETY: By the safety requirements; `self` has its own, so this is never the last.
+        unsafe { bindings::folio_put(self.as_ptr()) };
+    }
+}
+
+impl Clone for Folio {
+    #[inline]
+    fn clone(&self) -> Self {
+        self.hold();
+        // INVARIANT: With the reference just taken.
+        Self { folio: self.folio }
+    }
+}
+
+impl Drop for Folio {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the reference is ours. The last one frees the folio,
+        // which is allowed in softirq.
+        unsafe { bindings::folio_put(self.as_ptr()) };
+    }
+}
+
+/// A locked folio.
+///
+/// # Invariants
+///
+/// The folio is locked by this object.
+pub(crate) struct FolioLock<'a> {
+    folio: &'a Folio,
+}
+
+impl Drop for FolioLock<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant it is locked by us.
+        unsafe { bindings::folio_unlock(self.folio.as_ptr()) };
+    }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What Rust cannot say about the page cache and memory control groups: inline
+ * functions, macros and bit fields of the kernel, one each.
+ */
+#include <linux/cred.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/sched/mm.h>
+#include <linux/stat.h>
+
+#include "helpers.h"
+
+bool feed_helper_has_large_folios(void)
+{
+	return IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE);
+}
+
+/*
+ * Folios that may be reclaimed may be moved as well. Those that we hold for
+ * good would only get in the way of compaction.
+ */
+gfp_t feed_helper_cache_gfp(bool movable)
+{
+	return movable ? GFP_USER | __GFP_MOVABLE : GFP_USER;
+}
+
+/* A regular file that nobody can open. Called before its first folio. */
+void feed_helper_inode_set_private_file(struct inode *inode, bool pinned)
+{
+	inode->i_mode = S_IFREG;
+	inode->i_flags |= S_PRIVATE;
+	mapping_set_large_folios(inode->i_mapping);
+	/* Spares reclaim the scanning of what it cannot have. */
+	if (pinned)
+		mapping_set_unevictable(inode->i_mapping);
+}
+
+struct address_space *feed_helper_inode_mapping(struct inode *inode)
+{
+	return inode->i_mapping;
+}
+
+unsigned long feed_helper_inode_cached_pages(const struct inode *inode)
+{
+	return READ_ONCE(inode->i_mapping->nrpages);
+}
+
+bool feed_helper_folio_trylock(struct folio *folio)
+{
+	return folio_trylock(folio);
+}
+
+size_t feed_helper_folio_size(const struct folio *folio)
+{
+	return folio_size(folio);
+}
+
+pgoff_t feed_helper_folio_index(const struct folio *folio)
+{
+	return folio->index;
+}
+
+struct mem_cgroup *feed_helper_memcg_of_current(void)
+{
+	return get_mem_cgroup_from_mm(current->mm);
+}
+
+void feed_helper_memcg_put(struct mem_cgroup *memcg)
+{
+	mem_cgroup_put(memcg);
+}
+
+struct mem_cgroup *feed_helper_set_active_memcg(struct mem_cgroup *memcg)
+{
+	return set_active_memcg(memcg);
+}
+
+unsigned long feed_helper_totalram_pages(void)
+{
+	return totalram_pages();
+}
+
+u32 feed_helper_current_euid(void)
+{
+	return from_kuid(&init_user_ns, current_euid());
+}

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Files that nobody can open, and the file system that they are in.
+
+use super::{
+    folio::Folio,
+    memcg::MemCgroup,
+    PAGE_SIZE, //
+};
+use feed_bindings as bindings;
+use core::{
+    mem::MaybeUninit,
+    ptr::NonNull, //
+};
+use kernel::{
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
+    prelude::*,
+    types::Opaque, //
+};
+
+/// Bytes of the largest folio that is asked for, and the alignment of [`Mapping::populate`].
+pub(crate) const RUN_BYTES: usize = 64 << 10;
+/// Pages of it.
+pub(crate) const RUN_PAGES: usize = RUN_BYTES / PAGE_SIZE;
+
+/// "feed", seen in no `statfs()`, as nobody can reach the file system.
+const MAGIC: c_ulong = 0x6665_6564;
+
+// SAFETY: All of it is plain data in C, for which zeroes mean "not there".
+const ZEROED: bindings::file_system_type = unsafe { MaybeUninit::zeroed().assume_init() };
+
+/// The type behind every [`PseudoFs`].
+struct FsType(Opaque<bindings::file_system_type>);
+
+// SAFETY: Only the kernel changes it, under locks of its own.
+unsafe impl Sync for FsType {}
+
+// The owner stays NULL: a mount would pin the module, which could then never unmount it.
+static FS_TYPE: FsType = FsType(Opaque::new(bindings::file_system_type {
+    name: c"feed".as_ptr().cast_mut().cast(),
+    init_fs_context: Some(init_fs_context),
+    kill_sb: Some(bindings::kill_anon_super),
+    ..ZEROED
+}));
+
+/// # Safety
+///
+/// Called by `kern_mount()` alone, with a context that is being set up.
+unsafe extern "C" fn init_fs_context(context: *mut bindings::fs_context) -> c_int {
+    // SAFETY: `context` is valid by the safety requirements.
+    if unsafe { bindings::init_pseudo(context, MAGIC) }.is_null() {
+        ENOMEM.to_errno()
+    } else {
+        0
+    }
+}
+
+/// A mounted file system of ours. All its mappings must be gone before it is dropped.
+///
+/// # Invariants
+///
+/// `mount` is a mount that `kern_mount()` made for us.
+pub(crate) struct PseudoFs {
+    mount: NonNull<bindings::vfsmount>,
+}
+
+// SAFETY: A mount is used from any thread.
+unsafe impl Send for PseudoFs {}
+// SAFETY: As above.
+unsafe impl Sync for PseudoFs {}
+
+impl PseudoFs {
+    /// Mounts it. Context: process, may sleep.
+    pub(crate) fn mount() -> Result<Self> {
+        // SAFETY: The type lives as long as the module, and unmounting waits for all its users.
+        let mount = from_err_ptr(unsafe { bindings::kern_mount(FS_TYPE.0.get()) })?;
+
+        // INVARIANT: Just made.
+        Ok(Self {
+            mount: NonNull::new(mount).ok_or(ENOMEM)?,
+        })
+    }
+
+    /// Makes an empty file. `pinned` says that its folios will be held for good, so that
+    /// reclaim need not look at them. Context: process, may sleep.
+    pub(crate) fn mapping(&self, pinned: bool) -> Result<Mapping> {
+        // SAFETY: By the type invariant. `new_inode()` (and none of its cousins) puts the inode
+        // on the superblock's list, where `drop_caches` looks.
+        let inode = unsafe { bindings::new_inode((*self.mount.as_ptr()).mnt_sb) };
+        let inode = NonNull::new(inode).ok_or(ENOMEM)?;
+
+        // SAFETY: `inode` is new and ours alone.
+        unsafe { bindings::inode_set_private_file(inode.as_ptr(), pinned) };
+        // INVARIANT: The inode is ours; its mapping is the one inside it.
+        Ok(Mapping {
+            inode,
+            // SAFETY: `inode` is valid.
+            mapping: unsafe { bindings::inode_mapping(inode.as_ptr()) },
+            pinned,
+        })
+    }
+}
+
+impl Drop for PseudoFs {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant; the caller has dropped all mappings.
+        unsafe { bindings::kern_unmount(self.mount.as_ptr()) };
+        // The superblock and its inodes are freed by RCU callbacks that look at their type.
+        // SAFETY: Waiting is always allowed here.
+        unsafe { bindings::rcu_barrier() };
+    }
+}
+
+/// The page cache of one file. Indices are in pages.
+///
+/// # Invariants
+///
+/// `inode` is an inode that we hold the only reference of, `mapping` its mapping.
+pub(crate) struct Mapping {
+    inode: NonNull<bindings::inode>,
+    mapping: *mut bindings::address_space,
+    pinned: bool,
+}
+
+// SAFETY: Page cache has its own locks.
+unsafe impl Send for Mapping {}
+// SAFETY: As above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Adds 64 KiB of zeroes at `index`, which must be a multiple of [`RUN_PAGES`] and empty:
+    /// one folio where the kernel has such, else one per page. They are clean and uptodate.
+    ///
+    /// Context: process, may sleep.
+    pub(crate) fn populate(&self, index: u64, payer: &MemCgroup) -> Result<Folios> {
+        if index as usize % RUN_PAGES != 0 {
+            return Err(EINVAL);
+        }
+        payer.charge(|| self.populate_charged(index))
+    }
+
+    fn populate_charged(&self, index: u64) -> Result<Folios> {
+        const ORDER: c_uint = RUN_PAGES.ilog2();
+        // Compaction and retries for a large folio are not worth it: pages do as well.
+        const EASY: bindings::gfp_t = bindings::__GFP_NORETRY | bindings::__GFP_NOWARN;
+
+        let mut list = KVec::new();
+        // SAFETY: It reads a constant.
+        if unsafe { bindings::has_large_folios() } {
+            if let Ok(folio) = self.add(index, ORDER, EASY) {
+                list.push(folio, GFP_KERNEL)?;
+                return Ok(Folios { list });
+            }
+        }
+        list.reserve(RUN_PAGES, GFP_KERNEL)?;
+        for page in 0..RUN_PAGES {
+            match self.add(index + page as u64, 0, bindings::__GFP_NOWARN) {
+                Ok(folio) => list.push(folio, GFP_KERNEL)?,
+                Err(error) => {
+                    drop(list);
+                    self.truncate(index, RUN_PAGES);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(Folios { list })
+    }
+
+    fn add(&self, index: u64, order: c_uint, extra: bindings::gfp_t) -> Result<Folio> {
+        // SAFETY: It computes flags.
+        let gfp = unsafe { bindings::cache_gfp(!self.pinned) } | extra;
+        // SAFETY: Process context, as the caller promises; the flags are complete.
+        let folio = unsafe { bindings::filemap_alloc_folio(gfp | bindings::__GFP_ZERO, order) };
+        let folio = NonNull::new(folio).ok_or(ENOMEM)?;
+
+        // SAFETY: By the type invariant; the folio is new, and the index aligned to its order.
+        let added = to_result(unsafe {
+            bindings::filemap_add_folio(self.mapping, folio.as_ptr(), index as _, gfp)
+        });
+        if added.is_ok() {
+            // SAFETY: The folio was locked for us when it was added. Its zeroes are written.
+            unsafe {
+                bindings::folio_mark_uptodate(folio.as_ptr());
+                bindings::folio_unlock(folio.as_ptr());
+            }
+        }
+        // SAFETY: The reference of the allocation becomes the object's: after a failure, dropping
+        // it frees the folio.
+        let folio = unsafe { Folio::from_raw(folio) };
+        added.map(|()| folio)
+    }
+
+    /// The folio that holds page `index`, if the kernel has not taken it. Context: any.
+    #[inline]
+    pub(crate) fn get(&self, index: u64) -> Option<Folio> {
+        // SAFETY: By the type invariant. The lookup takes a reference under RCU.
+        let folio = unsafe { bindings::filemap_get_folio(self.mapping, index as _) };
+        let folio = NonNull::new(from_err_ptr(folio).ok()?)?;
+
+        // SAFETY: All folios of the mapping come from `add`; the lookup's reference is ours. One
+        // that is still being added holds zeroes already, and nobody looks for it yet.
+        Some(unsafe { Folio::from_raw(folio) })
+    }
+
+    /// Takes `pages` pages from `index` on out of the cache, and what the kernel remembers of
+    /// those that it took itself. References keep their folios. Context: process, may sleep.
+    pub(crate) fn truncate(&self, index: u64, pages: usize) {
+        let first = (index as i64) * PAGE_SIZE as i64;
+        let last = first + (pages * PAGE_SIZE) as i64 - 1;
+
+        // SAFETY: By the type invariant. The range is whole pages.
+        unsafe { bindings::truncate_inode_pages_range(self.mapping, first, last) };
+    }
+
+    /// Pages that are in the cache now. Context: any.
+    pub(crate) fn cached_pages(&self) -> usize {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::inode_cached_pages(self.inode.as_ptr()) as usize }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant this is the last reference: the inode and all its page
+        // cache go. May sleep, and owners are dropped in process context.
+        unsafe { bindings::iput(self.inode.as_ptr()) };
+    }
+}
+
+/// References to all of a run of 64 KiB: it stays in memory as long as this object.
+///
+/// # Invariants
+///
+/// `list` is one folio of [`RUN_BYTES`], or [`RUN_PAGES`] folios of a page, in order.
+pub(crate) struct Folios {
+    list: KVec<Folio>,
+}
+
+impl Folios {
+    /// The folio that byte `offset` is in, where in it, and how many bytes follow there.
+    #[inline]
+    fn at(&self, offset: usize) -> Option<(&Folio, usize, usize)> {
+        let size = if self.list.len() == 1 { RUN_BYTES } else { PAGE_SIZE };
+        let folio = self.list.get(offset / size)?;
+
+        Some((folio, offset % size, size - offset % size))
+    }
+
+    /// Copies bytes in. False if the range is not inside. Context: any.
+    #[inline]
+    pub(crate) fn write(&self, mut offset: usize, mut bytes: &[u8]) -> bool {
+        while !bytes.is_empty() {
+            let Some((folio, at, room)) = self.at(offset) else {
+                return false;
+            };
+            let (now, rest) = bytes.split_at(room.min(bytes.len()));
+            folio.write(at, now);
+            offset += now.len();
+            bytes = rest;
+        }
+        true
+    }
+
+    /// Lends bytes, piece by piece as they lie in memory, to `look`, with each piece's distance
+    /// from `offset`. Nobody may be writing them. False if the range is not inside.
+    /// Context: as `look`.
+    pub(crate) fn lend(&self, offset: usize, len: usize, mut look: impl FnMut(usize, &[u8])) -> bool {
+        let mut done = 0;
+        while done < len {
+            let Some((folio, at, room)) = self.at(offset + done) else {
+                return false;
+            };
+            let piece = room.min(len - done);
+            if folio.lend(at, piece, |bytes| look(done, bytes)).is_none() {
+                return false;
+            }
+            done += piece;
+        }
+        true
+    }
+}

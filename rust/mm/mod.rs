@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Page cache that belongs to no file: what the kernel crate lacks of it.
+//!
+//! A [`PseudoFs`] is a file system that nobody can mount, a [`Mapping`] one file in it that
+//! nobody can open. Clean, uptodate folios of it are ordinary page cache: the kernel counts
+//! them as `Cached`, charges them to a memory control group, and takes them back without
+//! swap when it needs memory. What must stay is held by a [`Folio`] reference.
+//!
+//! No address-space operation of ours exists, so no folio can call into the module after it
+//! is gone.
+
+mod folio;
+mod mapping;
+mod memcg;
+
+pub(crate) use folio::Folio;
+pub(crate) use mapping::{
+    Folios,
+    Mapping,
+    PseudoFs,
+    RUN_BYTES,
+    RUN_PAGES, //
+};
+pub(crate) use memcg::MemCgroup;
+
+use feed_bindings as bindings;
+
+/// Bytes of a page.
+pub(crate) const PAGE_SIZE: usize = kernel::page::PAGE_SIZE;
+
+/// Pages of this machine's memory.
+pub(crate) fn total_pages() -> usize {
+    // SAFETY: It reads a counter.
+    unsafe { bindings::totalram_pages() as usize }
+}
+
+/// The effective user of the current task, as the initial user namespace numbers it.
+///
+/// Context: process.
+pub(crate) fn current_uid() -> u32 {
+    // SAFETY: The caller is in process context, so `current` has credentials.
+    unsafe { bindings::current_euid() }
+}

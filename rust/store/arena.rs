@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where new extents come from: segments being filled, and a pool of empty ones.
+//!
+//! A store has two arenas: one for the cache, one for what is pinned. Each fills several
+//! segments at once, so that what differs in size or in prospects does not share one: whole
+//! windows and long payloads begin at pages, short ones lie close together, objects have
+//! segments of their own; and what has proved its worth lies apart from what came by for the
+//! first time.
+//!
+//! Taking an extent never allocates: that is what the pool is for. The worker fills it.
+//!
+//! Lock order: an arena's lock is the innermost of the store.
+
+use super::{
+    index::{
+        Place,
+        ALIGN, //
+    },
+    segments::{
+        SegmentId,
+        Segments, //
+    },
+    Full,
+    OBJECT_BYTES,
+    SEGMENT_BYTES, //
+};
+use crate::{
+    mm::{
+        Folios,
+        Mapping,
+        PAGE_SIZE, //
+    },
+    sync::{
+        new_spinlock_bh,
+        SpinLockBh, //
+    }, //
+};
+use core::mem;
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{
+            ordering::Relaxed,
+            Atomic, //
+        },
+        Arc, //
+    }, //
+};
+
+/// Empty segments that are kept ready at least, once an arena is in use: 256 KiB.
+const READY_MIN: usize = 4;
+/// And at most: 16 MiB.
+const READY_MAX: usize = 256;
+/// Of these, how many only the worker takes, to save what is hot from a victim.
+const READY_SPARE: usize = 2;
+
+/// What an extent is for, which decides its neighbours.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Kind {
+    /// A whole window, or nearly so: two to a segment.
+    Window,
+    /// A payload of a page and more.
+    Part,
+    /// A shorter payload.
+    Small,
+    /// An object.
+    Object,
+}
+
+const KINDS: usize = 4;
+
+impl Kind {
+    /// The kind for a payload of `len` bytes.
+    pub(super) fn of_payload(len: u32) -> Self {
+        match len as usize {
+            0..PAGE_SIZE => Kind::Small,
+            len if len > SEGMENT_BYTES / 3 => Kind::Window,
+            _ => Kind::Part,
+        }
+    }
+}
+
+/// What is expected of an extent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Class {
+    /// Never seen before, or long ago.
+    Probation,
+    /// Asked for again.
+    Main,
+}
+
+const CLASSES: usize = 2;
+
+/// A new extent, not yet known to anybody.
+pub(super) struct Taken {
+    pub(super) place: Place,
+    /// Keeps the segment in memory while the extent is written.
+    pub(super) folios: Arc<Folios>,
+    kind: Kind,
+    class: Class,
+    len: u32,
+    /// Published: the room stays taken.
+    kept: bool,
+}
+
+impl Taken {
+    /// The room is used.
+    pub(super) fn keep(&mut self) {
+        self.kept = true;
+    }
+
+    /// Bytes.
+    pub(super) fn len(&self) -> u32 {
+        self.len
+    }
+}
+
+struct Open {
+    segment: SegmentId,
+    folios: Arc<Folios>,
+    /// Where the next extent goes.
+    fill: u32,
+}
+
+struct Ready {
+    segment: SegmentId,
+    folios: Arc<Folios>,
+}
+
+struct State {
+    open: [[Option<Open>; CLASSES]; KINDS],
+    ready: KVec<Ready>,
+    /// Segments taken since the worker last looked.
+    taken: usize,
+}
+
+/// See the head of this file.
+#[pin_data]
+pub(super) struct Arena {
+    pub(super) mapping: Mapping,
+    #[pin]
+    state: SpinLockBh<State>,
+    /// How many segments the pool should have.
+    target: Atomic<usize>,
+    /// Times that the pool had nothing.
+    pub(super) empty: Atomic<u64>,
+}
+
+impl Arena {
+    /// An arena without a segment. Context: process, may sleep.
+    pub(super) fn new(mapping: Mapping) -> Result<impl PinInit<Self, Error>> {
+        let ready = KVec::with_capacity(READY_MAX, GFP_KERNEL)?;
+        Ok(try_pin_init!(Self {
+            mapping,
+            state <- new_spinlock_bh!(State {
+                open: [const { [const { None }; CLASSES] }; KINDS],
+                ready,
+                taken: 0,
+            }, "feed_arena"),
+            target: Atomic::new(0),
+            empty: Atomic::new(0),
+        }? Error))
+    }
+
+    /// Takes room for `len` bytes, zeroed. `spare`: even if that leaves nothing for the worker.
+    /// True beside it when the worker should be called. Context: any.
+    pub(super) fn take(
+        &self,
+        kind: Kind,
+        class: Class,
+        len: u32,
+        spare: bool,
+        segments: &Segments,
+    ) -> Result<(Taken, bool), Full> {
+        let mut sealed = None;
+        let mut state = self.state.lock();
+        let State { open, ready, taken } = &mut *state;
+        let open = &mut open[kind as usize][class as usize];
+
+        let fits = open.as_ref().and_then(|open| room(kind, open.fill, len));
+        let offset = match fits {
+            Some(offset) => offset,
+            None => {
+                let keep = if spare { 0 } else { READY_SPARE };
+                let next = if ready.len() > keep { ready.pop() } else { None };
+                let Some(next) = next else {
+                    self.empty.add(1, Relaxed);
+                    return Err(Full);
+                };
+                *taken += 1;
+                if let Some(segment) = segments.record(next.segment.slot) {
+                    segment.set_main(class == Class::Main);
+                }
+                sealed = open.replace(Open {
+                    segment: next.segment,
+                    folios: next.folios,
+                    fill: 0,
+                });
+                0
+            }
+        };
+        let Some(open) = open else {
+            return Err(Full);
+        };
+        open.fill = offset + len;
+        let place = Place {
+            segment: open.segment,
+            offset,
+        };
+        let folios = open.folios.clone();
+        if let Some(segment) = segments.record(place.segment.slot) {
+            segment.reserve();
+        }
+        let low = ready.len() * 2 < self.target.load(Relaxed);
+        drop(state);
+
+        // Without the lock, because the last reference to the folios may go with it.
+        if let Some(full) = sealed {
+            segments.seal(full.segment);
+        }
+        Ok((
+            Taken {
+                place,
+                folios,
+                kind,
+                class,
+                len,
+                kept: false,
+            },
+            low,
+        ))
+    }
+
+    /// Ends a reservation. If it was not kept, and nothing was taken behind it, its room is used
+    /// again. Context: any.
+    pub(super) fn give_back(&self, taken: &Taken, segments: &Segments) {
+        let mut state = self.state.lock();
+        // Objects rely on being made of zeroes.
+        if !taken.kept && taken.kind != Kind::Object {
+            if let Some(open) = &mut state.open[taken.kind as usize][taken.class as usize] {
+                let end = taken.place.offset + taken.len;
+                if open.segment == taken.place.segment && open.fill == end {
+                    open.fill = taken.place.offset;
+                }
+            }
+        }
+        if let Some(segment) = segments.record(taken.place.segment.slot) {
+            segment.unreserve();
+        }
+    }
+
+    /// How many segments the pool lacks, of a target that follows demand and is at most `bound`.
+    /// Context: process.
+    pub(super) fn lacking(&self, bound: usize) -> usize {
+        let (ready, taken) = {
+            let mut state = self.state.lock();
+            (state.ready.len(), mem::take(&mut state.taken))
+        };
+        let target = self.target.load(Relaxed);
+        // Twice what was used since the last look: the pool then outlasts two looks. It shrinks
+        // slowly, because demand comes in bursts.
+        let wanted = (2 * taken).max(target - target / 8);
+        let target = wanted.clamp(READY_MIN, READY_MAX).min(bound.max(READY_SPARE + 1));
+
+        self.target.store(target, Relaxed);
+        target.saturating_sub(ready)
+    }
+
+    /// Adds an empty segment to the pool. Gives it back if the pool is full. Context: process.
+    pub(super) fn add(&self, segment: SegmentId, folios: Arc<Folios>) -> Result<(), SegmentId> {
+        let ready = Ready { segment, folios };
+        // Dropped after the lock.
+        let refused = self.state.lock().ready.push_within_capacity(ready);
+        refused.map_err(|_| segment)
+    }
+
+    /// Takes an empty segment out of the pool, to give it up. Context: process.
+    pub(super) fn remove(&self) -> Option<SegmentId> {
+        let ready = self.state.lock().ready.pop();
+        ready.map(|ready| ready.segment)
+    }
+
+    /// Seals the segments that are being filled; false if there are none. Context: process.
+    pub(super) fn seal_all(&self, segments: &Segments) -> bool {
+        let mut any = false;
+        for kind in 0..KINDS {
+            for class in 0..CLASSES {
+                let open = self.state.lock().open[kind][class].take();
+                if let Some(open) = open {
+                    any |= segments.seal(open.segment);
+                }
+            }
+        }
+        any
+    }
+}
+
+/// Where in a segment that is filled up to `fill` an extent of `len` bytes can go.
+fn room(kind: Kind, fill: u32, len: u32) -> Option<u32> {
+    const PAGE: u32 = PAGE_SIZE as u32;
+    let offset = match kind {
+        Kind::Window | Kind::Part => fill.next_multiple_of(PAGE),
+        Kind::Object => fill.next_multiple_of(OBJECT_BYTES),
+        Kind::Small => {
+            // Within a page, so that the bytes lie together in memory.
+            let offset = fill.next_multiple_of(ALIGN);
+            if offset % PAGE + len > PAGE {
+                offset.next_multiple_of(PAGE)
+            } else {
+                offset
+            }
+        }
+    };
+    (offset + len <= SEGMENT_BYTES as u32).then_some(offset)
+}

@@ -1,0 +1,548 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The index: where the verified bytes of a name lie.
+//!
+//! One table for blob windows and objects, in shards with a lock each. A shard is an array of
+//! 64-byte entries (one cache line), probed one after the other from where a keyed hash points;
+//! removal moves later entries up, so there are no tombstones. A segment that ends takes its
+//! entries with it at once, because they name its generation; they are removed when they are met,
+//! by a new entry that needs their place, or by the sweeper.
+//!
+//! A shard grows (and shrinks) in process context: the worker allocates without the lock, puts
+//! the new array in, and moves entries over a few at a time. Until that is done both are looked
+//! at. When a shard is really full, inserting fails.
+//!
+//! Lock order: a shard's lock is taken before an arena's. Nothing is allocated under it.
+
+use super::{
+    segments::{
+        SegmentId,
+        Segments, //
+    },
+    Full, //
+};
+use crate::sync::{
+    new_spinlock_bh,
+    SpinLockBh, //
+};
+use core::mem;
+use feed_core::{
+    id::BlobName,
+    object::ObjectKey,
+    siphash::{
+        siphash24,
+        SipKey, //
+    }, //
+};
+use kernel::prelude::*;
+
+/// Shards, a power of two.
+pub(super) const SHARDS: usize = 16;
+/// Entries of a shard at first, and at least.
+const SHARD_MIN: usize = 32;
+/// Entries that are moved or looked at under the lock in one go.
+pub(super) const BATCH: usize = 256;
+
+/// What is looked for: a window of a blob, or an object.
+///
+/// The last word is 48 bits of number, a tier, and a kind that is never 0.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Key {
+    words: [u64; 5],
+    scope: u32,
+}
+
+const KIND_SHIFT: u32 = 56;
+const TIER_SHIFT: u32 = 48;
+const KIND_BLOB: u64 = 1;
+
+impl Key {
+    pub(super) fn blob(blob: &BlobName, window: u16) -> Self {
+        let number = u64::from(blob.len) | u64::from(window) << 32;
+        Self::new(&blob.hash.0, KIND_BLOB << KIND_SHIFT | number, 0)
+    }
+
+    /// `None` for a number that no feed can reach.
+    pub(super) fn object(key: &ObjectKey) -> Option<Self> {
+        let kind = KIND_BLOB + 1 + key.kind as u64;
+        let last = kind << KIND_SHIFT | u64::from(key.tier) << TIER_SHIFT | key.index;
+
+        (key.index >> TIER_SHIFT == 0).then(|| Self::new(&key.owner, last, key.scope))
+    }
+
+    fn new(name: &[u8; 32], last: u64, scope: u32) -> Self {
+        let mut words = [0, 0, 0, 0, last];
+        for (word, bytes) in words.iter_mut().zip(name.chunks_exact(8)) {
+            *word = bytes.try_into().map_or(0, u64::from_le_bytes);
+        }
+        Self { words, scope }
+    }
+
+    pub(super) fn is_object(&self) -> bool {
+        let [.., last] = self.words;
+        last >> KIND_SHIFT != KIND_BLOB
+    }
+
+    /// Bytes that are stored under it: of the blob's window, or an object's.
+    pub(super) fn stored_len(&self) -> u32 {
+        let [.., last] = self.words;
+        if !self.is_object() {
+            feed_core::blob::window_len(last as u32, (last >> 32) as u16)
+        } else {
+            super::OBJECT_BYTES
+        }
+    }
+}
+
+/// Where something lies.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Place {
+    pub(super) segment: SegmentId,
+    /// Bytes from the start of the segment, a multiple of [`ALIGN`].
+    pub(super) offset: u32,
+}
+
+/// Extents begin at multiples of this.
+pub(super) const ALIGN: u32 = 64;
+
+/// Bits of an entry that say where in its segment it begins.
+const OFFSET_BITS: u32 = (super::SEGMENT_BYTES as u32 / ALIGN).ilog2();
+/// Segments that an entry can name.
+pub(super) const SLOTS_MAX: usize = 1 << (32 - OFFSET_BITS);
+
+/// One entry: a cache line.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(super) struct Entry {
+    words: [u64; 5],
+    /// The user's 62 bits, and the heat above them.
+    info: u64,
+    scope: u32,
+    generation: u32,
+    /// Low half of the keyed hash: where probing starts.
+    hash: u32,
+    /// Slot of the segment, and offset in units of [`ALIGN`].
+    place: u32,
+}
+
+/// Hits since the entry was stored or moved, up to [`HEAT_MAX`].
+const HEAT_SHIFT: u32 = 62;
+const HEAT_MAX: u64 = 3;
+const INFO: u64 = (1 << HEAT_SHIFT) - 1;
+
+const _: () = assert!(mem::size_of::<Entry>() == 64);
+
+impl Entry {
+    const NONE: Entry = Entry {
+        words: [0; 5],
+        info: 0,
+        scope: 0,
+        generation: 0,
+        hash: 0,
+        place: 0,
+    };
+
+    pub(super) fn new(key: &Key, hash: u64, place: Place, info: u64) -> Self {
+        let mut entry = Self {
+            words: key.words,
+            info: info & INFO,
+            scope: key.scope,
+            hash: hash as u32,
+            ..Self::NONE
+        };
+        entry.set_place(place);
+        entry
+    }
+
+    fn empty(&self) -> bool {
+        let [.., last] = self.words;
+        last == 0
+    }
+
+    pub(super) fn key(&self) -> Key {
+        Key {
+            words: self.words,
+            scope: self.scope,
+        }
+    }
+
+    pub(super) fn segment(&self) -> SegmentId {
+        SegmentId {
+            slot: self.place >> OFFSET_BITS,
+            generation: self.generation,
+        }
+    }
+
+    pub(super) fn place(&self) -> Place {
+        Place {
+            segment: self.segment(),
+            offset: (self.place & ((1 << OFFSET_BITS) - 1)) * ALIGN,
+        }
+    }
+
+    /// A moved entry has to earn its next move.
+    pub(super) fn set_place(&mut self, place: Place) {
+        self.place = place.segment.slot << OFFSET_BITS | place.offset / ALIGN;
+        self.generation = place.segment.generation;
+        self.info &= INFO;
+    }
+
+    /// An object's slots that are written, or what is known of a blob window.
+    pub(super) fn info(&self) -> u64 {
+        self.info & INFO
+    }
+
+    pub(super) fn set_info(&mut self, bits: u64) {
+        self.info |= bits & INFO;
+    }
+
+    pub(super) fn touch(&mut self) {
+        if self.info >> HEAT_SHIFT < HEAT_MAX {
+            self.info += 1 << HEAT_SHIFT;
+        }
+    }
+
+    /// Whether it was looked up since it was stored or moved.
+    pub(super) fn hot(&self) -> bool {
+        self.info >> HEAT_SHIFT != 0
+    }
+
+    fn is(&self, key: &Key, hash: u32) -> bool {
+        self.hash == hash && self.words == key.words && self.scope == key.scope
+    }
+}
+
+/// What becomes of an entry that a scan has looked at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Keep {
+    Yes,
+    No,
+}
+
+/// One array of a shard. Its length need not be a power of two.
+struct Table {
+    entries: KVVec<Entry>,
+    used: usize,
+}
+
+impl Table {
+    fn allocate(len: usize) -> Result<Self> {
+        Ok(Self {
+            entries: KVVec::from_elem(Entry::NONE, len, GFP_KERNEL)?,
+            used: 0,
+        })
+    }
+
+    fn home(&self, hash: u32) -> usize {
+        (u64::from(hash) * self.entries.len() as u64 >> 32) as usize
+    }
+
+    fn next(&self, at: usize) -> usize {
+        if at + 1 == self.entries.len() {
+            0
+        } else {
+            at + 1
+        }
+    }
+
+    /// Where the entry is; else where it would go: an empty place, or the first on the way whose
+    /// segment is gone.
+    fn probe(&self, key: &Key, hash: u32, segments: &Segments) -> Result<usize, Option<usize>> {
+        let mut at = self.home(hash);
+        let mut free = None;
+        for _ in 0..self.entries.len() {
+            let Some(entry) = self.entries.get(at) else {
+                break;
+            };
+            if entry.empty() {
+                return Err(free.or(Some(at)));
+            }
+            if entry.is(key, hash) {
+                return Ok(at);
+            }
+            if free.is_none() && !segments.alive(entry.segment()) {
+                free = Some(at);
+            }
+            at = self.next(at);
+        }
+        Err(free)
+    }
+
+    /// As `probe`, for who only wants to know what is there.
+    fn find(&self, key: &Key, hash: u32) -> Option<usize> {
+        let mut at = self.home(hash);
+        for _ in 0..self.entries.len() {
+            let entry = self.entries.get(at)?;
+            if entry.empty() {
+                return None;
+            }
+            if entry.is(key, hash) {
+                return Some(at);
+            }
+            at = self.next(at);
+        }
+        None
+    }
+
+    /// Puts an entry that is not there yet; false if there is no place.
+    fn put(&mut self, entry: &Entry, segments: &Segments) -> bool {
+        // Probing slows to a crawl before the last place is taken.
+        let full = self.used >= self.entries.len() - self.entries.len() / 16;
+        match self.probe(&entry.key(), entry.hash, segments) {
+            Ok(at) | Err(Some(at)) => {
+                let Some(place) = self.entries.get_mut(at) else {
+                    return false;
+                };
+                let new = place.empty();
+                if new && full {
+                    return false;
+                }
+                *place = *entry;
+                self.used += usize::from(new);
+                true
+            }
+            Err(None) => false,
+        }
+    }
+
+    /// Removes an entry and closes the gap.
+    fn remove(&mut self, at: usize) {
+        let len = self.entries.len();
+        let mut gap = at;
+        let mut from = self.next(at);
+        // Distances go round the end of the array.
+        let distance = |to: usize, from: usize| if to >= from { to - from } else { to + len - from };
+        for _ in 1..len {
+            let Some(entry) = self.entries.get(from).copied() else {
+                break;
+            };
+            if entry.empty() {
+                break;
+            }
+            // It may move up if that does not put it before its home.
+            if distance(from, self.home(entry.hash)) >= distance(from, gap) {
+                if let Some(place) = self.entries.get_mut(gap) {
+                    *place = entry;
+                }
+                gap = from;
+            }
+            from = self.next(from);
+        }
+        if let Some(place) = self.entries.get_mut(gap) {
+            *place = Entry::NONE;
+        }
+        self.used -= 1;
+    }
+
+    /// Looks at up to `count` places from `at` on; true when that was the end.
+    fn scan(&mut self, at: &mut usize, count: usize, look: &mut impl FnMut(&Entry) -> Keep) -> bool {
+        for _ in 0..count {
+            let Some(entry) = self.entries.get(*at) else {
+                return true;
+            };
+            if !entry.empty() && look(entry) == Keep::No {
+                // Another entry may have come here: look again.
+                self.remove(*at);
+            } else {
+                *at += 1;
+            }
+        }
+        *at >= self.entries.len()
+    }
+}
+
+/// A shard, seen by who has its lock.
+pub(super) struct Shard {
+    table: Table,
+    /// What has still to be moved to `table`.
+    old: Option<Table>,
+}
+
+impl Shard {
+    fn used(&self) -> usize {
+        self.table.used + self.old.as_ref().map_or(0, |old| old.used)
+    }
+
+    /// The entry of `key`, if its segment is still there. Context: any.
+    pub(super) fn find(&mut self, key: &Key, hash: u64, segments: &Segments) -> Option<&mut Entry> {
+        let hash = hash as u32;
+        let in_old = match self.table.find(key, hash) {
+            Some(_) => false,
+            None => self.old.as_ref()?.find(key, hash).is_some(),
+        };
+        let table = if in_old { self.old.as_mut()? } else { &mut self.table };
+        let at = table.find(key, hash)?;
+        if !segments.alive(table.entries.get(at)?.segment()) {
+            table.remove(at);
+            return None;
+        }
+        table.entries.get_mut(at)
+    }
+
+    /// Adds an entry that [`Shard::find`] did not find. Context: any.
+    pub(super) fn insert(&mut self, entry: &Entry, segments: &Segments) -> Result<(), Full> {
+        if self.table.put(entry, segments) {
+            Ok(())
+        } else {
+            Err(Full)
+        }
+    }
+
+    /// Removes the entry of `key`, if it still points to `place`. Context: any.
+    pub(super) fn remove(&mut self, key: &Key, hash: u64, place: Place) -> bool {
+        let hash = hash as u32;
+        for table in [Some(&mut self.table), self.old.as_mut()].into_iter().flatten() {
+            if let Some(at) = table.find(key, hash) {
+                if table.entries.get(at).is_some_and(|entry| entry.place() == place) {
+                    table.remove(at);
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// Whether the worker should see to its size.
+    pub(super) fn is_tight(&self) -> bool {
+        self.old.is_none() && self.used() * 4 >= self.table.entries.len() * 3
+    }
+
+    /// The length that it should have, if it is another than it has.
+    fn wanted_len(&self) -> Option<usize> {
+        let len = self.table.entries.len();
+        let used = self.used();
+        let idle = len > SHARD_MIN && used * 5 < len;
+
+        if self.old.is_some() || !(self.is_tight() || idle) {
+            return None;
+        }
+        // Half full to two thirds; the odd length spreads by multiplication as well as any.
+        let wanted = (used + used / 2 + used / 8).max(SHARD_MIN);
+        (wanted != len).then_some(wanted)
+    }
+}
+
+/// The index of a store.
+pub(super) struct Index {
+    /// Boxed, because a lock must not move.
+    shards: KVec<Pin<KBox<SpinLockBh<Shard>>>>,
+    secret: SipKey,
+}
+
+impl Index {
+    /// An index with room for a few entries. Context: process, may sleep.
+    pub(super) fn new(secret: SipKey) -> Result<Self> {
+        let mut shards = KVec::with_capacity(SHARDS, GFP_KERNEL)?;
+        for _ in 0..SHARDS {
+            let shard = Shard {
+                table: Table::allocate(SHARD_MIN)?,
+                old: None,
+            };
+            let shard = KBox::pin_init(new_spinlock_bh!(shard, "feed_index"), GFP_KERNEL)?;
+            shards.push(shard, GFP_KERNEL)?;
+        }
+        Ok(Self { shards, secret })
+    }
+
+    /// The keyed hash of `key`. Context: any.
+    pub(super) fn hash(&self, key: &Key) -> u64 {
+        let mut bytes = [0; 44];
+        let (words, scope) = bytes.split_at_mut(40);
+        for (to, word) in words.chunks_exact_mut(8).zip(key.words) {
+            to.copy_from_slice(&word.to_le_bytes());
+        }
+        scope.copy_from_slice(&key.scope.to_le_bytes());
+        siphash24(&self.secret, &[&bytes])
+    }
+
+    /// Runs `action` with the shard of `hash` locked. Context: any.
+    #[inline]
+    pub(super) fn with<R>(&self, hash: u64, action: impl FnOnce(&mut Shard) -> R) -> R {
+        // The low half of the hash is for the place in the shard.
+        let shard = &self.shards[(hash >> 32) as usize % SHARDS];
+        action(&mut shard.lock())
+    }
+
+    /// Entries, dead ones included. Context: any.
+    pub(super) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().used()).sum()
+    }
+
+    /// Bytes of all arrays. Context: any.
+    pub(super) fn bytes(&self) -> usize {
+        let len = |shard: &Shard| {
+            shard.table.entries.len() + shard.old.as_ref().map_or(0, |old| old.entries.len())
+        };
+        self.shards
+            .iter()
+            .map(|shard| len(&shard.lock()) * mem::size_of::<Entry>())
+            .sum()
+    }
+
+    /// Gives every shard the size that it should have. Context: process, may sleep.
+    pub(super) fn resize(&self, segments: &Segments) -> Result {
+        for shard in &self.shards {
+            let Some(len) = shard.lock().wanted_len() else {
+                continue;
+            };
+            let mut table = Table::allocate(len)?;
+            {
+                let mut shard = shard.lock();
+                mem::swap(&mut shard.table, &mut table);
+                shard.old = Some(table);
+            }
+            while Self::move_some(&mut shard.lock(), segments) {}
+            // Freed without the lock.
+            let old = shard.lock().old.take();
+            drop(old);
+        }
+        Ok(())
+    }
+
+    /// Moves some entries to the new array; true while there are more.
+    fn move_some(shard: &mut Shard, segments: &Segments) -> bool {
+        let Shard { table, old } = shard;
+        let Some(old) = old else {
+            return false;
+        };
+        // Each call empties the array further from the start, so it can begin there again: what
+        // is removed closes the gap from behind.
+        let mut at = 0;
+        let mut moved = 0;
+        while at < old.entries.len() && moved < BATCH {
+            match old.entries.get(at) {
+                Some(entry) if !entry.empty() => {
+                    let entry = *entry;
+                    if segments.alive(entry.segment()) {
+                        // Dropped if there is no place: it will be fetched again.
+                        table.put(&entry, segments);
+                    }
+                    old.remove(at);
+                    moved += 1;
+                }
+                _ => at += 1,
+            }
+        }
+        old.used > 0
+    }
+
+    /// Shows every entry to `look`, a few under the lock at a time, and removes those that it
+    /// does not want to keep. Entries that are added or moved meanwhile may be missed.
+    ///
+    /// Context: process (`look` itself must not sleep).
+    pub(super) fn scan(&self, mut look: impl FnMut(&Entry) -> Keep) {
+        for shard in 0..SHARDS {
+            self.scan_shard(shard, &mut look);
+        }
+    }
+
+    /// As [`Index::scan`], for one shard.
+    pub(super) fn scan_shard(&self, shard: usize, look: &mut impl FnMut(&Entry) -> Keep) {
+        let Some(shard) = self.shards.get(shard) else {
+            return;
+        };
+        // `resize` runs in the same worker, so there is no old array.
+        let mut at = 0;
+        while !shard.lock().table.scan(&mut at, BATCH, look) {}
+    }
+}

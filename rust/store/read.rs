@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Finding what is stored, and reading it.
+//!
+//! A read looks the place up under a shard's lock and lets go of it; then it takes a reference to
+//! each folio from the page cache. Between the two the segment may be evicted or reclaimed: then
+//! there is no folio at its index, for ever, and the read has missed. With a reference in hand
+//! nothing can change under the reader.
+
+use super::{
+    index::{
+        Entry,
+        Key, //
+    },
+    segments::View,
+    BlobInfo,
+    Store,
+    INFO_HOPS,
+    INFO_PUBLIC,
+    OBJECT_BYTES, //
+};
+use crate::mm::{
+    Folio,
+    PAGE_SIZE, //
+};
+use feed_core::{
+    id::BlobName,
+    object::ObjectKey, //
+};
+use kernel::{
+    prelude::*,
+    sync::atomic::ordering::Relaxed, //
+};
+
+/// A piece of a window, in one folio. It has a reference of its own: for a frame's fragment,
+/// hand that over with [`Folio::into_raw`].
+pub(crate) struct Piece {
+    pub(crate) folio: Folio,
+    /// First byte in the folio.
+    pub(crate) offset: usize,
+    pub(crate) len: usize,
+}
+
+/// Pieces of a window at most: 32 KiB that begin at a page.
+const PIECES_MAX: usize = (32 << 10) / PAGE_SIZE;
+
+/// All pieces of a range, in order.
+pub(crate) struct Pieces {
+    list: [Option<Piece>; PIECES_MAX],
+}
+
+impl IntoIterator for Pieces {
+    type Item = Piece;
+    type IntoIter = core::iter::Flatten<core::array::IntoIter<Option<Piece>, PIECES_MAX>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.list.into_iter().flatten()
+    }
+}
+
+impl Store {
+    /// Looks up a published window. Context: any.
+    pub(crate) fn blob_find(&self, blob: &BlobName, window: u16) -> Option<BlobInfo> {
+        let key = Key::blob(blob, window);
+        let hash = self.index.hash(&key);
+        let info = self
+            .index
+            .with(hash, |shard| Some(shard.find(&key, hash, &self.segments)?.info()))?;
+
+        Some(BlobInfo {
+            hops: (info & INFO_HOPS) as u8,
+            public: info & INFO_PUBLIC != 0,
+        })
+    }
+
+    /// Lets a host answer with a window: it belongs to a feed that is shared. Context: any.
+    pub(crate) fn blob_share(&self, blob: &BlobName, window: u16) {
+        let key = Key::blob(blob, window);
+        let hash = self.index.hash(&key);
+        self.index.with(hash, |shard| {
+            if let Some(entry) = shard.find(&key, hash, &self.segments) {
+                entry.set_info(INFO_PUBLIC);
+            }
+        });
+    }
+
+    /// Copies bytes of a published window from `offset` on. False if not all of them are here.
+    /// Context: any.
+    pub(crate) fn blob_read(&self, blob: &BlobName, window: u16, offset: u32, out: &mut [u8]) -> bool {
+        let Ok(len) = u32::try_from(out.len()) else {
+            return false;
+        };
+        let mut rest = out;
+        self.visit(&Key::blob(blob, window), offset, len, |folio, at, len| {
+            let (now, later) = core::mem::take(&mut rest).split_at_mut(len);
+            rest = later;
+            folio.read(at, now)
+        })
+    }
+
+    /// References to the pages of a range of a published window. Context: any.
+    pub(crate) fn blob_pages(&self, blob: &BlobName, window: u16, offset: u32, len: u32) -> Option<Pieces> {
+        let mut pieces = Pieces {
+            list: [const { None }; PIECES_MAX],
+        };
+        let mut places = pieces.list.iter_mut();
+        let all = self.visit(&Key::blob(blob, window), offset, len, |folio, offset, len| {
+            let Some(place) = places.next() else {
+                return false;
+            };
+            *place = Some(Piece { folio, offset, len });
+            true
+        });
+        all.then_some(pieces)
+    }
+
+    /// Reads one slot of an object. False if it is not here. Context: any.
+    pub(crate) fn slot_get(&self, key: &ObjectKey, slot: u8, out: &mut [u8]) -> bool {
+        let (Some(key), Some((offset, bit))) = (Key::object(key), slot_place(slot, out.len())) else {
+            return false;
+        };
+        let found = self.find_entry(&key, |entry| entry.info() & bit != 0);
+        let read = found.is_some_and(|(entry, view)| {
+            self.visit_entry(&entry, view, offset, out.len() as u32, |folio, at, _| folio.read(at, out))
+        });
+        self.count(read);
+        read
+    }
+
+    /// Gives `look` every piece of a range, with its folio, offset in it and length, until it
+    /// returns false. True if that was all of the range.
+    fn visit(
+        &self,
+        key: &Key,
+        offset: u32,
+        len: u32,
+        look: impl FnMut(Folio, usize, usize) -> bool,
+    ) -> bool {
+        let stored = key.stored_len();
+        let inside = offset.checked_add(len).is_some_and(|end| end <= stored);
+        let found = if inside { self.find_entry(key, |_| true) } else { None };
+        let seen =
+            found.is_some_and(|(entry, view)| self.visit_entry(&entry, view, offset, len, look));
+        self.count(seen);
+        seen
+    }
+
+    /// A copy of the entry of `key`, if `wanted`, which counts as a hit for the eviction policy.
+    fn find_entry(&self, key: &Key, wanted: impl FnOnce(&Entry) -> bool) -> Option<(Entry, View)> {
+        let hash = self.index.hash(key);
+        let entry = self.index.with(hash, |shard| {
+            let entry = shard.find(key, hash, &self.segments)?;
+            if !wanted(entry) {
+                return None;
+            }
+            entry.touch();
+            Some(*entry)
+        })?;
+        let (segment, view) = self.segments.find(entry.segment())?;
+
+        segment.touch();
+        Some((entry, view))
+    }
+
+    pub(super) fn visit_entry(
+        &self,
+        entry: &Entry,
+        view: View,
+        offset: u32,
+        len: u32,
+        mut look: impl FnMut(Folio, usize, usize) -> bool,
+    ) -> bool {
+        let mut at = (entry.place().offset + offset) as usize;
+        let end = at + len as usize;
+        while at < end {
+            let page = view.page() + (at / PAGE_SIZE) as u64;
+            let Some(folio) = self.arena(view.pinned()).mapping.get(page) else {
+                self.forget(entry);
+                return false;
+            };
+            let inside = (page - folio.index()) as usize * PAGE_SIZE + at % PAGE_SIZE;
+            let now = (folio.len() - inside).min(end - at);
+            at += now;
+            if !look(folio, inside, now) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The kernel has taken (some of) what an entry points to.
+    pub(super) fn forget(&self, entry: &Entry) {
+        let key = entry.key();
+        let hash = self.index.hash(&key);
+        let gone = self
+            .index
+            .with(hash, |shard| shard.remove(&key, hash, entry.place()));
+        if gone {
+            if let Some((segment, _)) = self.segments.find(entry.segment()) {
+                segment.lose(key.stored_len());
+            }
+        }
+    }
+
+    fn count(&self, hit: bool) {
+        let counter = if hit { &self.counters.hits } else { &self.counters.misses };
+        counter.add(1, Relaxed);
+    }
+}
+
+/// Where in an object the slot lies, and its bit.
+pub(super) fn slot_place(slot: u8, len: usize) -> Option<(u32, u64)> {
+    let offset = usize::from(slot) * len;
+    (slot < 62 && offset + len <= OBJECT_BYTES as usize).then_some((offset as u32, 1 << slot))
+}
