@@ -208,11 +208,11 @@ impl Mapping {
     /// Takes `pages` pages from `index` on out of the cache, and what the kernel remembers of
     /// those that it took itself. References keep their folios. Context: process, may sleep.
     pub(crate) fn truncate(&self, index: u64, pages: usize) {
-        let first = (index as i64) * PAGE_SIZE as i64;
-        let last = first + (pages * PAGE_SIZE) as i64 - 1;
+        let first = index * PAGE_SIZE as u64;
+        let last = first + (pages * PAGE_SIZE) as u64 - 1;
 
         // SAFETY: By the type invariant. The range is whole pages.
-        unsafe { bindings::truncate_inode_pages_range(self.mapping, first, last) };
+        unsafe { bindings::truncate_inode_pages_range(self.mapping, first as _, last as _) };
     }
 
     /// Pages that are in the cache now. Context: any.

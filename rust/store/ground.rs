@@ -64,13 +64,14 @@ impl Ground {
         let queue = OwnedQueue::unbound(c"feed_store")?;
         let cap = (mm::total_pages() * mm::PAGE_SIZE / 8 / SEGMENT_BYTES).max(1);
 
+        let user_limit = user_share(cap);
         Arc::pin_init(
             pin_init!(Self {
                 count: Atomic::new(0),
                 cap: Atomic::new(cap),
                 stores: Atomic::new(0),
                 hungry: Atomic::new(false),
-                user_limit: Atomic::new(user_share(cap)),
+                user_limit: Atomic::new(user_limit),
                 users <- new_mutex!(KVec::new(), "feed_users"),
                 queue,
                 fs,

@@ -236,6 +236,11 @@ impl Segments {
         self.len.load(Acquire)
     }
 
+    /// The serial that was given out last. Context: process, may sleep.
+    pub(super) fn last_serial(&self) -> u64 {
+        self.slots.lock().next_serial - 1
+    }
+
     /// The record in `slot`, whoever has it now. Context: any.
     #[inline]
     pub(super) fn record(&self, slot: u32) -> Option<&Segment> {

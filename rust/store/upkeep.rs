@@ -231,40 +231,58 @@ impl Store {
     }
 
     /// Chooses the victims: the oldest on probation if these are many, else of the main ones.
-    fn choose(&self, wanted: usize) -> Result<KVVec<SegmentId>> {
-        let len = self.segments.len();
-        let mut probation = KVVec::with_capacity(len as usize, GFP_KERNEL)?;
-        let mut main = KVVec::with_capacity(len as usize, GFP_KERNEL)?;
-        for slot in 0..len {
+    fn choose(&self, wanted: usize) -> Result<KVec<SegmentId>> {
+        let on_probation = self.candidates(false).count();
+        let main = self.candidates(true).count();
+        let all = on_probation + main;
+        let count = (all / VICTIMS_FRACTION).max(VICTIMS_MIN).max(wanted);
+
+        let first = on_probation.saturating_sub(all / PROBATION_FRACTION).min(count);
+        let second = main.min(count - first);
+        let third = (on_probation - first).min(count - first - second);
+        let mut victims = KVec::with_capacity(count.min(all), GFP_KERNEL)?;
+        self.condemn_oldest(false, first + third, &mut victims);
+        self.condemn_oldest(true, second, &mut victims);
+        Ok(victims)
+    }
+
+    /// Segments that could be evicted, with their serials.
+    fn candidates(&self, main: bool) -> impl Iterator<Item = (u64, SegmentId)> + '_ {
+        (0..self.segments.len()).filter_map(move |slot| {
             let view = self.segments.look(slot);
-            if !view.sealed() || view.pinned() {
-                continue;
-            }
+            let is_main = self.segments.record(slot)?.main();
             let id = SegmentId {
                 slot,
                 generation: view.generation(),
             };
-            let is_main = self.segments.record(slot).is_some_and(|segment| segment.main());
-            let queue = if is_main { &mut main } else { &mut probation };
-            queue.push((view.serial(), id), GFP_KERNEL)?;
-        }
-        let all = probation.len() + main.len();
-        let count = (all / VICTIMS_FRACTION).max(VICTIMS_MIN).max(wanted);
-        probation.sort_unstable_by_key(|(serial, _)| *serial);
-        main.sort_unstable_by_key(|(serial, _)| *serial);
+            (view.sealed() && !view.pinned() && is_main == main).then_some((view.serial(), id))
+        })
+    }
 
-        let from_probation = probation.len().saturating_sub(all / PROBATION_FRACTION);
-        let (first, second) = probation.split_at(from_probation);
-        let mut victims = KVVec::with_capacity(count, GFP_KERNEL)?;
-        for (_, id) in first.iter().chain(main.iter()).chain(second) {
-            if victims.len() == count {
-                break;
-            }
-            if self.segments.condemn(*id) {
-                victims.push(*id, GFP_KERNEL)?;
+    /// Condemns the `count` oldest candidates and lists them.
+    fn condemn_oldest(&self, main: bool, count: usize, victims: &mut KVec<SegmentId>) {
+        if count == 0 {
+            return;
+        }
+        // The serial up to which there are that many, by bisection: no memory, and at most one
+        // pass for each bit.
+        let mut above = 0;
+        let mut bound = self.segments.last_serial();
+        while above + 1 < bound {
+            let middle = above + (bound - above) / 2;
+            let below = self.candidates(main).filter(|(serial, _)| *serial <= middle).count();
+            if below >= count {
+                bound = middle;
+            } else {
+                above = middle;
             }
         }
-        Ok(victims)
+        for (_, id) in self.candidates(main).filter(|(serial, _)| *serial <= bound) {
+            if victims.len() < victims.capacity() && self.segments.condemn(id) {
+                // There is room.
+                let _ = victims.push_within_capacity(id);
+            }
+        }
     }
 
     /// Removes what is cold in the victims from the index, and lists what is hot.
