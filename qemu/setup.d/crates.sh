@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# Stage crates: what Cargo.lock pins, fetched by the root's cargo into cargo's
+# Stage crates: what Cargo.lock files pin, fetched by the root's cargo into cargo's
 # home (shared with the host), where host and root builds find it offline.
 
-# Names of the archives that the lock file pins by checksum.
+# The workspace's, and that of the machines' PID 1, a workspace of its own
+# because it is linked for another target.
+CRATES_WORKSPACES=(. qemu/init)
+
+# Names of the archives that the lock files pin by checksum.
 crates_pinned() {
-	awk -F'"' '
+	cd "$FEED_CHECKOUT" && awk -F'"' '
 		/^\[\[package\]\]/ { name = version = "" }
 		/^name = /         { name = $2 }
 		/^version = /      { version = $2 }
 		/^checksum = /     { printf "%s-%s.crate %s\n", name, version, $2 }
-	' "$FEED_CHECKOUT/Cargo.lock"
+	' "${CRATES_WORKSPACES[@]/%//Cargo.lock}" | sort -u
 }
 
 # Every fetched archive against Cargo.lock's checksum. cargo itself checks
@@ -38,14 +42,17 @@ crates_check() {
 }
 
 crates_fetch() {
-	"$FEED_CHECKOUT/qemu/in-root" cargo fetch --locked --target x86_64-unknown-linux-gnu \
-		--manifest-path "$FEED_CHECKOUT/Cargo.toml" "$@"
+	local workspace
+	for workspace in "${CRATES_WORKSPACES[@]}"; do
+		"$FEED_CHECKOUT/qemu/in-root" cargo fetch --locked --target x86_64-unknown-linux-gnu \
+			--manifest-path "$FEED_CHECKOUT/$workspace/Cargo.toml" "$@" || return
+	done
 }
 
 stage_crates() {
 	local stamp=$FEED_CACHE/crates.stamp key
 	[ -f "$FEED_ROOT/.feed-root" ] || stage_root
-	key=$(fingerprint "$(cat "$FEED_CHECKOUT/Cargo.lock")" "$FEED_CARGO_HOME")
+	key=$(fingerprint "$(crates_pinned)" "$FEED_CARGO_HOME")
 	crates_check
 	# Offline first: another checkout may have fetched the same crates. The
 	# stamp spares even that, unless cargo's home was emptied.

@@ -67,7 +67,7 @@ kernels_closure() {
 		printf '%s\n' "$package"
 		mapfile -t -O ${#todo[@]} todo < <(
 			kernels_apt apt-cache show "$package=$2" | sed -n 's/^\(Pre-\)\{0,1\}Depends: //p' |
-				tr ',|' '\n\n' | sed 's/^ *//; s/[ (:].*//' |
+				sed 's/[,|] */\n/g' | sed 's/[ (:].*//' |
 				grep -E '^linux-(base|binary|modules|headers|kbuild)-[0-9]' || true
 		)
 	done
@@ -169,6 +169,11 @@ kernels_one() {
 	printf '%s\n' "$release"
 }
 
+# kernels_fact RELEASE NAME: one of the facts.
+kernels_fact() {
+	sed -n "s/^$2='\(.*\)'\$/\1/p" "$FEED_KERNELS/$1/facts"
+}
+
 # Every kernel on the list is unpacked in the root at hand, its files sound.
 kernels_current() {
 	local release
@@ -176,7 +181,7 @@ kernels_current() {
 	while read -r release; do
 		stamp_is "$FEED_ROOT/.feed-kernels" "$(kernels_key)" || return 1
 		manifest_check "$FEED_KERNELS/$release/vmlinuz"
-		manifest_check "$FEED_CACHE/deb/$(. "$FEED_KERNELS/$release/facts" && printf '%s' "$source_deb")"
+		manifest_check "$FEED_CACHE/deb/$(kernels_fact "$release" source_deb)"
 	done <"$FEED_KERNELS/list"
 }
 

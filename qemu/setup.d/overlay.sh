@@ -80,7 +80,7 @@ overlay_guard() {
 overlay_pack() {
 	cp "$2/Makefile" "$2/bindgen_parameters" "$1/rust/"
 	(
-		cd "$1"
+		cd "$1" || exit
 		{
 			find rust -type f \( "${OVERLAY_KEEP[@]}" \) -printf '%p\n'
 			printf '%s\n' scripts/target.json

@@ -23,8 +23,10 @@ uml_patch_source() {
 			-e 's/^\( *\)\*(\.bss \.bss\.\* \.gnu\.linkonce\.b\.\*)$/&\n\1*(.lbss .lbss.*)/' \
 			"$1/arch/um/kernel/$script.lds.S"
 	done
-	grep -q '\.ldata' "$1/arch/um/kernel/dyn.lds.S" && grep -q '\.lbss' "$1/arch/um/kernel/dyn.lds.S" ||
-		die "arch/um/kernel/dyn.lds.S of this kernel has another form than expected"
+	for script in ldata lbss; do
+		grep -q "\.$script" "$1/arch/um/kernel/dyn.lds.S" ||
+			die "arch/um/kernel/dyn.lds.S of this kernel has another form than expected"
+	done
 }
 
 # Every line of the fragments must be in the final configuration: a renamed or
@@ -42,10 +44,8 @@ uml_make() {
 	shift 3
 	local make=("$FEED_CHECKOUT/qemu/in-root" make -C "$source" ARCH=um "O=$dir" --no-print-directory)
 	[ -z "$llvm" ] || make+=("LLVM=$llvm")
-	if [ ! -f "$dir/.config" ]; then
-		cat "$@" >"$dir/fragment.config"
-		"${make[@]}" KCONFIG_ALLCONFIG="$dir/fragment.config" allnoconfig
-	fi
+	cat "$@" >"$dir/fragment.config"
+	"${make[@]}" KCONFIG_ALLCONFIG="$dir/fragment.config" allnoconfig
 	uml_check_config "$dir/.config" "$@"
 	"${make[@]}" "-j$(nproc)"
 }
@@ -70,13 +70,14 @@ uml_stage() {
 		logged source "unpacking of linux-source-$series" uml_unpack "$series" \
 			"$FEED_CACHE/deb/$source_deb" "$source"
 	fi
-	# Objects of another key are of no use; of the same one, make goes on
-	# where it was interrupted.
-	if ! stamp_is "$dir/.feed-building" "$key"; then
+	# make knows what a changed option or compiler makes stale, and goes on
+	# where it was interrupted; only another source starts anew.
+	if ! stamp_is "$dir/.feed-source" "$abi"; then
 		rm -rf "$dir"
 		mkdir -p "$dir"
-		stamp_set "$dir/.feed-building" "$key"
+		stamp_set "$dir/.feed-source" "$abi"
 	fi
+	rm -f "$dir/.feed-uml"
 	logged "$name" "compilation" uml_make "$source" "$dir" "$llvm" "$@"
 	manifest_record "$dir/linux"
 	stamp_set "$dir/.feed-uml" "$key"
