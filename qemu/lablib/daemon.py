@@ -140,10 +140,16 @@ class Client(asyncio.Protocol):
             self._transport.abort()
             return
         for kind, _, payload in received:
-            if kind == frames.REQUEST and self._task is None:
-                self._task = asyncio.create_task(self._serve(json.loads(payload)))
-            elif self._agent:
-                self._agent.send(kind, self._stream, payload)
+            if kind != frames.REQUEST:
+                if self._agent:
+                    self._agent.send(kind, self._stream, payload)
+                continue
+            request = json.loads(payload)
+            if request["op"] == "exec":
+                # At once: the command's input may be next in line.
+                self._exec(request)
+            elif self._task is None:
+                self._task = asyncio.create_task(self._serve(request))
 
     def _reply(self, answer: dict) -> None:
         if self._transport:
@@ -151,9 +157,6 @@ class Client(asyncio.Protocol):
 
     async def _serve(self, request: dict) -> None:
         try:
-            if request["op"] == "exec":
-                self._exec(request)
-                return
             answer = await getattr(self, "_op_" + request["op"])(request) or {}
         except LabError as error:
             answer = {"error": str(error)}
@@ -163,10 +166,14 @@ class Client(asyncio.Protocol):
         self._reply(answer)
 
     def _exec(self, request: dict) -> None:
-        node = self._lab.machine(request["node"])
-        if node.state != "on":
-            raise LabError(f"{node.spec.name} is {node.state}; "
-                           f"run: lab power {node.spec.name} on, or see lab console {node.spec.name}")
+        try:
+            node = self._lab.machine(request["node"])
+            if node.state != "on":
+                raise LabError(f"{node.spec.name} is {node.state}; "
+                               f"run: lab power {node.spec.name} on, or see lab console {node.spec.name}")
+        except LabError as error:
+            self._reply({"error": str(error)})
+            return
         before = len(self._lab.splats())
         agent = node.agent
 
