@@ -202,7 +202,7 @@ class Server(Port):
 
     @staticmethod
     def cons(feed, m):
-        if not 0 < m.m <= m.n <= feed.n:
+        if not 0 < m.m < m.n <= feed.n:
             return []
         return [frames.cons(m.token, m.m, m.n, feed.cons(m.m, m.n), feed.epoch)]
 
