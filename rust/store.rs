@@ -30,6 +30,8 @@ mod extent;
 mod figures;
 mod ground;
 mod index;
+#[cfg(CONFIG_KUNIT)]
+pub(crate) mod kunit;
 mod policy;
 mod read;
 mod segments;

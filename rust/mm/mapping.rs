@@ -215,6 +215,13 @@ impl Mapping {
         unsafe { bindings::truncate_inode_pages_range(self.mapping, first as _, last as _) };
     }
 
+    /// Drops what nobody uses, as `drop_caches` does. Context: process, may sleep.
+    #[cfg(CONFIG_KUNIT)]
+    pub(crate) fn invalidate(&self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::invalidate_mapping_pages(self.mapping, 0, c_ulong::MAX as _) };
+    }
+
     /// Pages that are in the cache now. Context: any.
     pub(crate) fn cached_pages(&self) -> usize {
         // SAFETY: By the type invariant.

@@ -80,6 +80,11 @@ impl Ground {
         )
     }
 
+    /// Segments that all stores together have. Context: any.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Relaxed)
+    }
+
     /// Segments that all stores together may have. Context: any.
     pub(crate) fn cap(&self) -> usize {
         self.cap.load(Relaxed)
