@@ -55,10 +55,15 @@ pub fn serve(port: OwnedFd) -> io::Result<()> {
 impl Agent {
     fn hello(&mut self) -> io::Result<()> {
         let uptime = fs::read_to_string("/proc/uptime")?;
-        let seconds = uptime.split(' ').next().and_then(|word| word.parse::<f64>().ok());
+        let seconds = uptime
+            .split(' ')
+            .next()
+            .and_then(|word| word.parse::<f64>().ok());
         let hello = Hello {
             protocol: proto::PROTOCOL,
-            kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().into(),
+            kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?
+                .trim()
+                .into(),
             uptime_ms: (seconds.unwrap_or_default() * 1000.0) as u64,
         };
         proto::put_json(&mut self.output, agent::HELLO, 0, &hello)
@@ -77,12 +82,23 @@ impl Agent {
         let mut timeout = None;
         for session in self.sessions.values() {
             if self.output.len() < BACKLOG_BYTES_MAX {
-                fds.extend(session.wants_read().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+                fds.extend(
+                    session
+                        .wants_read()
+                        .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)),
+                );
                 if session.is_draining() {
-                    timeout = Some(Timespec { tv_sec: 0, tv_nsec: 0 });
+                    timeout = Some(Timespec {
+                        tv_sec: 0,
+                        tv_nsec: 0,
+                    });
                 }
             }
-            fds.extend(session.wants_write().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::OUT)));
+            fds.extend(
+                session
+                    .wants_write()
+                    .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::OUT)),
+            );
         }
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
@@ -111,8 +127,15 @@ impl Agent {
     fn handle(&mut self, frame: &Frame) -> io::Result<()> {
         match frame.kind {
             host::CONFIGURE => {
-                let error = configure(&frame.json()?).err().map(|error| error.to_string());
-                proto::put_json(&mut self.output, agent::CONFIGURED, 0, &Configured { error })
+                let error = configure(&frame.json()?)
+                    .err()
+                    .map(|error| error.to_string());
+                proto::put_json(
+                    &mut self.output,
+                    agent::CONFIGURED,
+                    0,
+                    &Configured { error },
+                )
             }
             host::EXEC => self.exec(frame),
             host::POWER_OFF => {
@@ -131,7 +154,10 @@ impl Agent {
                 Ok(())
             }
             Err(error) => {
-                let exit = Exit { error: Some(error.to_string()), ..Exit::default() };
+                let exit = Exit {
+                    error: Some(error.to_string()),
+                    ..Exit::default()
+                };
                 proto::put_json(&mut self.output, agent::EXIT, frame.stream, &exit)
             }
         }
@@ -160,7 +186,10 @@ impl Agent {
         let mut buffer = [0; 256];
         while matches!(rustix::io::read(&self.reaper.wake, &mut buffer), Ok(count) if count > 0) {}
         while let Ok(reaped) = self.reaper.ended.try_recv() {
-            let ended = self.sessions.values_mut().find(|session| session.pid == reaped.pid);
+            let ended = self
+                .sessions
+                .values_mut()
+                .find(|session| session.pid == reaped.pid);
             if let Some(session) = ended {
                 session.ended(reaped.status);
             }
@@ -200,7 +229,13 @@ impl Agent {
 fn configure(wanted: &Configure) -> io::Result<()> {
     fs::write("/proc/sys/kernel/hostname", &wanted.hostname)?;
     for share in &wanted.shares {
-        boot::make(&share.fstype, &share.source, &share.path, MountFlags::empty(), &share.options)?;
+        boot::make(
+            &share.fstype,
+            &share.source,
+            &share.path,
+            MountFlags::empty(),
+            &share.options,
+        )?;
     }
     for interface in &wanted.interfaces {
         bring_up(interface)?;
@@ -215,7 +250,8 @@ fn configure(wanted: &Configure) -> io::Result<()> {
 /// the topology. The address proves that it did.
 fn bring_up(interface: &Interface) -> io::Result<()> {
     let dir = PathBuf::from("/sys/class/net").join(&interface.name);
-    let said = |error: io::Error| io::Error::other(format!("interface {}: {error}", interface.name));
+    let said =
+        |error: io::Error| io::Error::other(format!("interface {}: {error}", interface.name));
     let mac = fs::read_to_string(dir.join("address")).map_err(said)?;
     if mac.trim() != interface.mac {
         return Err(said(io::Error::other(format!(
@@ -226,7 +262,8 @@ fn bring_up(interface: &Interface) -> io::Result<()> {
     }
     fs::write(dir.join("mtu"), interface.mtu.to_string()).map_err(said)?;
     let flags = fs::read_to_string(dir.join("flags")).map_err(said)?;
-    let flags = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).map_err(io::Error::other)?;
+    let flags =
+        u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).map_err(io::Error::other)?;
     fs::write(dir.join("flags"), format!("{:#x}", flags | IFF_UP)).map_err(said)
 }
 

@@ -36,11 +36,18 @@ pub fn boot() -> io::Result<Machine> {
 }
 
 /// Mount one file system, making its directory.
-pub fn make(fstype: &str, source: &str, target: &str, flags: MountFlags, options: &str) -> io::Result<()> {
+pub fn make(
+    fstype: &str,
+    source: &str,
+    target: &str,
+    flags: MountFlags,
+    options: &str,
+) -> io::Result<()> {
     fs::create_dir_all(target)?;
     let options = CString::new(options)?;
-    mount(source, target, fstype, flags, Some(options.as_c_str()))
-        .map_err(|error| io::Error::other(format!("mount {source} on {target} as {fstype}: {error}")))
+    mount(source, target, fstype, flags, Some(options.as_c_str())).map_err(|error| {
+        io::Error::other(format!("mount {source} on {target} as {fstype}: {error}"))
+    })
 }
 
 fn assemble(root: &Root) -> io::Result<()> {
@@ -51,7 +58,13 @@ fn assemble(root: &Root) -> io::Result<()> {
         }
         Root::Hostfs(path) => make("hostfs", "debian", "/debian", MountFlags::RDONLY, path)?,
     }
-    make("tmpfs", "written", "/written", MountFlags::empty(), "mode=755")?;
+    make(
+        "tmpfs",
+        "written",
+        "/written",
+        MountFlags::empty(),
+        "mode=755",
+    )?;
     for dir in ["/written/upper", "/written/work", "/stage"] {
         fs::create_dir_all(dir)?;
     }
@@ -86,7 +99,13 @@ fn late_mounts() -> io::Result<()> {
     make("tmpfs", "run", "/run", safe, "mode=755")?;
     make("tmpfs", "tmp", "/tmp", safe, "mode=1777")?;
     make("tmpfs", "shm", "/dev/shm", safe, "mode=1777")?;
-    make("devpts", "devpts", "/dev/pts", MountFlags::empty(), "ptmxmode=666,mode=620")?;
+    make(
+        "devpts",
+        "devpts",
+        "/dev/pts",
+        MountFlags::empty(),
+        "ptmxmode=666,mode=620",
+    )?;
     // What a small kernel lacks is missed by the test that needs it, not here.
     for (fstype, target) in [
         ("tracefs", "/sys/kernel/tracing"),

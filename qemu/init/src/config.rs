@@ -130,3 +130,38 @@ pub struct Exit {
     /// The command could not be started at all.
     pub error: Option<String>,
 }
+
+#[cfg(test)]
+#[allow(
+    non_snake_case,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "function__case names; a test may fail"
+)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_line__either_root() {
+        let line =
+            CommandLine::parse("quiet lab.block=/dev/vda lab.port=lab.agent panic=-1\n").unwrap();
+        assert!(matches!(line.root, Root::Block(device) if device == "/dev/vda"));
+        assert_eq!(line.port, "lab.agent");
+        let line = CommandLine::parse("lab.hostfs=/srv/a=b lab.port=/dev/ttyS0").unwrap();
+        assert!(matches!(line.root, Root::Hostfs(path) if path == "/srv/a=b"));
+    }
+
+    #[test]
+    fn command_line__missing_word_is_named() {
+        let Err(error) = CommandLine::parse("lab.block=/dev/vda") else {
+            panic!("no port, and nothing said");
+        };
+        assert!(error.to_string().contains("lab.port"));
+    }
+
+    #[test]
+    fn configure__unknown_field_is_refused() {
+        assert!(serde_json::from_str::<Configure>(r#"{"hostname":"a"}"#).is_ok());
+        assert!(serde_json::from_str::<Configure>(r#"{"hostname":"a","surprise":1}"#).is_err());
+    }
+}

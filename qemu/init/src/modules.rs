@@ -39,7 +39,9 @@ pub fn find(module: &str) -> io::Result<PathBuf> {
 }
 
 pub fn insert(path: &Path, parameters: &str) -> io::Result<()> {
-    let failed = |error: io::Error| io::Error::new(error.kind(), format!("insert {}: {error}", path.display()));
+    let failed = |error: io::Error| {
+        io::Error::new(error.kind(), format!("insert {}: {error}", path.display()))
+    };
     let file = File::open(path).map_err(failed)?;
     let parameters = CString::new(parameters)?;
     match finit_module(file, &parameters, 0) {

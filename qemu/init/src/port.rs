@@ -15,7 +15,11 @@ use rustix::termios::{OptionalActions, isatty, tcgetattr, tcsetattr};
 
 /// Open the port called `name`: a device path, or a virtio port's own name.
 pub fn open(name: &str) -> io::Result<OwnedFd> {
-    let path = if name.starts_with('/') { PathBuf::from(name) } else { find(name)? };
+    let path = if name.starts_with('/') {
+        PathBuf::from(name)
+    } else {
+        find(name)?
+    };
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
     let fd = rustix::fs::open(&path, flags, Mode::empty())
         .map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
@@ -31,7 +35,10 @@ pub fn open(name: &str) -> io::Result<OwnedFd> {
 /// moment after the port itself.
 fn find(name: &str) -> io::Result<PathBuf> {
     for _ in 0..500 {
-        for entry in fs::read_dir("/sys/class/virtio-ports").into_iter().flatten() {
+        for entry in fs::read_dir("/sys/class/virtio-ports")
+            .into_iter()
+            .flatten()
+        {
             let entry = entry?;
             let said = fs::read_to_string(entry.path().join("name")).unwrap_or_default();
             if said.trim() == name {

@@ -70,7 +70,10 @@ impl Frame {
     pub fn number(&self) -> io::Result<u32> {
         match self.payload.as_slice().try_into() {
             Ok(bytes) => Ok(u32::from_be_bytes(bytes)),
-            Err(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "number of the wrong size")),
+            Err(_) => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "number of the wrong size",
+            )),
         }
     }
 }
@@ -83,7 +86,12 @@ pub fn put(out: &mut Vec<u8>, kind: u8, stream: u32, payload: &[u8]) {
     out.extend_from_slice(payload);
 }
 
-pub fn put_json<T: Serialize>(out: &mut Vec<u8>, kind: u8, stream: u32, message: &T) -> io::Result<()> {
+pub fn put_json<T: Serialize>(
+    out: &mut Vec<u8>,
+    kind: u8,
+    stream: u32,
+    message: &T,
+) -> io::Result<()> {
     put(out, kind, stream, &serde_json::to_vec(message)?);
     Ok(())
 }
@@ -96,17 +104,29 @@ pub fn take(input: &mut Vec<u8>) -> io::Result<Option<Frame>> {
     let &[l0, l1, l2, l3, kind, s0, s1, s2, s3] = header;
     let length = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
     if length > PAYLOAD_BYTES_MAX {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "frame from the host is too long"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "frame from the host is too long",
+        ));
     }
     let Some(payload) = rest.get(..length) else {
         return Ok(None);
     };
-    let frame = Frame { kind, stream: u32::from_be_bytes([s0, s1, s2, s3]), payload: payload.to_vec() };
+    let frame = Frame {
+        kind,
+        stream: u32::from_be_bytes([s0, s1, s2, s3]),
+        payload: payload.to_vec(),
+    };
     input.drain(..HEADER_BYTES + length);
     Ok(Some(frame))
 }
 
 #[cfg(test)]
+#[allow(
+    non_snake_case,
+    clippy::unwrap_used,
+    reason = "function__case names; a test may fail"
+)]
 mod tests {
     use super::*;
 
@@ -127,7 +147,10 @@ mod tests {
             }
             assert!(input.is_empty());
             assert_eq!(got.len(), 2);
-            assert_eq!((got[0].kind, got[0].stream, got[0].payload.as_slice()), (host::STDIN, 7, &b"abc"[..]));
+            assert_eq!(
+                (got[0].kind, got[0].stream, got[0].payload.as_slice()),
+                (host::STDIN, 7, &b"abc"[..])
+            );
             assert_eq!((got[1].kind, got[1].payload.len()), (host::STDIN_END, 0));
         }
     }

@@ -46,12 +46,20 @@ impl Reaper {
             .name("reaper".into())
             .stack_size(64 << 10)
             .spawn(move || reap(&sender, waker.into(), &seen))?;
-        Ok(Self { ended, wake, spawned })
+        Ok(Self {
+            ended,
+            wake,
+            spawned,
+        })
     }
 
     /// To be called after every spawn.
     pub fn spawned(&self) {
-        *self.spawned.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        *self
+            .spawned
+            .count
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) += 1;
         self.spawned.moved.notify_one();
     }
 }
@@ -61,7 +69,13 @@ fn reap(sender: &Sender<Reaped>, mut waker: std::fs::File, spawned: &Spawned) {
         let before = *spawned.count.lock().unwrap_or_else(PoisonError::into_inner);
         match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) => {
-                if sender.send(Reaped { pid: pid.as_raw_nonzero().get(), status }).is_err() {
+                if sender
+                    .send(Reaped {
+                        pid: pid.as_raw_nonzero().get(),
+                        status,
+                    })
+                    .is_err()
+                {
                     return;
                 }
                 // A full pipe is as good as a byte: the agent is woken anyway.
@@ -71,7 +85,10 @@ fn reap(sender: &Sender<Reaped>, mut waker: std::fs::File, spawned: &Spawned) {
             Err(_) => {
                 let mut count = spawned.count.lock().unwrap_or_else(PoisonError::into_inner);
                 while *count == before {
-                    count = spawned.moved.wait(count).unwrap_or_else(PoisonError::into_inner);
+                    count = spawned
+                        .moved
+                        .wait(count)
+                        .unwrap_or_else(PoisonError::into_inner);
                 }
             }
         }

@@ -55,7 +55,11 @@ impl Session {
         let mut child = command(exec, program)
             .args(arguments)
             .process_group(0)
-            .stdin(if exec.stdin { Stdio::piped() } else { Stdio::null() })
+            .stdin(if exec.stdin {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
@@ -100,8 +104,14 @@ impl Session {
             input: Vec::new(),
             input_ended: false,
             outputs: [
-                Output { kind: proto::agent::STDOUT, fd: stdout },
-                Output { kind: proto::agent::STDERR, fd: stderr },
+                Output {
+                    kind: proto::agent::STDOUT,
+                    fd: stdout,
+                },
+                Output {
+                    kind: proto::agent::STDERR,
+                    fd: stderr,
+                },
             ],
             credit: exec.credit,
             status: None,
@@ -111,7 +121,10 @@ impl Session {
 
     /// Where the session waits for room to write its input.
     pub fn wants_write(&self) -> Option<BorrowedFd<'_>> {
-        self.stdin.as_ref().filter(|_| !self.input.is_empty()).map(AsFd::as_fd)
+        self.stdin
+            .as_ref()
+            .filter(|_| !self.input.is_empty())
+            .map(AsFd::as_fd)
     }
 
     /// What the session wants to read, while it may send. Nothing is waited for
@@ -186,7 +199,12 @@ impl Session {
         }
         self.input.drain(..taken);
         if taken > 0 {
-            proto::put(out, proto::agent::STDIN_CREDIT, stream, &(taken as u32).to_be_bytes());
+            proto::put(
+                out,
+                proto::agent::STDIN_CREDIT,
+                stream,
+                &(taken as u32).to_be_bytes(),
+            );
         }
         if self.input_ended && self.input.is_empty() {
             self.stdin = None;
@@ -238,13 +256,135 @@ fn command(exec: &Exec, program: &str) -> Command {
     let mut command = Command::new(program);
     command
         .env_clear()
-        .envs([("PATH", PATH), ("HOME", "/root"), ("LANG", "C.UTF-8"), ("USER", "root")])
+        .envs([
+            ("PATH", PATH),
+            ("HOME", "/root"),
+            ("LANG", "C.UTF-8"),
+            ("USER", "root"),
+        ])
         .envs(exec.env.iter().map(|(name, value)| (name, value)))
         .current_dir(exec.cwd.as_deref().unwrap_or("/"));
     command
 }
 
 fn resize(master: &OwnedFd, window: Window) -> io::Result<()> {
-    let size = Winsize { ws_row: window.rows, ws_col: window.columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let size = Winsize {
+        ws_row: window.rows,
+        ws_col: window.columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
     Ok(tcsetwinsize(master, size)?)
+}
+
+#[cfg(test)]
+#[allow(
+    non_snake_case,
+    clippy::unwrap_used,
+    reason = "function__case names; a test may fail"
+)]
+mod tests {
+    use super::*;
+    use rustix::process::{WaitOptions, waitpid};
+
+    fn exec(script: &str, stdin: bool, credit: usize) -> Exec {
+        Exec {
+            argv: ["sh", "-c", script].map(String::from).to_vec(),
+            env: Vec::new(),
+            cwd: None,
+            credit,
+            stdin,
+            pty: None,
+        }
+    }
+
+    /// Pump until the end, granting `grant` bytes whenever credit is used up.
+    /// Gives the end, the output by kind, and the input that was taken.
+    fn finish(session: &mut Session, grant: u32) -> (Exit, Vec<u8>, Vec<u8>, usize) {
+        let (mut stdout, mut stderr, mut taken) = (Vec::new(), Vec::new(), 0);
+        loop {
+            let mut wire = Vec::new();
+            session.pump(1, &mut wire);
+            while let Some(frame) = proto::take(&mut wire).unwrap() {
+                match frame.kind {
+                    proto::agent::STDOUT => stdout.extend(frame.payload),
+                    proto::agent::STDERR => stderr.extend(frame.payload),
+                    _ => taken += frame.number().unwrap() as usize,
+                }
+            }
+            if let Some(exit) = session.exit() {
+                return (exit, stdout, stderr, taken);
+            }
+            if session.credit == 0 {
+                session.add_credit(grant);
+            }
+            if session.status.is_none() {
+                let ended = waitpid(Pid::from_raw(session.pid), WaitOptions::NOHANG).unwrap();
+                if let Some((_, status)) = ended {
+                    session.ended(status);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn session__output_and_code() {
+        let mut session =
+            Session::start(&exec("echo out; echo err >&2; exit 3", false, 1 << 16)).unwrap();
+        let (exit, stdout, stderr, _) = finish(&mut session, 1);
+        assert_eq!((exit.code, exit.signal), (Some(3), None));
+        assert_eq!(
+            (stdout.as_slice(), stderr.as_slice()),
+            (&b"out\n"[..], &b"err\n"[..])
+        );
+    }
+
+    #[test]
+    fn session__nothing_is_lost_with_little_credit() {
+        let script = "i=0; while [ $i -lt 20000 ]; do echo $i; i=$((i + 1)); done";
+        let mut session = Session::start(&exec(script, false, 10)).unwrap();
+        let (_, stdout, _, _) = finish(&mut session, 100);
+        let expected: String = (0..20000).map(|number| format!("{number}\n")).collect();
+        assert_eq!(String::from_utf8(stdout).unwrap(), expected);
+    }
+
+    #[test]
+    fn session__input_is_taken_to_its_end() {
+        let mut session = Session::start(&exec("cat", true, 1 << 16)).unwrap();
+        let input: Vec<u8> = (0..1_000_000_u32)
+            .map(|number| (number % 251) as u8)
+            .collect();
+        session.add_input(&input);
+        session.end_input();
+        let (exit, stdout, _, taken) = finish(&mut session, 1 << 16);
+        assert_eq!((exit.code, taken), (Some(0), input.len()));
+        assert_eq!(stdout, input);
+    }
+
+    #[test]
+    fn session__background_does_not_hold_it() {
+        let mut session = Session::start(&exec("sleep 100 & echo $!", false, 1 << 16)).unwrap();
+        let (exit, stdout, _, _) = finish(&mut session, 1);
+        assert_eq!(exit.code, Some(0));
+        let left: i32 = String::from_utf8(stdout).unwrap().trim().parse().unwrap();
+        rustix::process::kill_process(Pid::from_raw(left).unwrap(), Signal::KILL).unwrap();
+    }
+
+    #[test]
+    fn session__signal_reaches_the_group() {
+        let mut session = Session::start(&exec("sleep 100; echo late", false, 1 << 16)).unwrap();
+        session.signal(9);
+        let (exit, stdout, _, _) = finish(&mut session, 1);
+        assert_eq!((exit.code, exit.signal), (None, Some(9)));
+        assert!(stdout.is_empty());
+    }
+
+    #[test]
+    fn session__no_such_program() {
+        let mut exec = exec("", false, 1);
+        exec.argv = vec!["/no/such/program".into()];
+        assert!(Session::start(&exec).is_err());
+        exec.argv.clear();
+        assert!(Session::start(&exec).is_err());
+    }
 }
