@@ -26,12 +26,22 @@ def lab_directory(name: str) -> Path:
     return state_root() / name
 
 
+def running_labs() -> list[str]:
+    """Those that answer: a daemon that was killed leaves its socket behind."""
+    found = []
+    for path in sorted(state_root().glob("*/socket")):
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(str(path)) == 0:
+                found.append(path.parent.name)
+    return found
+
+
 def connect(name: str) -> socket.socket:
     client = socket.socket(socket.AF_UNIX)
     try:
         client.connect(str(lab_directory(name) / "socket"))
     except OSError:
-        running = [path.parent.name for path in sorted(state_root().glob("*/socket"))]
+        running = running_labs()
         hint = f"; running: {' '.join(running)} (choose with --name or $LAB)" if running else ""
         raise LabError(f"no lab {name} is running{hint}; start it with: lab up TOPOLOGY") from None
     return client

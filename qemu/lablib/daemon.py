@@ -270,7 +270,8 @@ async def serve(directory: Path, parent: socket.socket, tethered: bool) -> None:
     writer.close()
     # The last answer may still be on its way to its client.
     await asyncio.sleep(0.05)
-    (directory / "socket").unlink(missing_ok=True)
+    for name in ("initrd", "socket"):
+        (directory / name).unlink(missing_ok=True)
 
 
 def main(arguments: list[str]) -> int:

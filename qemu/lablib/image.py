@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -43,6 +44,25 @@ MODPROBE_CONF = "".join(
         "# The module under test lies outside the kernel's own tree, so that",
         "# staging it does not mean running depmod.",
         "install {0} /sbin/insmod /lib/{0}/{0}.ko $CMDLINE_OPTS"))
+
+
+# Files made for versions that have gone are dropped when unused for so long.
+KEPT_SECONDS = 7 * 24 * 3600
+
+
+def drop_old() -> None:
+    for path in paths().lab_cache.iterdir():
+        if path.is_file() and path.stat().st_mtime < time.time() - KEPT_SECONDS:
+            path.unlink(missing_ok=True)
+
+
+def cached(target: Path) -> bool:
+    """True, and noted as used, when the file is there."""
+    try:
+        os.utime(target)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 @contextmanager
@@ -171,7 +191,7 @@ def base_image(kernel: Kernel) -> Path:
     versions = sorted(f"{name}={fields['Version']}" for name, fields in closure.items())
     key = digest(BASE_FORMAT, kernel.release, kernel.sha256, LEFT_OUT.pattern, *versions)
     image = where.lab_cache / f"base-{key}.ext4"
-    if image.exists():
+    if cached(image):
         return image
     with made_once(image) as made:
         if made is None:
@@ -205,7 +225,7 @@ def init_binary() -> Path:
     sources = [crate / "Cargo.toml", crate / "Cargo.lock", *sorted((crate / "src").glob("*.rs"))]
     key = digest(*(path.read_bytes() for path in sources))
     binary = where.lab_cache / f"init-{key}"
-    if binary.exists():
+    if cached(binary):
         return binary
     with made_once(binary) as made:
         if made is None:
@@ -256,7 +276,7 @@ def early_initramfs(kernel: Kernel | None) -> Path:
     binary = init_binary()
     key = digest(binary.name, kernel.sha256 if kernel else "uml", *EARLY_MODULES)
     archive = paths().lab_cache / f"early-{key}.cpio"
-    if archive.exists():
+    if cached(archive):
         return archive
     with made_once(archive) as made:
         if made is None:

@@ -373,10 +373,11 @@ class UmlMachine(Machine):
 
     def command(self, fds):
         spec = self.spec
-        agent = fds["agent"]
         return [spec.kernel, f"mem={spec.mem}M", f"initrd={spec.initrd}", "seccomp=auto",
-                "con0=null,fd:1", "con=null", f"ssl0=fd:{agent}", "ssl=null", "console=tty0",
-                "panic=-1", "oops=panic", "noreboot", "loglevel=8",
+                # Pipes for its own monitor, which would else go to the home directory.
+                f"uml_dir={self.console.parent}/", f"umid={spec.name}.uml",
+                "con=null", "con0=null,fd:1", "console=tty0", "ssl=null", f"ssl0=fd:{fds['agent']}",
+                "noreboot", "panic=-1", "oops=panic", "loglevel=8", *PATIENT.split(),
                 f"lab.hostfs={spec.root}", "lab.port=/dev/ttyS0"]
 
     def shares(self):

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import LabError, image
-from .client import lab_directory
+from .client import lab_directory, running_labs
 from .machine import MachineSpec, QemuMachine
 from .paths import QEMU_DIR, Kernel, paths, stock_kernel
 from .topology import Topology
@@ -100,10 +100,8 @@ def write_config(name: str, topology: Topology, bed: str, say: Callable[[str], N
     if not NAME.fullmatch(name):
         raise LabError(f"{name!r} cannot be the name of a lab")
     directory = lab_directory(name)
-    if (directory / "socket").exists():
-        with socket.socket(socket.AF_UNIX) as probe:
-            if probe.connect_ex(str(directory / "socket")) == 0:
-                raise LabError(f"lab {name} is running; end it with: lab --name {name} down")
+    if name in running_labs():
+        raise LabError(f"lab {name} is running; end it with: lab --name {name} down")
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(mode=0o700, parents=True)
     stage = paths().stage(bed)
