@@ -92,6 +92,8 @@ pub struct WindowHasher {
     /// Bytes that are still to come.
     left: u32,
     is_root: bool,
+    /// Asking the hasher for its count would bring in arithmetic that can panic.
+    is_empty: bool,
 }
 
 impl Default for WindowHasher {
@@ -107,6 +109,7 @@ impl WindowHasher {
             hasher: Hasher::new(),
             left: 0,
             is_root: true,
+            is_empty: true,
         }
     }
 
@@ -140,15 +143,21 @@ impl WindowHasher {
         self.hasher.set_input_offset(u64::from(start));
         self.left = left;
         self.is_root = is_root;
+        self.is_empty = true;
+    }
+
+    fn feed(&mut self, bytes: &[u8]) {
+        self.is_empty &= bytes.is_empty();
+        for piece in bytes.chunks(PIECE) {
+            self.hasher.update(piece);
+        }
     }
 
     /// Takes the next bytes; more than the window has are refused.
     pub fn update(&mut self, bytes: &[u8]) -> Result<(), Drop> {
         let len = u32::try_from(bytes.len()).map_err(|_| Drop::OutOfRange)?;
         self.left = self.left.checked_sub(len).ok_or(Drop::OutOfRange)?;
-        for piece in bytes.chunks(PIECE) {
-            self.hasher.update(piece);
-        }
+        self.feed(bytes);
         Ok(())
     }
 
@@ -162,7 +171,7 @@ impl WindowHasher {
 
     fn hash(&self, is_root: bool) -> Hash {
         // Only a blob of no bytes has an empty chunk, and that is a root.
-        if is_root || self.hasher.count() == 0 {
+        if is_root || self.is_empty {
             Hash(*self.hasher.finalize().as_bytes())
         } else {
             Hash(self.hasher.finalize_non_root())
@@ -243,9 +252,7 @@ impl BlobHasher {
             // Both fit usize: a window is 32 KiB.
             let room = WINDOW_BYTES.saturating_sub(self.filled) as usize;
             let (now, later) = rest.split_at_checked(room).unwrap_or((rest, &[]));
-            for piece in now.chunks(PIECE) {
-                self.hasher.hasher.update(piece);
-            }
+            self.hasher.feed(now);
             self.filled = self.filled.saturating_add(now.len() as u32);
             rest = later;
         }

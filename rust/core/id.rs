@@ -150,14 +150,19 @@ pub struct HashBuf<const N: usize> {
 
 impl<const N: usize> Default for HashBuf<N> {
     fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const N: usize> HashBuf<N> {
+    /// Without any.
+    pub const fn new() -> Self {
         HashBuf {
             arrays: [[0; 32]; N],
             len: 0,
         }
     }
-}
 
-impl<const N: usize> HashBuf<N> {
     /// Adds one, or says that there is no room.
     pub fn push(&mut self, hash: &Hash) -> bool {
         match self.arrays.get_mut(self.len) {

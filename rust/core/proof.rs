@@ -8,7 +8,7 @@ use crate::blob::{self, BlobTree};
 use crate::error::Drop;
 use crate::id::{BlobName, Hash, HashBuf, Hashes};
 use crate::tree::{self, FeedTree, Node, Pos, Siblings, TreeHasher};
-use crate::wire::{MAX_CONS, MAX_ENTRIES, MAX_PAGE};
+use crate::wire::{MAX_CONS, MAX_ENTRIES, MAX_PAGE, WINDOW};
 
 /// The nodes on the way up, each computed from the one before and a sibling.
 type Trail = HashBuf<MAX_CONS>;
@@ -225,7 +225,7 @@ fn tell_page(
             sink(node, hash);
         }
     };
-    for (leaf, index) in page.iter().zip(0u64..) {
+    for (leaf, index) in page.iter().zip(0..u64::from(WINDOW)) {
         place(Pos::leaf(index), &leaf);
     }
     tree::fold_page(tree, page, false, place);

@@ -313,7 +313,7 @@ pub fn fold_page(
         hash
     };
     let mut peaks: HashBuf<{ WINDOW_HEIGHT as usize + 1 }> = HashBuf::default();
-    for (leaf, index) in page.iter().zip(0u64..) {
+    for (leaf, index) in page.iter().zip(0..u64::from(WINDOW)) {
         let mut pos = Pos::leaf(index);
         let mut hash = leaf;
         while pos.is_right() {
@@ -412,8 +412,11 @@ pub struct Peaks {
 
 impl Peaks {
     /// Of the empty tree.
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Peaks {
+            n: 0,
+            hashes: HashBuf::new(),
+        }
     }
 
     /// Of the tree of `n` leaves, from its held nodes. `None` if some are missing.
