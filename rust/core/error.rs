@@ -100,6 +100,51 @@ reasons! {
 
     /// A token that we did not give to this neighbour for this work.
     BadToken => "bad-token",
+    /// The frame came by a device that is no port.
+    NoPort => "no-port",
+    /// The frame's source is no single station.
+    BadSource => "bad-source",
+    /// A frame of ours that came back.
+    OwnEcho => "own-echo",
+    /// An answer to nothing that is in flight.
+    Unsolicited => "unsolicited",
+    /// An answer to another question than the one its token stands for.
+    NotAsked => "not-asked",
+    /// A message that means nothing at its place in the frame.
+    OutOfPlace => "out-of-place",
+    /// What was said already.
+    Repeated => "repeated",
+    /// A refusal by a neighbour that is no longer asked.
+    Stale => "stale",
+
+    // Work that cannot be done now.
+
+    /// A head that its sender has not checked.
+    Unchecked => "unchecked",
+    /// An answer about a feed of which no head is held.
+    NoHead => "no-head",
+    /// An answer about another head than those known.
+    OtherHead => "other-head",
+    /// A head of an epoch whose grant is not held.
+    NoGrant => "no-grant",
+    /// A head whose consistency proof cannot be had.
+    NoProof => "no-proof",
+    /// An entry or page without the hashes that it is checked against.
+    NoPage => "no-page",
+    /// A small entry without its payload.
+    NoPayload => "no-payload",
+    /// A part of a chunk where only whole chunks can be checked.
+    PartialChunk => "partial-chunk",
+    /// Too many heads of one feed within a second.
+    HeadRate => "head-rate",
+    /// No room for another feed.
+    FeedsFull => "feeds-full",
+    /// No room to keep what cannot be judged yet.
+    HeldFull => "held-full",
+    /// The queue of signatures is full.
+    VerifyFull => "verify-full",
+    /// No room in the store.
+    StoreFull => "store-full",
 }
 
 impl fmt::Display for Drop {

@@ -45,6 +45,8 @@ pub mod cookie;
 pub mod token;
 pub mod wire;
 
+pub mod engine;
+
 pub mod selftest;
 
 pub use error::Drop;

@@ -34,8 +34,12 @@ pub const DEMOTE_MAX_US: u64 = 32_000_000;
 
 /// Pushes of one head to one follower, the first included.
 pub const PUSH_TRIES: u8 = 4;
+/// Shortest time before a push is repeated, µs; else two round trips.
+pub const PUSH_PAUSE_MIN_US: u64 = 150_000;
 /// Shortest time between two renewals of a FOLLOW because of pushes, µs.
-pub const FOLLOW_RENEW_MIN_US: u64 = 50_000;
+pub const FOLLOW_RENEW_MIN_US: u64 = 20_000;
+/// When a new FOLLOW is first sent again, µs; four times later each time, up to its half-life.
+pub const FOLLOW_FIRST_US: u64 = 300_000;
 
 /// How far ahead of our clock an author's time may be to count as fresh, ms.
 pub const FUTURE_MAX_MS: u64 = 600_000;

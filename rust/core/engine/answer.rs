@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! Answers from the store: what can be proved here, and the frames that carry it.
+//!
+//! Hits and data that is handed on take the same way: what came in was verified and stored first.
+//! A *script* gives one message after the other; [`send`] cuts them into frames.
+
+use super::env::{Dest, Env, Payload};
+use super::nodes::{self, Proof};
+use crate::blob::{self, WindowHasher, CHUNK};
+use crate::id::{BlobName, HashBuf, Name};
+use crate::object::TreeOf;
+use crate::token::Token;
+use crate::tree;
+use crate::wire::{
+    self, Answer, FrameBuilder, FrameHeader, BLOB_HEADER_LEN, ENTRY_HEADER_LEN, FRAME_HEADER_LEN, MAX_PAGE, RANGE_UNIT, WINDOW,
+};
+
+/// How one step of a script went.
+pub enum Step {
+    /// A message was added.
+    Added,
+    /// A message was added that ends in store bytes: the frame is full.
+    Payload(Payload),
+    /// The next message does not fit.
+    Full,
+    /// Nothing is left to send.
+    Done,
+}
+
+/// Where frames go and how many.
+pub struct Out {
+    pub dest: Dest,
+    /// Frame length without the Ethernet header, bytes.
+    pub mtu: usize,
+    pub header: FrameHeader,
+    /// The lookup carried no valid cookie: one frame.
+    pub limited: bool,
+}
+
+/// Scratch memory that is too large for the stack.
+pub struct Scratch<'a> {
+    pub frame: &'a mut [u8],
+    pub bytes: &'a mut [u8],
+    pub hasher: &'a mut WindowHasher,
+}
+
+/// What was sent.
+#[derive(Clone, Copy, Default)]
+pub struct Sent {
+    pub frames: u32,
+    pub bytes: u32,
+    /// More was to be sent but the lookup granted no more.
+    pub cut: bool,
+}
+
+/// Most frames of one answer: a window at the smallest MTU with room to spare.
+const FRAMES_MAX: u32 = 128;
+
+/// Runs a script into frames.
+pub fn send<E: Env>(env: &mut E, scratch: &mut Scratch<'_>, out: &Out, script: &mut impl Script) -> Sent {
+    let mut sent = Sent::default();
+    for _ in 0..FRAMES_MAX {
+        let Some(mut frame) = FrameBuilder::new(scratch.frame, out.mtu) else { break };
+        let mut payload = None;
+        let mut done = false;
+        // A frame holds fewer messages than this; the bound is for the loop.
+        for _ in 0..MESSAGES_MAX {
+            match script.next(env, &mut frame, scratch.bytes, scratch.hasher) {
+                Step::Added => continue,
+                Step::Payload(bytes) => payload = Some(bytes),
+                Step::Full => done = frame.is_empty(),
+                Step::Done => done = true,
+            }
+            break;
+        }
+        if frame.is_empty() {
+            break;
+        }
+        let cut = out.limited && !done && !script.is_done();
+        let built = frame.finish(&FrameHeader { limited: cut, ..out.header });
+        let linear = scratch.frame.get(..built.linear).unwrap_or(&[]);
+        if env.send(out.dest, linear, payload) {
+            sent.frames = sent.frames.saturating_add(1);
+            sent.bytes = sent.bytes.saturating_add(built.linear.saturating_add(built.trailing) as u32);
+        }
+        if done || cut || out.limited {
+            sent.cut = cut;
+            break;
+        }
+    }
+    sent
+}
+
+const MESSAGES_MAX: usize = 128;
+
+/// Messages in order.
+pub trait Script {
+    /// Adds the next message to `frame`.
+    fn next<E: Env>(&mut self, env: &mut E, frame: &mut FrameBuilder<'_>, bytes: &mut [u8], hasher: &mut WindowHasher) -> Step;
+
+    /// Whether nothing is left.
+    fn is_done(&self) -> bool;
+}
+
+fn added(fits: bool) -> Step {
+    if fits { Step::Added } else { Step::Full }
+}
+
+/// What of a window can be proved here.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Plan {
+    pub n: u64,
+    pub bits: u32,
+    /// Path and page once, entries without siblings.
+    pub bare: bool,
+}
+
+/// Entries from which on a page costs less than siblings.
+const PAGE_PAYS: u32 = 4;
+
+/// A range lookup as the store sees it.
+#[derive(Clone, Copy)]
+pub struct RangeAsk {
+    pub name: Name,
+    pub epoch: u32,
+    pub n: u64,
+    pub window: u64,
+    pub bits: u32,
+    pub leaf_only: bool,
+    pub have_page: bool,
+    pub mtu: usize,
+}
+
+impl RangeAsk {
+    fn tree(&self) -> TreeOf {
+        TreeOf::Feed { name: self.name, epoch: self.epoch }
+    }
+
+    fn seq(&self, bit: u32) -> u64 {
+        self.window.saturating_mul(u64::from(WINDOW)).saturating_add(u64::from(bit))
+    }
+
+    fn bit_is_here<E: Env>(&self, env: &mut E, bit: u32) -> Option<u32> {
+        let (leaf, _) = nodes::leaf(env, &self.name, self.epoch, self.seq(bit))?;
+        let payload = !self.leaf_only && nodes::is_inline(&leaf);
+        if payload && nodes::inline_info(env, &leaf).is_none() {
+            return None;
+        }
+        Some(if payload { leaf.len } else { 0 })
+    }
+
+    fn is_alone<E: Env>(&self, env: &mut E, bit: u32) -> bool {
+        let Some(payload) = self.bit_is_here(env, bit) else { return false };
+        let siblings = tree::inclusion_nodes(self.n, self.seq(bit)).count();
+        let len = ENTRY_HEADER_LEN.saturating_add(siblings.saturating_mul(32)).saturating_add(payload as usize);
+        FRAME_HEADER_LEN.saturating_add(len) <= self.mtu && nodes::can_include(env, &self.tree(), self.n, self.seq(bit))
+    }
+
+    fn filter(&self, mut keep: impl FnMut(u32) -> bool) -> u32 {
+        let present = (0..WINDOW).filter(|bit| self.bits & bit_of(*bit) != 0 && self.seq(*bit) < self.n);
+        present.filter(|bit| keep(*bit)).fold(0, |bits, bit| bits | bit_of(bit))
+    }
+
+    /// What can be answered in tree `n`.
+    #[inline(never)]
+    pub fn plan<E: Env>(&self, env: &mut E) -> Plan {
+        let few = self.bits.count_ones() < PAGE_PAYS && !self.have_page;
+        let mut alone = 0;
+        if few {
+            alone = self.filter(|bit| self.is_alone(env, bit));
+            if alone == self.bits {
+                return Plan { n: self.n, bits: alone, bare: false };
+            }
+        }
+        let of = self.tree();
+        if nodes::has_page(env, &of, self.n, self.window) && nodes::has_path(env, &of, self.n, self.window) {
+            let bits = self.filter(|bit| self.bit_is_here(env, bit).is_some());
+            return Plan { n: self.n, bits, bare: true };
+        }
+        if !few {
+            alone = self.filter(|bit| self.is_alone(env, bit));
+        }
+        Plan { n: self.n, bits: alone, bare: false }
+    }
+}
+
+fn bit_of(bit: u32) -> u32 {
+    1u32.wrapping_shl(bit)
+}
+
+/// Entries of a window.
+pub struct RangeScript {
+    pub ask: RangeAsk,
+    pub token: Token,
+    pub hops: u8,
+    /// Still to be sent.
+    pub bits: u32,
+    pub path: bool,
+    pub page: bool,
+    pub bare: bool,
+}
+
+impl Script for RangeScript {
+    fn next<E: Env>(&mut self, env: &mut E, frame: &mut FrameBuilder<'_>, bytes: &mut [u8], _: &mut WindowHasher) -> Step {
+        if self.path {
+            let step = self.emit_path(env, frame);
+            self.path = matches!(step, Step::Full);
+            return step;
+        }
+        if self.page {
+            let step = self.emit_page(env, frame);
+            self.page = matches!(step, Step::Full);
+            return step;
+        }
+        if self.bits == 0 {
+            return Step::Done;
+        }
+        let bit = self.bits.trailing_zeros();
+        let step = self.emit_entry(env, frame, bytes, bit);
+        if !matches!(step, Step::Full) || frame.is_empty() {
+            self.bits &= self.bits.wrapping_sub(1);
+        }
+        step
+    }
+
+    fn is_done(&self) -> bool {
+        self.bits == 0 && !self.path && !self.page
+    }
+}
+
+impl RangeScript {
+    fn answer(&self, hops: u8) -> Answer {
+        Answer { hops, token: self.token }
+    }
+
+    #[inline(never)]
+    fn emit_path<E: Env>(&self, env: &mut E, frame: &mut FrameBuilder<'_>) -> Step {
+        let RangeAsk { epoch, n, window, .. } = self.ask;
+        let mut proof = Proof::default();
+        if !nodes::collect(env, &self.ask.tree(), &mut tree::path_nodes(n, window), &mut proof) {
+            return Step::Done;
+        }
+        let path = wire::Path { answer: self.answer(self.hops), epoch, n, window, siblings: proof.hashes() };
+        added(path.emit(frame))
+    }
+
+    #[inline(never)]
+    fn emit_page<E: Env>(&self, env: &mut E, frame: &mut FrameBuilder<'_>) -> Step {
+        let RangeAsk { epoch, n, window, .. } = self.ask;
+        let of = self.ask.tree();
+        let mut page: HashBuf<MAX_PAGE> = HashBuf::default();
+        for bit in 0..tree::page_len(n, window) as u32 {
+            match nodes::leaf_hash(env, &of, self.ask.seq(bit)) {
+                Some(hash) if page.push(&hash) => {}
+                _ => return Step::Done,
+            }
+        }
+        let page = wire::Page { answer: self.answer(self.hops), epoch, n, window, leaves: page.hashes() };
+        added(page.emit(frame))
+    }
+
+    #[inline(never)]
+    fn emit_entry<E: Env>(&self, env: &mut E, frame: &mut FrameBuilder<'_>, bytes: &mut [u8], bit: u32) -> Step {
+        let RangeAsk { name, epoch, n, .. } = self.ask;
+        let seq = self.ask.seq(bit);
+        // What vanished since the plan was made is left out: the asker will ask again.
+        let Some((leaf, _)) = nodes::leaf(env, &name, epoch, seq) else { return Step::Added };
+        let mut payload = None;
+        if !self.ask.leaf_only && nodes::is_inline(&leaf) {
+            let Some(room) = bytes.get_mut(..leaf.len as usize) else { return Step::Added };
+            if leaf.len > 0 && !env.blob_read(&leaf.blob_name(), 0, 0, room) {
+                return Step::Added;
+            }
+            payload = Some(wire::Payload::Bytes(room));
+        }
+        let mut proof = Proof::default();
+        let mut siblings = None;
+        if !self.bare {
+            if !nodes::collect(env, &self.ask.tree(), &mut tree::inclusion_nodes(n, seq), &mut proof) {
+                return Step::Added;
+            }
+            siblings = Some(proof.hashes());
+        }
+        let entry = wire::Entry { answer: self.answer(self.hops), epoch, n, leaf, siblings, payload };
+        added(entry.emit(frame))
+    }
+}
+
+/// Chunks of a blob window.
+pub struct BlobScript {
+    pub blob: BlobName,
+    pub window: u16,
+    pub token: Token,
+    pub hops: u8,
+    /// Chunks still to be sent.
+    pub bits: u32,
+    /// Bytes of the lowest of them that are sent already.
+    pub done_bytes: u32,
+    pub path: bool,
+    pub page: bool,
+    pub whole_chunks: bool,
+}
+
+impl BlobScript {
+    fn answer(&self) -> Answer {
+        Answer { hops: self.hops, token: self.token }
+    }
+
+    #[inline(never)]
+    fn emit_path<E: Env>(&self, env: &mut E, frame: &mut FrameBuilder<'_>) -> Step {
+        let mut proof = Proof::default();
+        let mut wanted = blob::path_nodes(self.blob.len, self.window);
+        if !nodes::collect(env, &TreeOf::Blob(self.blob), &mut wanted, &mut proof) {
+            return Step::Done;
+        }
+        let path = wire::BlobPath { answer: self.answer(), window: self.window, siblings: proof.hashes() };
+        added(path.emit(frame))
+    }
+
+    #[inline(never)]
+    fn emit_page<E: Env>(&self, env: &mut E, frame: &mut FrameBuilder<'_>, bytes: &mut [u8], hasher: &mut WindowHasher) -> Step {
+        let mut page = HashBuf::default();
+        if !nodes::blob_page(env, &self.blob, self.window, hasher, bytes, &mut page) {
+            return Step::Done;
+        }
+        let page = wire::BlobPage { answer: self.answer(), window: self.window, chunks: page.hashes() };
+        added(page.emit(frame))
+    }
+
+    fn emit_data(&mut self, frame: &mut FrameBuilder<'_>) -> Step {
+        let window_len = blob::window_len(self.blob.len, self.window);
+        let first = self.bits.trailing_zeros();
+        let run = (self.bits >> first).trailing_ones();
+        let offset = first.saturating_mul(CHUNK).saturating_add(self.done_bytes);
+        let end = first.saturating_add(run).saturating_mul(CHUNK).min(window_len);
+        let left = end.saturating_sub(offset);
+        let room = u32::try_from(frame.remaining().saturating_sub(BLOB_HEADER_LEN)).unwrap_or(0);
+        let unit = if self.whole_chunks { CHUNK } else { RANGE_UNIT };
+        let len = if left <= room { left } else { room & !unit.wrapping_sub(1) };
+        if len == 0 {
+            if left == 0 {
+                self.bits = 0;
+                return Step::Done;
+            }
+            return Step::Full;
+        }
+        let payload = wire::Payload::Trailing(len);
+        let data = wire::BlobData { answer: self.answer(), window: self.window, offset, payload };
+        if !data.emit(frame) {
+            return Step::Full;
+        }
+        let stop = offset.saturating_add(len);
+        let whole = if stop >= end { first.saturating_add(run) } else { stop / CHUNK };
+        self.bits &= u32::MAX.checked_shl(whole).unwrap_or(0);
+        self.done_bytes = if stop >= end { 0 } else { stop % CHUNK };
+        Step::Payload(Payload { blob: self.blob, window: self.window, offset, len })
+    }
+}
+
+impl Script for BlobScript {
+    fn next<E: Env>(&mut self, env: &mut E, frame: &mut FrameBuilder<'_>, bytes: &mut [u8], hasher: &mut WindowHasher) -> Step {
+        if self.path {
+            let step = self.emit_path(env, frame);
+            self.path = matches!(step, Step::Full);
+            return step;
+        }
+        if self.page {
+            let step = self.emit_page(env, frame, bytes, hasher);
+            self.page = matches!(step, Step::Full);
+            return step;
+        }
+        if self.bits == 0 {
+            return Step::Done;
+        }
+        self.emit_data(frame)
+    }
+
+    fn is_done(&self) -> bool {
+        self.bits == 0 && !self.path && !self.page
+    }
+}
+
+/// A head with what its receiver lacks: grant, and consistency proof or last entry.
+pub struct HeadScript<'a> {
+    pub token: Token,
+    pub hops: u8,
+    pub head: Option<&'a [u8; crate::head::HEAD_LEN]>,
+    pub grant: Option<&'a [u8; crate::grant::GRANT_LEN]>,
+    /// The last entry, for a push to a follower that holds the tree before it.
+    pub entry: Option<RangeAsk>,
+    /// Old and new length, and the tree.
+    pub cons: Option<(Name, u32, u64, u64)>,
+}
+
+impl HeadScript<'_> {
+    #[inline(never)]
+    fn emit_cons<E: Env>(&self, env: &mut E, frame: &mut FrameBuilder<'_>, cons: (Name, u32, u64, u64)) -> Step {
+        let (name, epoch, m, n) = cons;
+        let mut proof = Proof::default();
+        let of = TreeOf::Feed { name, epoch };
+        if !nodes::collect(env, &of, &mut tree::consistency_nodes(m, n), &mut proof) {
+            return Step::Done;
+        }
+        let answer = Answer { hops: self.hops, token: self.token };
+        added(wire::Cons { answer, epoch, m, n, hashes: proof.hashes() }.emit(frame))
+    }
+}
+
+impl Script for HeadScript<'_> {
+    fn next<E: Env>(&mut self, env: &mut E, frame: &mut FrameBuilder<'_>, bytes: &mut [u8], _: &mut WindowHasher) -> Step {
+        let answer = Answer { hops: self.hops, token: self.token };
+        if let Some(head) = self.head {
+            let step = added(wire::Head { answer, unchecked: false, bytes: head }.emit(frame));
+            if matches!(step, Step::Added) {
+                self.head = None;
+            }
+            return step;
+        }
+        if let Some(grant) = self.grant {
+            let step = added(wire::Grant { answer, bytes: grant }.emit(frame));
+            if matches!(step, Step::Added) {
+                self.grant = None;
+            }
+            return step;
+        }
+        if let Some(ask) = self.entry {
+            self.entry = None;
+            let bit = ask.bits.trailing_zeros();
+            let range = RangeScript { ask, token: self.token, hops: self.hops, bits: 0, path: false, page: false, bare: false };
+            let before = frame.remaining();
+            let step = range.emit_entry(env, frame, bytes, bit);
+            // Without room or data for the entry the receiver gets the consistency proof instead.
+            if matches!(step, Step::Added) && frame.remaining() < before {
+                self.cons = None;
+            }
+            return Step::Added;
+        }
+        if let Some(cons) = self.cons {
+            let step = self.emit_cons(env, frame, cons);
+            if !matches!(step, Step::Full) {
+                self.cons = None;
+            }
+            return step;
+        }
+        Step::Done
+    }
+
+    fn is_done(&self) -> bool {
+        self.head.is_none() && self.grant.is_none() && self.entry.is_none() && self.cons.is_none()
+    }
+}

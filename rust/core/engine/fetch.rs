@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! A reader: a cursor on the store that asks ahead for what is missing.
+//!
+//! Nothing queues on a reader. Its credit bounds what may be in flight for it: windows of entries or
+//! blobs, and bytes ahead of the cursor.
+
+use super::env::{Env, Memory};
+use super::feeds::HEADED;
+use super::limits::LIFE_MAX_US;
+use super::local::is_window_here;
+use super::nodes;
+use super::{Engine, Wanted};
+use crate::blob::{window_count, window_len};
+use crate::id::{DiscoveryId, Name};
+use crate::leaf::Leaf;
+use crate::wire::{MAX_INLINE_LEN, WINDOW, WINDOW_BYTES, WINDOW_HEIGHT};
+
+/// Entries behind the cursor whose origin is remembered.
+const MARKS: u64 = 1024;
+
+/// Windows that one call looks at: bounds its time under the lock.
+const LOOKS_MAX: u32 = 512;
+
+/// How long the interest of one call lives, ms. The reader calls again before.
+const INTEREST_MS: u32 = 5_000;
+
+/// How far a reader may go ahead of itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Credit {
+    /// Windows in flight at most.
+    pub windows: u32,
+    /// Bytes from the cursor on at most; at least one window is always asked for.
+    pub bytes: u64,
+}
+
+/// What a reader can do now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Status {
+    /// The entry at the cursor is here, with the window of its payload at the cursor's offset.
+    Ready {
+        /// The entry.
+        leaf: Leaf,
+        /// Hops that it came, 0 if it was here when the reader first looked.
+        hops: u8,
+        /// It was fetched for this reader (or while it waited).
+        fetched: bool,
+    },
+    /// Something is on its way: wait for [`Env::wake`], and look again within the interest's life.
+    Waiting,
+    /// The feed ends before the cursor.
+    End,
+    /// The entry does not exist yet.
+    NotYet,
+    /// No head is held: ask for one first.
+    NoHead,
+    /// Two heads of the feed exclude each other.
+    Forked,
+    /// Nothing can be asked for.
+    Stuck(Wanted),
+}
+
+/// The state of one reader.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    id: DiscoveryId,
+    seq: u64,
+    offset: u32,
+    /// One bit per entry, by seq modulo [`MARKS`]: it was missing when first looked at.
+    missing: [u64; (MARKS / 64) as usize],
+    /// Entries below this were looked at.
+    looked: u64,
+    /// Largest hops of the present entry's windows so far.
+    hops: u8,
+    /// Windows that the last look asked for.
+    in_flight: u32,
+    /// Goes on reading the held branch of a forked feed.
+    stays: bool,
+}
+
+impl Reader {
+    /// A reader at the first byte of entry `seq`.
+    pub fn new(id: DiscoveryId, seq: u64) -> Self {
+        Reader { id, seq, offset: 0, missing: [0; (MARKS / 64) as usize], looked: seq, hops: 0, in_flight: 0, stays: false }
+    }
+
+    /// The cursor: entry, and byte in it.
+    pub fn position(&self) -> (u64, u32) {
+        (self.seq, self.offset)
+    }
+
+    /// Windows that were asked for when the cursor was last looked at.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+
+    /// The reader knows of the fork and goes on with the branch that is held.
+    pub fn stay_on_branch(&mut self) {
+        self.stays = true;
+    }
+
+    /// Moves the cursor anywhere.
+    pub fn seek(&mut self, seq: u64, offset: u32) {
+        self.seq = seq;
+        self.offset = offset;
+        self.looked = seq;
+        self.hops = 0;
+    }
+
+    /// Moves the cursor on by bytes that were read of the present entry of `len` bytes.
+    pub fn advance(&mut self, bytes: u32, len: u32) {
+        self.offset = self.offset.saturating_add(bytes);
+        if self.offset >= len {
+            self.seq = self.seq.saturating_add(1);
+            self.offset = 0;
+            self.hops = 0;
+            self.looked = self.looked.max(self.seq);
+        }
+    }
+
+    fn mark(&mut self, seq: u64, is_missing: bool) {
+        let at = seq % MARKS;
+        if let Some(word) = self.missing.get_mut((at / 64) as usize) {
+            let bit = 1u64.wrapping_shl((at % 64) as u32);
+            *word = if is_missing { *word | bit } else { *word & !bit };
+        }
+    }
+
+    fn was_missing(&self, seq: u64) -> bool {
+        let at = seq % MARKS;
+        self.missing.get((at / 64) as usize).is_some_and(|word| word >> (at % 64) & 1 == 1)
+    }
+
+    /// Looks at the first time an entry is seen whether it is here.
+    fn look(&mut self, seq: u64, is_here: bool) {
+        if seq >= self.looked && seq < self.seq.saturating_add(MARKS) {
+            self.mark(seq, !is_here);
+            self.looked = seq.saturating_add(1);
+        } else if !is_here && seq < self.looked {
+            self.mark(seq, true);
+        }
+    }
+
+    /// Asks for what is missing from the cursor on, as far as `credit` goes, and says what can be
+    /// read now.
+    pub fn pump<M: Memory, E: Env>(&mut self, engine: &mut Engine<M, E>, now: u64, credit: &Credit, env: &mut E) -> Status {
+        let Some(feed) = engine.feeds.get_mut(&self.id) else { return Status::NoHead };
+        if feed.has(super::feeds::FORKED) && !self.stays {
+            return Status::Forked;
+        }
+        if !feed.has(HEADED) {
+            return Status::NoHead;
+        }
+        let (name, epoch, n, public) = (feed.name, feed.epoch, feed.n, feed.is_public());
+        let is_final = feed.head().is_some_and(|head| head.head.is_final());
+        if self.seq >= n {
+            return if is_final { Status::End } else { Status::NotYet };
+        }
+        let mut pass = Pass { name, epoch, n, public, windows: 0, bytes: 0, looks: 0, refused: None };
+        let mut first = None;
+        let mut seq = self.seq;
+        while seq < n && pass.goes_on(credit) {
+            let from = if seq == self.seq { self.offset } else { 0 };
+            match nodes::leaf(env, &name, epoch, seq) {
+                Some((leaf, hops)) => {
+                    let here = self.pump_payload(engine, now, &leaf, from, credit, &mut pass, env);
+                    self.look(seq, here);
+                    if seq == self.seq && here {
+                        first = Some((leaf, hops));
+                    }
+                    seq = seq.saturating_add(1);
+                }
+                None => seq = self.pump_leaves(engine, now, seq, &mut pass, env),
+            }
+        }
+        self.in_flight = if pass.windows == u32::MAX { credit.windows } else { pass.windows };
+        match first {
+            Some((leaf, hops)) => {
+                let fetched = self.was_missing(self.seq);
+                self.hops = self.hops.max(if fetched { hops.max(self.window_hops(&leaf, env)) } else { 0 });
+                Status::Ready { leaf, hops: self.hops, fetched }
+            }
+            None => match pass.refused {
+                Some(why) => Status::Stuck(why),
+                None => Status::Waiting,
+            },
+        }
+    }
+
+    fn window_hops<E: Env>(&self, leaf: &Leaf, env: &mut E) -> u8 {
+        let window = u16::try_from(self.offset / WINDOW_BYTES).unwrap_or(0);
+        env.blob_find(&leaf.blob_name(), window).map_or(0, |info| info.hops)
+    }
+
+    /// Asks for the windows of a payload from byte `from` on; says whether the first is here.
+    #[allow(clippy::too_many_arguments)]
+    fn pump_payload<M: Memory, E: Env>(
+        &mut self,
+        engine: &mut Engine<M, E>,
+        now: u64,
+        leaf: &Leaf,
+        from: u32,
+        credit: &Credit,
+        pass: &mut Pass,
+        env: &mut E,
+    ) -> bool {
+        if leaf.len == 0 {
+            pass.looks = pass.looks.saturating_add(1);
+            return true;
+        }
+        let blob = leaf.blob_name();
+        let start = u16::try_from(from / WINDOW_BYTES).unwrap_or(0);
+        let mut first_is_here = false;
+        for window in start..window_count(leaf.len) {
+            if window > start && !pass.goes_on(credit) {
+                break;
+            }
+            pass.looks = pass.looks.saturating_add(1);
+            pass.bytes = pass.bytes.saturating_add(u64::from(window_len(leaf.len, window)));
+            if is_window_here(&blob, window, pass.public, env) {
+                first_is_here |= window == start;
+                continue;
+            }
+            if nodes::is_inline(leaf) {
+                let bit = 1u32.wrapping_shl((leaf.seq & 31) as u32);
+                let wanted = engine.want_range(now, &self.id, leaf.seq >> WINDOW_HEIGHT, bit, INTEREST_MS, env);
+                pass.note(wanted);
+            } else {
+                let wanted = engine.want_blob(now, &self.id, &blob, window, INTEREST_MS, env);
+                pass.note(wanted);
+            }
+        }
+        first_is_here
+    }
+
+    /// Asks for all missing leaves of the window of `seq`; gives the first seq behind it.
+    fn pump_leaves<M: Memory, E: Env>(&mut self, engine: &mut Engine<M, E>, now: u64, seq: u64, pass: &mut Pass, env: &mut E) -> u64 {
+        let window = seq >> WINDOW_HEIGHT;
+        let end = window.saturating_add(1).saturating_mul(u64::from(WINDOW)).min(pass.n);
+        let mut bits = 0u32;
+        for at in seq..end {
+            pass.looks = pass.looks.saturating_add(1);
+            let here = at != seq && nodes::leaf(env, &pass.name, pass.epoch, at).is_some();
+            if !here {
+                bits |= 1u32.wrapping_shl((at & 31) as u32);
+                self.look(at, false);
+                pass.bytes = pass.bytes.saturating_add(u64::from(MAX_INLINE_LEN));
+            }
+        }
+        let wanted = engine.want_range(now, &self.id, window, bits, INTEREST_MS, env);
+        pass.note(wanted);
+        end
+    }
+}
+
+/// One walk from the cursor on.
+struct Pass {
+    name: Name,
+    epoch: u32,
+    n: u64,
+    public: bool,
+    windows: u32,
+    bytes: u64,
+    looks: u32,
+    refused: Option<Wanted>,
+}
+
+impl Pass {
+    fn goes_on(&self, credit: &Credit) -> bool {
+        let room = self.bytes == 0 || self.bytes < credit.bytes;
+        room && self.windows < credit.windows.max(1) && self.looks < LOOKS_MAX && self.refused.is_none()
+    }
+
+    fn note(&mut self, wanted: Wanted) {
+        match wanted {
+            Wanted::Present => {}
+            Wanted::Waiting => self.windows = self.windows.saturating_add(1),
+            // Busy is not final: what is in flight will make room.
+            Wanted::Busy if self.windows > 0 => self.windows = u32::MAX,
+            other => self.refused = Some(other),
+        }
+    }
+}
+
+const _: () = assert!(INTEREST_MS as u64 * 1000 <= LIFE_MAX_US);

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! Following: neighbours that are told of each new head, and the one FOLLOW upstream for them all.
+//!
+//! A FOLLOW has no answer of its own, so it is renewed soon after it began, then at half-life, and
+//! after each push, where the renewal is the receipt: a push that no renewal covers is repeated.
+
+use super::answer::{HeadScript, RangeAsk};
+use super::env::{Counter, Env, Event, Memory};
+use super::feeds::HEADED;
+use super::limits::{FOLLOW_FIRST_US, FOLLOW_RENEW_MIN_US, LIFE_MAX_US, PUSH_PAUSE_MIN_US, PUSH_TRIES};
+use super::lookup::Origin;
+use super::nodes;
+use super::pending::{self, Down, Want, FOLLOWER, LIMITED};
+use super::recv::Rx;
+use super::{Engine, Role};
+use crate::error::Drop;
+use crate::id::DiscoveryId;
+use crate::object::TreeOf;
+use crate::token::Token;
+use crate::wire::{Follow, Reason, WINDOW_HEIGHT};
+
+/// A push is not begun with less than this left of the bytes that the follower granted.
+const PUSH_BYTES_MIN: u32 = 256;
+
+impl<M: Memory, E: Env> Engine<M, E> {
+    pub(super) fn serve_follow(&mut self, now: u64, rx: &Rx, trusted: bool, m: &Follow, env: &mut E) -> Result<(), Drop> {
+        env.event(Event::Count(Counter::LookupsIn));
+        let id = m.pre.id;
+        let feed = self.feeds.get(&id);
+        let is_own = feed.is_some_and(|feed| feed.has(super::feeds::OWN));
+        let is_public = feed.is_some_and(|feed| feed.is_public());
+        let is_known = feed.is_some_and(|feed| feed.has(HEADED));
+        let refuse = |engine: &mut Self, reason, env: &mut E| {
+            engine.refuse(rx.port, rx.mac, m.pre.token, reason, env);
+            Ok(())
+        };
+        if self.config.role == Role::Host && !is_public {
+            return refuse(self, Reason::NotServed, env);
+        }
+        let upstream = self.config.role == Role::Cache && !is_own;
+        let has_route = upstream && self.routes.pick(&id, Some(rx.port), 0, now, &self.ports).is_some();
+        if upstream && !has_route && !is_known {
+            return refuse(self, Reason::NoRoute, env);
+        }
+        if upstream && !is_known && m.pre.hop_limit == 0 {
+            return refuse(self, Reason::HopLimit, env);
+        }
+        let want = Want::Follow { id };
+        let hash = want.hash(&self.config.secret);
+        if self.nonces.is_duplicate(m.pre.nonce, hash, rx.port, rx.mac, now) {
+            return refuse(self, Reason::DuplicateNonce, env);
+        }
+        let known = self.pending.find(&want);
+        let Some(slot) = known.or_else(|| self.open_entry(want, rx.port, env)) else {
+            return refuse(self, Reason::Busy, env);
+        };
+        self.nonces.remember(m.pre.nonce, hash, rx.port, rx.mac, now);
+        let life = u64::from(m.pre.life_ms).saturating_mul(1000).clamp(1000, LIFE_MAX_US);
+        let down = Down {
+            port: rx.port,
+            mac: rx.mac,
+            flags: FOLLOWER | if trusted { 0 } else { LIMITED },
+            hop_limit: m.pre.hop_limit.saturating_sub(1),
+            nonce: m.pre.nonce,
+            token: m.pre.token.to_u64(),
+            held_epoch: m.epoch,
+            held_n: m.n,
+            expires: now.saturating_add(life),
+            budget: m.grant_bytes,
+            push_at: u64::MAX,
+            ..Down::default()
+        };
+        let Some(at) = self.renew_follower(now, slot, down, env) else {
+            self.settle(now, slot, env);
+            return refuse(self, Reason::Busy, env);
+        };
+        self.pending.prune(slot, now, &mut self.ports);
+        self.push(now, at, env);
+        self.arm_pushes(slot);
+        let is_new = known.is_none();
+        if is_new && has_route {
+            let origin = Origin { nonce: m.pre.nonce, port: rx.port, mac: rx.mac };
+            let _ = self.send_lookup(now, slot, Some(origin), env);
+        }
+        Ok(())
+    }
+
+    /// Adds a follower, or replaces what it said before.
+    fn renew_follower(&mut self, now: u64, slot: u32, down: Down, env: &mut E) -> Option<u32> {
+        let same = |other: &Down| other.port == down.port && other.mac == down.mac;
+        if let Some(at) = self.pending.find_down(slot, same) {
+            let known = self.pending.downs.get_mut(pending::slot(at))?;
+            let covered = (down.held_epoch, down.held_n) > (known.held_epoch, known.held_n);
+            known.flags = down.flags;
+            known.token = down.token;
+            known.nonce = down.nonce;
+            known.hop_limit = down.hop_limit;
+            known.expires = down.expires;
+            known.budget = down.budget;
+            known.held_epoch = down.held_epoch;
+            known.held_n = down.held_n;
+            if covered {
+                known.pushes = 0;
+            }
+            return Some(at);
+        }
+        let orphan = self.pending.add_down(slot, down, &mut self.ports, self.config.follow_quota).ok()?;
+        if let Some(orphan) = orphan {
+            self.settle(now, orphan, env);
+        }
+        self.pending.find_down(slot, same)
+    }
+
+    /// A new head: every follower that lacks it gets it.
+    pub(super) fn push_all(&mut self, now: u64, id: &DiscoveryId, env: &mut E) {
+        let Some(slot) = self.pending.find(&Want::Follow { id: *id }) else { return };
+        let mut at = self.pending.first(slot);
+        for _ in 0..self.pending.downs.capacity() {
+            let Some(down) = self.pending.downs.get_mut(pending::slot(at)) else { break };
+            down.pushes = 0;
+            let next = self.pending.after(at);
+            self.push(now, at, env);
+            at = next;
+        }
+        if let Some(entry) = self.pending.get_mut(slot).filter(|entry| entry.sent) {
+            // The renewal tells the upstream that the push came.
+            let earliest = entry.sent_at.saturating_add(FOLLOW_RENEW_MIN_US).max(now);
+            entry.resend_at = entry.resend_at.min(earliest);
+        }
+        self.arm_pushes(slot);
+    }
+
+    /// Pushes that no renewal has covered.
+    pub(super) fn push_due(&mut self, now: u64, slot: u32, env: &mut E) {
+        let mut at = self.pending.first(slot);
+        for _ in 0..self.pending.downs.capacity() {
+            let Some(down) = self.pending.downs.get(pending::slot(at)) else { break };
+            let due = down.push_at <= now;
+            let next = self.pending.after(at);
+            if due {
+                self.push(now, at, env);
+            }
+            at = next;
+        }
+        self.arm_pushes(slot);
+    }
+
+    fn arm_pushes(&mut self, slot: u32) {
+        let mut first = u64::MAX;
+        let mut at = self.pending.first(slot);
+        for _ in 0..self.pending.downs.capacity() {
+            let Some(down) = self.pending.downs.get(pending::slot(at)) else { break };
+            if !down.is_local() {
+                first = first.min(down.push_at);
+            }
+            at = self.pending.after(at);
+        }
+        if let Some(entry) = self.pending.get_mut(slot) {
+            entry.push_at = first;
+        }
+        self.pending.arm(slot);
+    }
+
+    /// Sends a follower the head if it lacks it: with the last entry if that is all it lacks, else
+    /// with the consistency proof.
+    fn push(&mut self, now: u64, at: u32, env: &mut E) {
+        let Some(down) = self.pending.downs.get(pending::slot(at)).copied() else { return };
+        if down.is_local() {
+            return;
+        }
+        let entry_id = self.pending.id_of(at);
+        let feed = entry_id.and_then(|id| self.feeds.get(&id)).filter(|feed| feed.has(HEADED));
+        let lacks = feed.is_some_and(|feed| (feed.epoch, feed.n) > (down.held_epoch, down.held_n));
+        let may = down.pushes < PUSH_TRIES && down.budget >= PUSH_BYTES_MIN;
+        let mut pushes = down.pushes;
+        let mut push_at = u64::MAX;
+        let mut used = 0;
+        if let Some(feed) = feed.filter(|_| lacks && may) {
+            let Some(head) = feed.head() else { return };
+            let grant = feed.grant().filter(|grant| grant.grant.epoch == feed.epoch && down.held_epoch < feed.epoch);
+            let (name, epoch, n, hops) = (feed.name, feed.epoch, feed.n, feed.hops.saturating_add(1));
+            let extends = down.held_epoch == epoch && down.held_n < n;
+            let last = n.saturating_sub(1);
+            let mtu = self.ports.mtu(down.port).unwrap_or(0);
+            let ask = RangeAsk {
+                name,
+                epoch,
+                n,
+                window: last >> WINDOW_HEIGHT,
+                bits: 1u32.wrapping_shl((last & 31) as u32),
+                leaf_only: false,
+                have_page: false,
+                mtu,
+            };
+            let has_last = extends && down.held_n == last && nodes::leaf(env, &name, epoch, last).is_some();
+            let of = TreeOf::Feed { name, epoch };
+            let cons = extends && down.held_n > 0 && nodes::can_cons(env, &of, down.held_n, n);
+            let mut script = HeadScript {
+                token: Token::from_u64(down.token),
+                hops,
+                head: Some(&head.bytes),
+                grant: grant.as_ref().map(|grant| &grant.bytes),
+                entry: has_last.then_some(ask),
+                cons: cons.then_some((name, epoch, down.held_n, n)),
+            };
+            used = self.reply(down.port, down.mac, down.has(LIMITED), &mut script, env).bytes;
+            env.event(Event::Count(Counter::Pushes));
+            let pause = self.neighbours.get(down.port, down.mac).rtt().saturating_mul(2).max(PUSH_PAUSE_MIN_US);
+            push_at = now.saturating_add(pause.saturating_mul(1u64.wrapping_shl(u32::from(pushes))));
+            pushes = pushes.saturating_add(1);
+            if pushes >= PUSH_TRIES {
+                push_at = u64::MAX;
+            }
+        }
+        if let Some(down) = self.pending.downs.get_mut(pending::slot(at)) {
+            down.pushes = pushes;
+            down.push_at = push_at;
+            down.budget = down.budget.saturating_sub(used);
+        }
+    }
+
+    /// Renews the FOLLOW upstream.
+    pub(super) fn renew_follow(&mut self, now: u64, slot: u32, env: &mut E) {
+        let Some(entry) = self.pending.get_mut(slot) else { return };
+        let is_own = self.feeds.get(entry.want.id()).is_some_and(|feed| feed.has(super::feeds::OWN));
+        entry.resend_at = u64::MAX;
+        if is_own {
+            self.pending.arm(slot);
+            return;
+        }
+        entry.tries = entry.tries.saturating_add(1);
+        if self.send_lookup(now, slot, None, env).is_err() {
+            self.resend_later(now, slot);
+        }
+    }
+}
+
+/// When the FOLLOW that is sent for the `tries`-th time is sent again, µs from then: it may have
+/// been lost, and nobody would say so.
+pub(super) fn follow_pause(tries: u8, life: u64) -> u64 {
+    let early = FOLLOW_FIRST_US.saturating_mul(1u64.wrapping_shl(u32::from(tries.min(6)).wrapping_mul(2)));
+    early.min(life >> 1).max(FOLLOW_RENEW_MIN_US)
+}

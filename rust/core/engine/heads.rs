@@ -1,0 +1,513 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! Heads in: signature first (elsewhere, later), then consistency, then they are adopted.
+//!
+//! A head waits in a held record with the messages that came behind it in its frame:
+//! `Grant` (verdict on the grant) → `Head` (verdict on the head) → judged → adopted, or → `Cons`
+//! (asked for the consistency proof) → adopted. A proof that fits the new root but leads to another
+//! old root than the one held is the proof of a fork: both heads are kept and neither wins.
+
+use super::accept::{self, Trusted};
+use super::env::{Charge, Counter, Env, Event, Mac, Memory, PortId, Proved, SignedKind, VerifyJob};
+use super::feeds::FORKED;
+use super::held::{Held, Waits, FRAME_ROOM};
+use super::nodes;
+use super::pending::{self, Down, Want};
+use super::recv::Rx;
+use super::Engine;
+use crate::error::Drop;
+use crate::grant::SignedGrant;
+use crate::head::SignedHead;
+use crate::id::{DiscoveryId, Hash, Hashes};
+use crate::proof::{verify_cons, verify_inclusion};
+use crate::sign::PublicKey;
+use crate::token::Token;
+use crate::tree::{self, FeedTree, Node, TreeHasher};
+use crate::verify::{self, check_grant, check_head, signer, HeadAction, Signer};
+use crate::wire::{self, FrameBuilder, FrameHeader, FrameView, Message, Messages};
+
+impl VerifyJob {
+    /// Checks the signature.
+    ///
+    /// Context: needs about 6 KiB of stack; never the packet handler.
+    pub fn check(&self) -> bool {
+        let result = match self.kind {
+            SignedKind::Grant => SignedGrant::parse(&self.bytes).and_then(|grant| grant.verify(&grant.grant.name)),
+            SignedKind::Head => match self.bytes.first_chunk() {
+                Some(bytes) => SignedHead::parse(bytes).and_then(|head| head.verify(&self.key)),
+                None => Err(Drop::BadHead),
+            },
+        };
+        result.is_ok()
+    }
+}
+
+/// How a longer head relates to the tree that is held.
+enum Link {
+    /// It continues it.
+    Proved,
+    /// It provably does not.
+    Forked,
+    /// No proof is at hand.
+    Missing,
+}
+
+/// The messages that travel behind a head and belong to it.
+fn belongs(message: &Message<'_>, token: Token) -> bool {
+    match message {
+        Message::Grant(m) => m.answer.token == token,
+        Message::Cons(m) => m.answer.token == token,
+        Message::Entry(m) => m.answer.token == token && m.siblings.is_some(),
+        _ => false,
+    }
+}
+
+/// Copies what belongs to the head, and moves `rest` past it.
+#[inline(never)]
+fn keep_companions(rest: &mut Messages<'_>, token: Token, mut held: Option<&mut Held>) {
+    let mut frame = held.as_mut().and_then(|held| FrameBuilder::new(&mut held.frame, FRAME_ROOM));
+    // A head has at most a grant, a proof and an entry behind it.
+    for _ in 0..3 {
+        let mut ahead = rest.clone();
+        let Some(Ok(message)) = ahead.next() else { break };
+        if !belongs(&message, token) {
+            break;
+        }
+        *rest = ahead;
+        if let Some(frame) = frame.as_mut() {
+            // What does not fit is asked for again when it is needed.
+            let _ = message.emit(frame);
+        }
+    }
+    let len = frame.map_or(0, |frame| frame.finish(&FrameHeader::default()).linear);
+    if let Some(held) = held {
+        held.frame_len = u16::try_from(len).unwrap_or(0);
+    }
+}
+
+fn companion_grant(frame: &[u8], epoch: u32) -> Option<SignedGrant> {
+    let view = FrameView::parse(frame).ok()?;
+    view.messages().flatten().find_map(|message| match message {
+        Message::Grant(m) => m.grant().ok().filter(|grant| grant.grant.epoch == epoch),
+        _ => None,
+    })
+}
+
+/// The root that the tree of `m` leaves has if this proof is about it: the old peaks are the first
+/// hash and those siblings that stand left of it.
+#[inline(never)]
+fn prefix_root(m: u64, n: u64, proof: Hashes<'_>) -> Option<Hash> {
+    let pos = tree::last_peak(m)?;
+    let start = pos.start();
+    let peak = proof.get(0)?;
+    let shape = tree::siblings(n, pos).zip(proof.skip(1).iter());
+    let lefts = shape.filter(|(node, _)| node.pos().start() < start);
+    let top = lefts.fold(peak, |right, (_, left)| FeedTree.node(&left, &right));
+    Some(tree::root(m, &top))
+}
+
+/// Checks a consistency proof against the longer tree alone and gives the old root that it proves.
+#[inline(never)]
+fn prove_prefix<E: Env>(of: &Trusted, m: u64, proof: Hashes<'_>, env: &mut E) -> Result<Hash, Drop> {
+    let old = prefix_root(m, of.n, proof).ok_or(Drop::ProofLength)?;
+    let (tree, charge) = (of.tree(), of.charge);
+    let keep = |node: Node, hash: &Hash| nodes::put_node(env, &tree, node, hash, charge);
+    let result = verify_cons(m, &old, of.n, &of.root, proof, keep);
+    env.event(Event::Verify { what: Proved::Cons, ok: result.is_ok(), feed: &of.id, n: of.n });
+    result.map(|()| old)
+}
+
+/// The root of the tree before the last leaf: that leaf's siblings are the old peaks.
+#[inline(never)]
+fn prove_append<E: Env>(of: &Trusted, entry: &wire::Entry<'_>, env: &mut E) -> Option<Hash> {
+    let siblings = entry.siblings?;
+    let m = entry.leaf.seq;
+    verify_inclusion(&entry.leaf.hash(), m, of.n, siblings, &of.root, |_, _| ()).ok()?;
+    let top = siblings.iter().reduce(|right, left| FeedTree.node(&left, &right))?;
+    env.event(Event::Verify { what: Proved::Cons, ok: true, feed: &of.id, n: of.n });
+    Some(tree::root(m, &top))
+}
+
+fn find_link<E: Env>(frame: &[u8], of: &Trusted, m: u64, root_m: &Hash, env: &mut E) -> Link {
+    let Ok(view) = FrameView::parse(frame) else { return Link::Missing };
+    for message in view.messages().flatten() {
+        let old = match message {
+            Message::Cons(cons) if cons.epoch == of.epoch && cons.m == m && cons.n == of.n => {
+                prove_prefix(of, m, cons.hashes, env).ok()
+            }
+            Message::Entry(entry) if entry.epoch == of.epoch && entry.n == of.n && entry.leaf.seq == m => {
+                if of.n == m.saturating_add(1) { prove_append(of, &entry, env) } else { None }
+            }
+            _ => None,
+        };
+        match old {
+            Some(old) if old == *root_m => return Link::Proved,
+            Some(_) => return Link::Forked,
+            None => {}
+        }
+    }
+    Link::Missing
+}
+
+impl<M: Memory, E: Env> Engine<M, E> {
+    /// Judges a head that came by what is held of its feed.
+    fn judge(&self, id: &DiscoveryId, new: &SignedHead) -> Result<HeadAction, Drop> {
+        let feed = self.feeds.get(id);
+        let (head, grant) = (feed.and_then(|feed| feed.head()), feed.and_then(|feed| feed.grant()));
+        let held = verify::Held { head: head.as_ref().map(|h| &h.head), grant: grant.as_ref().map(|g| &g.grant) };
+        check_head(&held, &new.head)
+    }
+
+    pub(super) fn take_head(
+        &mut self,
+        now: u64,
+        rx: &Rx,
+        slot: u32,
+        m: &wire::Head<'_>,
+        rest: &mut Messages<'_>,
+        env: &mut E,
+    ) -> Result<(), Drop> {
+        let held = self.admit_head(now, rx, slot, m, env);
+        let index = held.as_ref().ok().copied().flatten();
+        keep_companions(rest, m.answer.token, index.and_then(|index| self.held.get_mut(index)));
+        match held? {
+            Some(index) => self.queue_job(index, env),
+            None => Ok(()),
+        }
+    }
+
+    /// The cheap checks. `Ok(None)`: it is the head that is held already.
+    fn admit_head(&mut self, now: u64, rx: &Rx, slot: u32, m: &wire::Head<'_>, env: &mut E) -> Result<Option<u32>, Drop> {
+        let entry = self.pending.get(slot).ok_or(Drop::Unsolicited)?;
+        let id = match entry.want {
+            Want::Head { id } | Want::Follow { id } => id,
+            _ => return Err(Drop::NotAsked),
+        };
+        if m.unchecked {
+            return Err(Drop::Unchecked);
+        }
+        let new = m.head()?;
+        if new.head.name.id() != id {
+            return Err(Drop::WrongName);
+        }
+        match self.judge(&id, &new) {
+            Err(Drop::SameHead) => {
+                if let Some(feed) = self.feeds.get_mut(&id) {
+                    feed.verified_at = now;
+                }
+                return Ok(None);
+            }
+            Err(reason) => return Err(reason),
+            Ok(_) => {}
+        }
+        if self.held.iter().any(|(_, held)| held.waits != Waits::Hashes && held.head == new.bytes) {
+            return Err(Drop::Repeated);
+        }
+        let same_source = |held: &Held| held.waits != Waits::Hashes && held.id == id && held.port == rx.port && held.mac == rx.mac;
+        let waiting = self.held.iter().find(|(_, held)| same_source(held));
+        if let Some((index, older)) = waiting.map(|(index, held)| (index, held.head)) {
+            // One head waits per feed and neighbour; a newer one replaces it.
+            if SignedHead::parse(&older).is_ok_and(|older| new.head.order() <= older.head.order()) {
+                return Err(Drop::OldHead);
+            }
+            self.held.remove(index);
+        }
+        if self.feeds.get_mut(&id).is_some_and(|feed| !feed.take_head_budget(now)) {
+            return Err(Drop::HeadRate);
+        }
+        let _ = env;
+        let index = self.held.insert(Held::default()).ok_or(Drop::HeldFull)?;
+        if let Some(held) = self.held.get_mut(index) {
+            held.id = id;
+            held.port = rx.port;
+            held.mac = rx.mac;
+            held.entry = pending::link(slot);
+            held.hops = m.answer.hops;
+            held.head = new.bytes;
+            held.waits = Waits::Head;
+        }
+        Ok(Some(index))
+    }
+
+    /// Hands the next signature of a held head to the shell.
+    fn queue_job(&mut self, index: u32, env: &mut E) -> Result<(), Drop> {
+        let job = self.next_job(index);
+        let queued = match &job {
+            Ok(job) => {
+                if let Some(held) = self.held.get_mut(index) {
+                    held.waits = if job.kind == SignedKind::Grant { Waits::Grant } else { Waits::Head };
+                }
+                env.verify(job)
+            }
+            Err(_) => false,
+        };
+        if !queued {
+            self.held.remove(index);
+        }
+        match job {
+            Ok(_) if queued => Ok(()),
+            Ok(_) => Err(Drop::VerifyFull),
+            Err(reason) => Err(reason),
+        }
+    }
+
+    #[inline(never)]
+    fn next_job(&self, index: u32) -> Result<VerifyJob, Drop> {
+        let held = self.held.get(index).ok_or(Drop::HeldFull)?;
+        let new = SignedHead::parse(&held.head)?;
+        let feed = self.feeds.get(&held.id);
+        let (head, grant) = (feed.and_then(|feed| feed.head()), feed.and_then(|feed| feed.grant()));
+        let known = verify::Held { head: head.as_ref().map(|h| &h.head), grant: grant.as_ref().map(|g| &g.grant) };
+        let mut job = VerifyJob {
+            id: u64::from(index) | u64::from(self.held.generation(index)) << 32,
+            port: held.port,
+            mac: held.mac,
+            feed: held.id,
+            known: feed.is_some(),
+            kind: SignedKind::Head,
+            key: PublicKey(new.head.name.0),
+            bytes: [0; 192],
+        };
+        match signer(&known, &new.head)? {
+            Signer::Key(key) => {
+                job.key = key;
+                super::copy(&mut job.bytes, &new.bytes);
+            }
+            Signer::NeedsGrant => {
+                let grant = companion_grant(held.frame(), new.head.epoch).ok_or(Drop::NoGrant)?;
+                if grant.grant.name != new.head.name {
+                    return Err(Drop::WrongName);
+                }
+                check_grant(&known, &grant.grant)?;
+                job.kind = SignedKind::Grant;
+                job.bytes = grant.bytes;
+            }
+        }
+        Ok(job)
+    }
+
+    /// The outcome of a signature check that the engine asked for with [`Env::verify`].
+    ///
+    /// Context: any, with the engine's lock; verdicts may come in any order and late.
+    pub fn on_verdict(&mut self, now: u64, job: u64, ok: bool, env: &mut E) {
+        self.now = now;
+        let (index, generation) = (job as u32, (job >> 32) as u8);
+        if !self.held.is_live(index, generation) {
+            return;
+        }
+        let Some(held) = self.held.get(index) else { return };
+        let (waits, id, rx) = (held.waits, held.id, Rx { port: held.port, mac: held.mac, group: false });
+        let entry = pending::slot(held.entry);
+        let n = SignedHead::parse(&held.head).map_or(0, |head| head.head.n);
+        let what = match waits {
+            Waits::Grant => Proved::Grant,
+            Waits::Head => Proved::Head,
+            Waits::Cons | Waits::Hashes => return,
+        };
+        env.event(Event::Verify { what, ok, feed: &id, n });
+        if !ok {
+            self.held.remove(index);
+            self.neighbours.penalise(rx.port, rx.mac, now);
+            self.drop_at(env, Drop::BadSignature, &rx);
+            self.hasten(entry, now);
+            return;
+        }
+        let result = match waits {
+            Waits::Grant => self.take_grant(index, env),
+            _ => self.settle_head(now, index, env),
+        };
+        if let Err(reason) = result {
+            self.drop_at(env, reason, &rx);
+        }
+    }
+
+    /// A verified grant: from now on its key signs.
+    fn take_grant(&mut self, index: u32, env: &mut E) -> Result<(), Drop> {
+        let held = self.held.get(index).ok_or(Drop::HeldFull)?;
+        let id = held.id;
+        let new = SignedHead::parse(&held.head)?;
+        let grant = companion_grant(held.frame(), new.head.epoch).ok_or(Drop::NoGrant)?;
+        match self.feeds.open(&id) {
+            Some(feed) => feed.set_grant(&grant),
+            None => {
+                self.held.remove(index);
+                return Err(Drop::FeedsFull);
+            }
+        }
+        self.queue_job(index, env)
+    }
+
+    /// A head with a good signature: adopted, or made to wait for its proof.
+    fn settle_head(&mut self, now: u64, index: u32, env: &mut E) -> Result<(), Drop> {
+        let held = self.held.get(index).ok_or(Drop::HeldFull)?;
+        let (id, port) = (held.id, held.port);
+        let new = SignedHead::parse(&held.head)?;
+        match self.judge(&id, &new) {
+            Ok(HeadAction::New | HeadAction::Refresh) => self.adopt(now, index, env),
+            Ok(HeadAction::NeedsCons { m, root }) => {
+                let of = self.candidate(&id, &new, port);
+                match find_link(self.held.get(index).map_or(&[][..], Held::frame), &of, m, &root, env) {
+                    Link::Proved => self.adopt(now, index, env),
+                    Link::Forked => self.keep_fork(index, env),
+                    Link::Missing => self.ask_cons(now, index, m, &of, env),
+                }
+            }
+            Ok(HeadAction::Fork | HeadAction::BeyondFinal) => self.keep_fork(index, env),
+            Ok(HeadAction::NeedsGrant) => {
+                self.held.remove(index);
+                Err(Drop::NoGrant)
+            }
+            Err(reason) => {
+                self.held.remove(index);
+                Err(reason)
+            }
+        }
+    }
+
+    /// The tree of a head whose signature is good.
+    fn candidate(&self, id: &DiscoveryId, new: &SignedHead, port: PortId) -> Trusted {
+        let public = self.feeds.get(id).is_some_and(|feed| feed.is_public());
+        let head = &new.head;
+        Trusted { id: *id, name: head.name, epoch: head.epoch, n: head.n, root: head.root, charge: Charge { port, public } }
+    }
+
+    fn ask_cons(&mut self, now: u64, index: u32, m: u64, of: &Trusted, env: &mut E) -> Result<(), Drop> {
+        if let Some(held) = self.held.get_mut(index) {
+            held.waits = Waits::Cons;
+        }
+        let want = Want::Cons { id: of.id, epoch: of.epoch, m, n: of.n };
+        let down = Down { expires: now.saturating_add(CONS_LIFE_US), ..Down::default() };
+        if self.want_local(now, want, down, env) != super::Wanted::Waiting {
+            self.held.remove(index);
+            return Err(Drop::NoProof);
+        }
+        Ok(())
+    }
+
+    /// The head becomes the feed's, with what came behind it.
+    fn adopt(&mut self, now: u64, index: u32, env: &mut E) -> Result<(), Drop> {
+        let held = self.held.get(index).ok_or(Drop::HeldFull)?;
+        let (id, hops, rx) = (held.id, held.hops, (held.port, held.mac));
+        let new = SignedHead::parse(&held.head)?;
+        if !self.set_head(now, &id, &new, hops, env) {
+            self.held.remove(index);
+            return Err(Drop::FeedsFull);
+        }
+        if let Some(feed) = self.feeds.get_mut(&id) {
+            (feed.via_port, feed.via_mac) = rx;
+        }
+        let of = self.candidate(&id, &new, rx.0);
+        if let Some(view) = self.held.get(index).and_then(|held| FrameView::parse(held.frame()).ok()) {
+            for message in view.messages().flatten() {
+                if let Message::Entry(entry) = message {
+                    if entry.epoch == of.epoch && entry.n == of.n {
+                        let _ = accept::store_entry(&of, &entry, false, env);
+                    }
+                }
+            }
+        }
+        self.held.remove(index);
+        self.head_changed(now, &id, env);
+        Ok(())
+    }
+
+    /// Replaces a feed's head, and remembers the old root. False: no room for another feed.
+    pub(super) fn set_head(&mut self, now: u64, id: &DiscoveryId, new: &SignedHead, hops: u8, env: &mut E) -> bool {
+        let Some(feed) = self.feeds.open(id) else { return false };
+        let old = feed.head_bytes().is_some().then_some((feed.epoch, feed.n, feed.root));
+        feed.set_head(new, hops, now);
+        if let Some((epoch, n, root)) = old {
+            self.roots.remember(id, epoch, n, root);
+        }
+        env.event(Event::Count(Counter::Heads));
+        true
+    }
+
+    /// Tells everybody who cares that a feed has a new head.
+    pub(super) fn head_changed(&mut self, now: u64, id: &DiscoveryId, env: &mut E) {
+        if let Some(slot) = self.pending.find(&Want::Head { id: *id }) {
+            self.deliver(now, slot, env);
+        }
+        self.push_all(now, id, env);
+        env.wake(id);
+    }
+
+    fn keep_fork(&mut self, index: u32, env: &mut E) -> Result<(), Drop> {
+        let Some(held) = self.held.get(index) else { return Ok(()) };
+        let (id, other) = (held.id, held.head);
+        self.held.remove(index);
+        if let Some(feed) = self.feeds.get_mut(&id) {
+            feed.flags |= FORKED;
+            if let Some(mine) = feed.head_bytes() {
+                self.forks.keep(&id, mine, &other);
+            }
+        }
+        env.event(Event::Fork { feed: &id });
+        env.wake(&id);
+        Err(Drop::Fork)
+    }
+
+    /// A consistency proof: for a head that waits for it, for neighbours that asked, or both.
+    pub(super) fn take_cons(&mut self, now: u64, rx: &Rx, slot: u32, m: &wire::Cons<'_>, env: &mut E) -> Result<(), Drop> {
+        let entry = self.pending.get(slot).ok_or(Drop::Unsolicited)?;
+        let id = *entry.want.id();
+        if entry.want != (Want::Cons { id, epoch: m.epoch, m: m.m, n: m.n }) {
+            return Err(Drop::NotAsked);
+        }
+        let index = self.waiting_head(&id, m.epoch, m.n);
+        let held = index.and_then(|index| self.held.get(index)).and_then(|held| SignedHead::parse(&held.head).ok());
+        let of = match &held {
+            Some(head) => self.candidate(&id, head, rx.port),
+            None => self.trusted(&id, m.epoch, m.n, rx.port)?,
+        };
+        let old = prove_prefix(&of, m.m, m.hashes, env)?;
+        if let Some(entry) = self.pending.get_mut(slot) {
+            entry.hops = m.answer.hops;
+        }
+        if let (Some(index), Some(head)) = (index, held) {
+            match self.judge(&id, &head) {
+                Ok(HeadAction::NeedsCons { m: length, root }) if length == m.m => {
+                    if root == old {
+                        self.adopt(now, index, env)?;
+                    } else {
+                        let _ = self.keep_fork(index, env);
+                    }
+                }
+                // Another head was adopted meanwhile: judge this one anew.
+                _ => self.settle_head(now, index, env)?,
+            }
+        }
+        while let Some(at) = self.pending.find_down(slot, Down::is_local) {
+            self.pending.remove_down(at, &mut self.ports);
+        }
+        Ok(())
+    }
+
+    fn waiting_head(&self, id: &DiscoveryId, epoch: u32, n: u64) -> Option<u32> {
+        let is = |held: &Held| {
+            held.waits == Waits::Cons
+                && held.id == *id
+                && SignedHead::parse(&held.head).is_ok_and(|head| head.head.epoch == epoch && head.head.n == n)
+        };
+        self.held.iter().find(|(_, held)| is(held)).map(|(index, _)| index)
+    }
+
+    /// The proof did not come: the head is given up, to be asked for again.
+    pub(super) fn forget_waiting_head(&mut self, id: &DiscoveryId, epoch: u32, n: u64) {
+        if let Some(index) = self.waiting_head(id, epoch, n) {
+            self.held.remove(index);
+        }
+    }
+
+    /// Asks for a head of at least this length, for work of this node that needs it.
+    pub(super) fn seek_head(&mut self, now: u64, id: &DiscoveryId, at_least: (u32, u64), expires: u64, hop_limit: u8, env: &mut E) {
+        let (epoch, n) = at_least;
+        let down = Down { epoch, n, expires, hop_limit, ..Down::default() };
+        let _ = self.want_local(now, Want::Head { id: *id }, down, env);
+    }
+}
+
+/// How long a verified head waits for its consistency proof, µs.
+const CONS_LIFE_US: u64 = 5_000_000;
+
+/// Where work of this node comes from.
+pub(super) const NOWHERE: (PortId, Mac) = (PortId::LOCAL, Mac([0; 6]));

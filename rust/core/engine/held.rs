@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! What came but cannot be judged yet: heads whose signature is being checked or whose consistency
+//! proof is missing (with what else was in their frame), and paths and pages without their other half.
+
+use super::env::{Mac, PortId};
+use super::slab::Slab;
+use crate::head::HEAD_LEN;
+use crate::id::{DiscoveryId, Hashes};
+use crate::wire::MAX_PATH;
+
+/// Room for what came with a head: GRANT, CONS, and an ENTRY with 36 siblings and 1 KiB.
+pub const FRAME_ROOM: usize = 2560;
+
+/// What a held record waits for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Waits {
+    /// The verdict on the grant that came with the head.
+    #[default]
+    Grant,
+    /// The verdict on the head.
+    Head,
+    /// The consistency proof of a head whose signature is good.
+    Cons,
+    /// Hashes, not a head: a path that waits for its page or the other way round, or the verified
+    /// page of a blob window.
+    Hashes,
+}
+
+/// One held record.
+pub struct Held {
+    pub waits: Waits,
+    pub id: DiscoveryId,
+    /// Where it came from, and through which entry.
+    pub port: PortId,
+    pub mac: Mac,
+    pub entry: u32,
+    pub hops: u8,
+    pub head: [u8; HEAD_LEN],
+    /// The tree of a path or page.
+    pub n: u64,
+    pub path_len: u8,
+    pub page_len: u8,
+    /// The path is there (it may be empty).
+    pub has_path: bool,
+    pub frame_len: u16,
+    pub frame: [u8; FRAME_ROOM],
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Held {
+            waits: Waits::default(),
+            id: DiscoveryId::default(),
+            port: PortId::default(),
+            mac: Mac::default(),
+            entry: 0,
+            hops: 0,
+            head: [0; HEAD_LEN],
+            n: 0,
+            path_len: 0,
+            page_len: 0,
+            has_path: false,
+            frame_len: 0,
+            frame: [0; FRAME_ROOM],
+        }
+    }
+}
+
+const PATH_ROOM: usize = MAX_PATH * 32;
+
+impl Held {
+    /// The frame that was kept with a head.
+    pub fn frame(&self) -> &[u8] {
+        self.frame.get(..usize::from(self.frame_len)).unwrap_or(&[])
+    }
+
+    /// Keeps the siblings of a path.
+    pub fn set_path(&mut self, siblings: Hashes<'_>) {
+        let bytes = siblings.as_bytes();
+        if let Some(room) = self.frame.get_mut(..bytes.len().min(PATH_ROOM)) {
+            super::copy(room, bytes);
+            self.path_len = siblings.len() as u8;
+            self.has_path = true;
+        }
+    }
+
+    /// Keeps the hashes of a page.
+    pub fn set_page(&mut self, page: Hashes<'_>) {
+        let bytes = page.as_bytes();
+        if let Some(room) = self.frame.get_mut(PATH_ROOM..PATH_ROOM.saturating_add(bytes.len())) {
+            super::copy(room, bytes);
+            self.page_len = page.len() as u8;
+        }
+    }
+
+    pub fn path(&self) -> Hashes<'_> {
+        let bytes = self.frame.get(..usize::from(self.path_len).saturating_mul(32)).unwrap_or(&[]);
+        Hashes::new(bytes).unwrap_or(Hashes::NONE)
+    }
+
+    pub fn page(&self) -> Hashes<'_> {
+        let end = PATH_ROOM.saturating_add(usize::from(self.page_len).saturating_mul(32));
+        Hashes::new(self.frame.get(PATH_ROOM..end).unwrap_or(&[])).unwrap_or(Hashes::NONE)
+    }
+}
+
+/// The records.
+pub type HeldSlab<M> = Slab<Held, M>;

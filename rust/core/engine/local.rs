@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! What local programs want: heads, entries, blobs, news; and what local authors append.
+//!
+//! Context: process, with the engine's lock. Interest lives for the time given and is renewed by
+//! asking again; [`Env::wake`] says when to look.
+
+use super::env::{Env, Memory, PortId};
+use super::feeds::{FeedState, HEADED, NAMED, OWN, SHARED};
+use super::limits::{HOP_LIMIT, LIFE_MAX_US};
+use super::lookup::NoWay;
+use super::nodes;
+use super::pending::{self, Down, Want, FOLLOWER};
+use super::ports::Refused;
+use super::Engine;
+use crate::error::Drop;
+use crate::head::{SignedHead, HEAD_LEN};
+use crate::id::{BlobName, DiscoveryId, Name};
+use crate::verify::Demand;
+use crate::wire::WINDOW;
+
+/// What became of a wish.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Wanted {
+    /// It is here.
+    Present,
+    /// It was asked for.
+    Waiting,
+    /// No port is up.
+    NoPort,
+    /// No route leads to it.
+    NoRoute,
+    /// No room for another lookup, or in the store.
+    Busy,
+}
+
+impl<M: Memory, E: Env> Engine<M, E> {
+    /// A socket works with the feed: it stays known until [`Engine::feed_close`].
+    pub fn feed_open(&mut self, id: &DiscoveryId, name: Option<Name>) -> Result<(), Refused> {
+        if name.is_some_and(|name| name.id() != *id) {
+            return Err(Refused::Invalid);
+        }
+        let feed = self.feeds.open(id).ok_or(Refused::Full)?;
+        feed.opens = feed.opens.saturating_add(1);
+        if let Some(name) = name {
+            feed.name = name;
+            feed.flags |= NAMED;
+        }
+        Ok(())
+    }
+
+    /// Undoes one [`Engine::feed_open`].
+    pub fn feed_close(&mut self, id: &DiscoveryId) {
+        if let Some(feed) = self.feeds.get_mut(id) {
+            feed.opens = feed.opens.saturating_sub(1);
+        }
+    }
+
+    /// Lets a host serve the feed, or no longer. Objects stored from now on are public with it.
+    pub fn feed_share(&mut self, id: &DiscoveryId, shared: bool) -> Result<(), Refused> {
+        let feed = self.feeds.get_mut(id).ok_or(Refused::Missing)?;
+        feed.flags = if shared { feed.flags | SHARED } else { feed.flags & !SHARED };
+        Ok(())
+    }
+
+    /// What is known of a feed.
+    pub fn feed_state(&self, id: &DiscoveryId) -> Option<FeedState> {
+        self.feeds.state(self.feeds.find(id)?)
+    }
+
+    /// Takes a head that was signed here. Its leaves, nodes and blobs must be in the store.
+    pub fn own_head(&mut self, now: u64, id: &DiscoveryId, head: &[u8; HEAD_LEN], env: &mut E) -> Result<(), Drop> {
+        self.now = now;
+        let new = SignedHead::parse(head)?;
+        if new.head.name.id() != *id {
+            return Err(Drop::WrongName);
+        }
+        let held = self.feeds.get(id).and_then(|feed| feed.head());
+        if held.is_some_and(|held| held.head.order() > new.head.order()) {
+            return Err(Drop::OldHead);
+        }
+        if !self.set_head(now, id, &new, 0, env) {
+            return Err(Drop::FeedsFull);
+        }
+        if let Some(feed) = self.feeds.get_mut(id) {
+            feed.flags |= OWN;
+        }
+        self.head_changed(now, id, env);
+        Ok(())
+    }
+
+    /// The feed is no longer authored here: it becomes an ordinary feed.
+    pub fn disown(&mut self, id: &DiscoveryId) {
+        if let Some(feed) = self.feeds.get_mut(id) {
+            feed.flags &= !OWN;
+        }
+    }
+
+    /// A head of at least (epoch, n) and at most this old.
+    pub fn want_head(
+        &mut self,
+        now: u64,
+        id: &DiscoveryId,
+        at_least: (u32, u64),
+        max_age_ms: u64,
+        life_ms: u32,
+        env: &mut E,
+    ) -> Wanted {
+        self.now = now;
+        let (epoch, n) = at_least;
+        let head = self.feeds.get_mut(id).and_then(|feed| feed.head());
+        if head.is_some_and(|head| Demand { epoch, n, max_age_ms }.is_met(&head.head, env.wall_ms())) {
+            return Wanted::Present;
+        }
+        let down = Down { epoch, n, max_age_ms, ..interest(now, life_ms) };
+        self.want_local(now, Want::Head { id: *id }, down, env)
+    }
+
+    /// Entries of a window, with payloads up to 1 KiB. Needs a head that has them.
+    pub fn want_range(&mut self, now: u64, id: &DiscoveryId, window: u64, bits: u32, life_ms: u32, env: &mut E) -> Wanted {
+        self.now = now;
+        let Some(feed) = self.feeds.get_mut(id).filter(|feed| feed.has(HEADED)) else { return Wanted::NoRoute };
+        let (name, epoch, public) = (feed.name, feed.epoch, feed.is_public());
+        let mut missing = 0;
+        for bit in (0..WINDOW).filter(|bit| bits.wrapping_shr(*bit) & 1 == 1) {
+            let seq = window.saturating_mul(u64::from(WINDOW)).saturating_add(u64::from(bit));
+            if !is_entry_here(&name, epoch, seq, public, env) {
+                missing |= 1u32.wrapping_shl(bit);
+            }
+        }
+        if missing == 0 {
+            return Wanted::Present;
+        }
+        let down = Down { bits: missing, ..interest(now, life_ms) };
+        self.want_local(now, Want::Range { id: *id, epoch, window }, down, env)
+    }
+
+    /// A window of a blob that an entry of the feed names.
+    pub fn want_blob(&mut self, now: u64, hint: &DiscoveryId, blob: &BlobName, window: u16, life_ms: u32, env: &mut E) -> Wanted {
+        self.now = now;
+        let public = self.feeds.get_mut(hint).is_some_and(|feed| feed.is_public());
+        if blob.len == 0 || is_window_here(blob, window, public, env) {
+            return Wanted::Present;
+        }
+        let bits = crate::blob::window_bits(blob.len, window);
+        let down = Down { bits, ..interest(now, life_ms) };
+        self.want_local(now, Want::Blob { id: *hint, blob: *blob, window }, down, env)
+    }
+
+    /// One more (or one less) local program follows the feed: news come without asking.
+    pub fn follow_local(&mut self, now: u64, id: &DiscoveryId, add: bool, env: &mut E) -> Wanted {
+        self.now = now;
+        let want = Want::Follow { id: *id };
+        let slot = self.pending.find(&want);
+        let at = slot.and_then(|slot| self.pending.find_down(slot, Down::is_local));
+        if let Some(down) = at.and_then(|at| self.pending.downs.get_mut(pending::slot(at))) {
+            // The record counts its followers in a field that only neighbours use.
+            down.budget = if add { down.budget.saturating_add(1) } else { down.budget.saturating_sub(1) };
+            if down.budget == 0 {
+                down.expires = 0;
+            }
+            if let Some(slot) = slot {
+                self.settle(now, slot, env);
+            }
+            return Wanted::Waiting;
+        }
+        if !add {
+            return Wanted::Waiting;
+        }
+        let down = Down { flags: FOLLOWER, budget: 1, expires: u64::MAX, ..interest(now, 0) };
+        self.want_local(now, want, down, env)
+    }
+
+    /// Lets this node itself wait for something, and asks for it if nobody has yet.
+    pub(super) fn want_local(&mut self, now: u64, want: Want, mut down: Down, env: &mut E) -> Wanted {
+        let is_own = self.feeds.get(want.id()).is_some_and(|feed| feed.has(OWN));
+        let follows = matches!(want, Want::Follow { .. });
+        if !follows && !self.ports.any_up() {
+            return Wanted::NoPort;
+        }
+        let no_route = self.routes.pick(want.id(), None, 0, now, &self.ports).is_none();
+        if !follows && no_route {
+            return Wanted::NoRoute;
+        }
+        (down.port, down.mac) = super::heads::NOWHERE;
+        down.hop_limit = if down.hop_limit == 0 { HOP_LIMIT } else { down.hop_limit };
+        let known = self.pending.find(&want);
+        let Some(slot) = known.or_else(|| self.open_entry(want, PortId::LOCAL, env)) else { return Wanted::Busy };
+        let old_bits = self.pending.get(slot).map_or(0, |entry| entry.bits);
+        if let Some(at) = self.pending.find_down(slot, Down::is_local) {
+            if let Some(known) = self.pending.downs.get(pending::slot(at)) {
+                down.bits |= known.bits;
+                down.expires = down.expires.max(known.expires);
+                (down.epoch, down.n) = (down.epoch, down.n).max((known.epoch, known.n));
+            }
+            self.pending.remove_down(at, &mut self.ports);
+        }
+        if self.pending.add_down(slot, down, &mut self.ports, 0).is_err() {
+            self.settle(now, slot, env);
+            return Wanted::Busy;
+        }
+        self.pending.prune(slot, now, &mut self.ports);
+        let stricter = self.tighten(slot, &down);
+        let is_new_range = matches!(want, Want::Range { .. }) && down.bits & !old_bits != 0;
+        if known.is_some() && !stricter && !is_new_range {
+            self.pending.arm(slot);
+            return Wanted::Waiting;
+        }
+        if follows && (is_own || no_route) {
+            self.pending.arm(slot);
+            return Wanted::Waiting;
+        }
+        match self.send_lookup(now, slot, None, env) {
+            Ok(()) => Wanted::Waiting,
+            Err(NoWay::NoHead) => {
+                self.await_head(now, slot, true, env);
+                Wanted::Waiting
+            }
+            Err(NoWay::NoRoute) => {
+                self.resend_later(now, slot);
+                Wanted::Waiting
+            }
+        }
+    }
+}
+
+fn interest(now: u64, life_ms: u32) -> Down {
+    let life = u64::from(life_ms).saturating_mul(1000).min(LIFE_MAX_US);
+    Down { expires: now.saturating_add(life), max_age_ms: u64::MAX, ..Down::default() }
+}
+
+/// Whether a window is here; marks it public if the feed it is wanted for is.
+pub(super) fn is_window_here<E: Env>(blob: &BlobName, window: u16, public: bool, env: &mut E) -> bool {
+    let Some(info) = env.blob_find(blob, window) else { return false };
+    if public && !info.public {
+        env.blob_share(blob, window);
+    }
+    true
+}
+
+fn is_entry_here<E: Env>(name: &Name, epoch: u32, seq: u64, public: bool, env: &mut E) -> bool {
+    let Some((leaf, _)) = nodes::leaf(env, name, epoch, seq) else { return false };
+    !nodes::is_inline(&leaf) || leaf.len == 0 || is_window_here(&leaf.blob_name(), 0, public, env)
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! The engine: one state machine that answers, asks, passes on and remembers.
+//!
+//! The shell calls it with frames, verdicts, time and the wishes of local programs, always under
+//! one lock; it calls the shell back through [`Env`]. It takes nothing on trust: answers need a
+//! token that this node gave, proofs are checked against heads it has verified, and only then do
+//! bytes go to the store. Whoever waits is answered *from the store*, by the same code that answers
+//! hits.
+//!
+//! A lookup's way: `recv` → `serve` (answer from the store, or wait) → `lookup` (ask upstream).
+//! An answer's way: `recv` → `accept`, `heads` or `blobs` (check, store) → `deliver` (answer those who wait).
+//! Nothing here allocates: all tables are lent by the shell ([`Memory`], [`Lend`]).
+
+mod accept;
+mod answer;
+mod blobs;
+mod deliver;
+mod feeds;
+mod follow;
+mod heads;
+mod held;
+mod local;
+mod lookup;
+mod neighbours;
+mod nodes;
+mod pending;
+mod ports;
+mod recent;
+mod recv;
+mod routes;
+mod serve;
+mod slab;
+mod tables;
+mod timers;
+mod transfers;
+
+pub mod budget;
+pub mod env;
+pub mod evict;
+pub mod fetch;
+pub mod limits;
+
+pub use env::{
+    BlobInfo, Charge, Counter, Dest, Env, Event, Full, Mac, Memory, Payload, PortId, Proved, SignedKind, VerifyJob,
+};
+pub use feeds::FeedState;
+pub use limits::{Lend, Sizes};
+pub use local::Wanted;
+pub use ports::{PortInfo, Refused};
+pub use recv::Rx;
+pub use routes::Route;
+pub use tables::{FeedMemory, Tables};
+
+use crate::blob::WindowHasher;
+use crate::error::Drop;
+use crate::id::DiscoveryId;
+use crate::siphash::SipKey;
+use answer::Scratch;
+use feeds::Feeds;
+use held::HeldSlab;
+use limits::FRAME_MAX;
+use neighbours::Neighbours;
+use pending::PendingTable;
+use ports::Ports;
+use recent::{Forks, Nonces, Roots};
+use routes::Routes;
+use transfers::Transfers;
+
+/// Whom the node answers.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Role {
+    /// Others only get own and shared feeds, and nothing is passed on for them.
+    #[default]
+    Host,
+    /// Everybody gets everything that is here or can be had.
+    Cache,
+}
+
+/// What holds for an engine's whole life, but for the role.
+#[derive(Clone, Copy)]
+pub struct Config {
+    /// Keys tables, tokens and cookies. Drawn per boot (or namespace) and told nobody.
+    pub secret: SipKey,
+    /// See [`Role`].
+    pub role: Role,
+    /// Lookups that one port may have waiting.
+    pub port_quota: u32,
+    /// Followers that one port may have.
+    pub follow_quota: u32,
+}
+
+impl Config {
+    /// The defaults, with quotas of a quarter of the waiters' table each.
+    pub fn new(secret: SipKey, sizes: &Sizes) -> Self {
+        let quarter = u32::try_from(sizes.downs >> 2).unwrap_or(u32::MAX);
+        Config { secret, role: Role::default(), port_quota: quarter, follow_quota: quarter }
+    }
+}
+
+/// The state machine. Small in itself: what grows lies in lent tables.
+pub struct Engine<M: Memory, E: Env> {
+    config: Config,
+    /// Time of the last call in, µs.
+    now: u64,
+    feeds: Feeds<M>,
+    ports: Ports<M>,
+    routes: Routes<M>,
+    neighbours: Neighbours<M>,
+    pending: PendingTable<M>,
+    transfers: Transfers<E::Extent, M>,
+    held: HeldSlab<M>,
+    nonces: Nonces<M>,
+    roots: Roots<M>,
+    forks: Forks<M>,
+    scratch: M::Of<u8>,
+    hasher: M::Of<WindowHasher>,
+}
+
+impl<M: Memory, E: Env> Engine<M, E> {
+    /// An engine without ports, routes and feeds.
+    pub fn new(config: Config, tables: Tables<M, E>) -> Self {
+        tables.into_engine(config)
+    }
+
+    /// The node's role.
+    pub fn role(&self) -> Role {
+        self.config.role
+    }
+
+    /// Changes whom the node answers from now on.
+    pub fn set_role(&mut self, role: Role) {
+        self.config.role = role;
+    }
+
+    /// Attaches a device.
+    pub fn port_add(&mut self, port: PortId, info: PortInfo) -> Result<(), Refused> {
+        self.ports.add(port, info)
+    }
+
+    /// The device has another address, MTU or state.
+    pub fn port_set(&mut self, port: PortId, info: PortInfo) -> Result<(), Refused> {
+        self.ports.set(port, info)
+    }
+
+    /// Detaches a device: its routes, neighbours and waiters go with it.
+    ///
+    /// Context: process; the work is linear in the tables' lengths.
+    pub fn port_remove(&mut self, now: u64, port: PortId, env: &mut E) -> bool {
+        for _ in 0..self.pending.downs.capacity() {
+            let Some(oldest) = self.ports.get(port).map(|port| port.oldest) else { return false };
+            if oldest == pending::NONE {
+                break;
+            }
+            if let Some(entry) = self.pending.remove_down(oldest, &mut self.ports) {
+                self.settle(now, entry, env);
+            }
+        }
+        self.routes.remove_port(port);
+        self.neighbours.forget_port(port);
+        self.ports.remove(port)
+    }
+
+    /// The port in place `index`, for dumps; indices end at [`limits::PORTS_MAX`].
+    pub fn port_at(&self, index: usize) -> Option<(PortId, PortInfo)> {
+        self.ports.iter().nth(index).map(|port| (port.id, port.info))
+    }
+
+    /// What the shell said last of this port.
+    pub fn port_info(&self, port: PortId) -> Option<PortInfo> {
+        self.ports.get(port).map(|port| port.info)
+    }
+
+    /// Adds a route by a port that exists.
+    pub fn route_add(&mut self, route: Route) -> Result<(), Refused> {
+        self.ports.get(route.port).ok_or(Refused::Missing)?;
+        self.routes.add(route)
+    }
+
+    /// Removes the route of the same feed, port and neighbour, whatever its cost.
+    pub fn route_del(&mut self, route: &Route) -> bool {
+        self.routes.remove(route)
+    }
+
+    /// The route in place `index`, for dumps; see [`Engine::route_places`].
+    pub fn route_at(&self, index: u32) -> Option<Route> {
+        self.routes.at(index).copied()
+    }
+
+    /// Places that a dump of routes goes through.
+    pub fn route_places(&self) -> usize {
+        self.routes.capacity()
+    }
+
+    /// A copy of the feed in place `index`, for dumps; see [`Engine::feed_places`].
+    pub fn feed_at(&self, index: u32) -> Option<FeedState> {
+        self.feeds.state(index)
+    }
+
+    /// Places that a dump of feeds goes through.
+    pub fn feed_places(&self) -> usize {
+        self.feeds.table.capacity()
+    }
+
+    /// Lookups in flight.
+    pub fn pending_len(&self) -> usize {
+        self.pending.entries.len()
+    }
+
+    /// Who waits for them, followers included.
+    pub fn waiting_len(&self) -> usize {
+        self.pending.downs.len()
+    }
+
+    /// Two signed heads that exclude each other, as long as the evidence is kept.
+    pub fn fork_evidence(&self, id: &DiscoveryId) -> Option<&[[u8; crate::head::HEAD_LEN]; 2]> {
+        self.forks.get(id)
+    }
+
+    fn drop_at(&self, env: &mut E, reason: Drop, rx: &Rx) {
+        env.event(Event::Drop { reason, port: rx.port, mac: rx.mac });
+    }
+}
+
+/// The parts of the scratch memory that building an answer needs.
+fn scratch<'a>(memory: &'a mut [u8], hasher: &'a mut [WindowHasher]) -> Option<Scratch<'a>> {
+    let (frame, bytes) = memory.split_at_mut_checked(FRAME_MAX)?;
+    Some(Scratch { frame, bytes, hasher: hasher.first_mut()? })
+}
+
+/// Bytes of scratch memory behind the frame: a chunk.
+const SCRATCH_BYTES: usize = 1024;
+
+/// Copies as much as both have, without a panic path.
+fn copy(to: &mut [u8], from: &[u8]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+    }
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! What is known of each neighbour: its cookie for us, its round-trip time, its manners.
+
+use super::env::{Mac, Memory, PortId};
+use super::limits::{PENALTY_US, RTO_FIRST_US, RTO_MAX_US, RTO_MIN_US, SUPPRESS_MIN_US};
+use super::slab::Table;
+use crate::siphash::{siphash24, SipKey};
+
+/// One neighbour.
+#[derive(Clone, Copy, Default)]
+pub struct Neighbour {
+    pub port: PortId,
+    pub mac: Mac,
+    /// What it gave us to echo, 0 for none.
+    pub cookie: u64,
+    /// Smoothed round-trip time, µs; 0 before the first sample.
+    srtt: u32,
+    rttvar: u32,
+    /// Until when a bad signature or hash counts against it, µs.
+    penalty_until: u64,
+    used: bool,
+}
+
+impl Neighbour {
+    /// Takes a sample as RFC 6298 says.
+    pub fn sample(&mut self, rtt_us: u64) {
+        let rtt = u32::try_from(rtt_us).unwrap_or(u32::MAX).min(RTO_MAX_US as u32).max(1);
+        if self.srtt == 0 {
+            self.srtt = rtt;
+            self.rttvar = rtt >> 1;
+            return;
+        }
+        let off = self.srtt.abs_diff(rtt);
+        self.rttvar = self.rttvar.wrapping_sub(self.rttvar >> 2).wrapping_add(off >> 2);
+        self.srtt = self.srtt.wrapping_sub(self.srtt >> 3).wrapping_add(rtt >> 3);
+    }
+
+    /// The retransmission time-out after `tries` unanswered sends, µs.
+    pub fn rto(&self, tries: u8) -> u64 {
+        let first = if self.srtt == 0 {
+            RTO_FIRST_US
+        } else {
+            u64::from(self.srtt).saturating_add(u64::from(self.rttvar).saturating_mul(4)).max(RTO_MIN_US)
+        };
+        first.saturating_mul(1u64.wrapping_shl(u32::from(tries.min(16)))).min(RTO_MAX_US)
+    }
+
+    /// The smoothed round-trip time, µs, or the guess before the first sample.
+    pub fn rtt(&self) -> u64 {
+        if self.srtt == 0 { RTO_FIRST_US >> 1 } else { u64::from(self.srtt) }
+    }
+
+    /// How long a merged lookup is held back, µs.
+    pub fn suppression(&self) -> u64 {
+        if self.srtt == 0 { SUPPRESS_MIN_US } else { self.rtt().saturating_mul(2).max(SUPPRESS_MIN_US) }
+    }
+}
+
+/// All neighbours; the least used ones make room.
+pub struct Neighbours<M: Memory> {
+    table: Table<Neighbour, M>,
+    key: SipKey,
+    hand: u32,
+}
+
+impl<M: Memory> Neighbours<M> {
+    pub fn new(table: Table<Neighbour, M>, key: SipKey) -> Self {
+        Neighbours { table, key, hand: 0 }
+    }
+
+    fn hash(&self, port: PortId, mac: Mac) -> u32 {
+        siphash24(&self.key, &[&port.0.to_le_bytes(), &mac.0]) as u32
+    }
+
+    fn find(&self, port: PortId, mac: Mac) -> Option<u32> {
+        self.table.find(self.hash(port, mac), |n| n.port == port && n.mac == mac)
+    }
+
+    /// What is known of a neighbour, or what holds for an unknown one.
+    pub fn get(&self, port: PortId, mac: Mac) -> Neighbour {
+        let found = self.find(port, mac).and_then(|index| self.table.get(index));
+        found.copied().unwrap_or(Neighbour { port, mac, ..Neighbour::default() })
+    }
+
+    /// The record of a neighbour that answered with a valid token; makes one if there is none.
+    pub fn learn(&mut self, port: PortId, mac: Mac) -> Option<&mut Neighbour> {
+        let index = match self.find(port, mac) {
+            Some(index) => index,
+            None => {
+                if self.table.len() >= self.table.capacity() {
+                    self.make_room();
+                }
+                self.table.insert(self.hash(port, mac), Neighbour { port, mac, ..Neighbour::default() })?
+            }
+        };
+        let neighbour = self.table.get_mut(index)?;
+        neighbour.used = true;
+        Some(neighbour)
+    }
+
+    fn make_room(&mut self) {
+        // Two rounds: the first may only clear the marks.
+        for _ in 0..self.table.capacity().saturating_mul(2) {
+            let at = self.hand;
+            self.hand = (at as usize).wrapping_add(1).checked_rem(self.table.capacity()).unwrap_or(0) as u32;
+            match self.table.get_mut(at) {
+                Some(neighbour) if neighbour.used => neighbour.used = false,
+                Some(_) => {
+                    self.table.remove(at);
+                    return;
+                }
+                None => return,
+            }
+        }
+    }
+
+    /// The neighbour sent something whose hash or signature is wrong.
+    pub fn penalise(&mut self, port: PortId, mac: Mac, now: u64) {
+        if let Some(neighbour) = self.learn(port, mac) {
+            neighbour.penalty_until = now.saturating_add(PENALTY_US);
+        }
+    }
+
+    /// Whether it did so a short while ago.
+    pub fn is_penalised(&self, port: PortId, mac: Mac, now: u64) -> bool {
+        self.find(port, mac).and_then(|index| self.table.get(index)).is_some_and(|n| n.penalty_until > now)
+    }
+
+    /// Forgets the neighbours of a port that is gone.
+    pub fn forget_port(&mut self, port: PortId) {
+        for index in 0..self.table.capacity() as u32 {
+            if self.table.get(index).is_some_and(|n| n.port == port) {
+                self.table.remove(index);
+            }
+        }
+    }
+}

@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! The pending table: lookups in flight, and who waits for each.
+//!
+//! An entry lives as long as somebody waits: a neighbour's lookup, a local reader or the engine
+//! itself (a head that needs its consistency proof). Waiters are records of a table of their own,
+//! linked into their entry and into their port; at its quota a port loses its own oldest record.
+
+use super::env::{Mac, Memory, PortId};
+use super::ports::Ports;
+use super::routes::Tried;
+use super::slab::{Heap, Slab, Table};
+use crate::id::{BlobName, DiscoveryId};
+use crate::siphash::{siphash24, SipKey};
+
+/// What a lookup is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Want {
+    /// A head.
+    Head { id: DiscoveryId },
+    /// Proof that tree `m` is a prefix of tree `n`.
+    Cons { id: DiscoveryId, epoch: u32, m: u64, n: u64 },
+    /// Entries of a window.
+    Range { id: DiscoveryId, epoch: u32, window: u64 },
+    /// A window of a blob; the id is the route hint.
+    Blob { id: DiscoveryId, blob: BlobName, window: u16 },
+    /// What is appended from now on.
+    Follow { id: DiscoveryId },
+}
+
+impl Default for Want {
+    fn default() -> Self {
+        Want::Head { id: DiscoveryId::default() }
+    }
+}
+
+impl Want {
+    pub fn id(&self) -> &DiscoveryId {
+        match self {
+            Want::Head { id } | Want::Cons { id, .. } | Want::Range { id, .. } | Want::Blob { id, .. } | Want::Follow { id } => id,
+        }
+    }
+
+    /// Keyed hash. All entries of one blob window share theirs, whatever the hint, so that an
+    /// answer finds them all.
+    pub fn hash(&self, key: &SipKey) -> u32 {
+        let hash = match self {
+            Want::Head { id } => siphash24(key, &[b"h", &id.0]),
+            Want::Follow { id } => siphash24(key, &[b"f", &id.0]),
+            Want::Cons { id, epoch, m, n } => {
+                siphash24(key, &[b"c", &id.0, &epoch.to_le_bytes(), &m.to_le_bytes(), &n.to_le_bytes()])
+            }
+            Want::Range { id, epoch, window } => {
+                siphash24(key, &[b"r", &id.0, &epoch.to_le_bytes(), &window.to_le_bytes()])
+            }
+            Want::Blob { blob, window, .. } => {
+                siphash24(key, &[b"b", &blob.hash.0, &blob.len.to_le_bytes(), &window.to_le_bytes()])
+            }
+        };
+        hash as u32
+    }
+}
+
+/// No link; others are one-based slots.
+pub const NONE: u32 = 0;
+
+/// The slot that a link means.
+pub fn slot(link: u32) -> u32 {
+    link.wrapping_sub(1)
+}
+
+/// The link to a slot.
+pub fn link(slot: u32) -> u32 {
+    slot.wrapping_add(1)
+}
+
+/// One lookup in flight. At most 256 B in its table.
+#[derive(Default)]
+pub struct Pending {
+    pub want: Want,
+    /// Entries or chunks that somebody here waits for.
+    pub bits: u32,
+    /// Those of `bits` that the upstream was asked for.
+    pub asked: u32,
+    /// Those that came.
+    pub got: u32,
+    /// The least head asked for: Head. The tree asked about: Range.
+    pub n: u64,
+    pub epoch: u32,
+    pub max_age_ms: u64,
+    pub leaf_only: bool,
+    /// Largest hops of the parts that came.
+    pub hops: u8,
+
+    /// Whether the lookup was sent.
+    pub sent: bool,
+    pub up_port: PortId,
+    pub up_mac: Option<Mac>,
+    pub route: u32,
+    /// A lookup went to the group of its port: answers may bear the group's token.
+    pub group: bool,
+    pub nonce: u32,
+    pub hop_limit: u8,
+    pub tries: u8,
+    pub route_tries: u8,
+    pub tried: Tried,
+    /// Some refusal was other than "no route".
+    pub refused_late: bool,
+    pub retried_nonce: bool,
+    pub asked_again: bool,
+    /// The next answer tells nothing about the round trip.
+    pub no_sample: bool,
+    pub sent_at: u64,
+    /// When to send again; `u64::MAX` while it waits for a head.
+    pub resend_at: u64,
+    /// Follow: when the next push is due.
+    pub push_at: u64,
+    /// When the last waiter goes.
+    pub expires: u64,
+
+    /// First and last waiter.
+    pub first: u32,
+    pub last: u32,
+    /// The blob window in flight.
+    pub transfer: u32,
+    /// A path or page that waits for its other half.
+    pub held: u32,
+}
+
+/// A waiter wants no payloads.
+pub const LEAF_ONLY: u8 = 1 << 0;
+/// It wants whole chunks with their page.
+pub const CHUNK_MODE: u8 = 1 << 1;
+/// It has the path, or got it from us.
+pub const HAVE_PATH: u8 = 1 << 2;
+/// It has the page, or got it from us.
+pub const HAVE_PAGE: u8 = 1 << 3;
+/// It echoed no valid cookie: one frame and no more.
+pub const LIMITED: u8 = 1 << 4;
+/// It follows the feed.
+pub const FOLLOWER: u8 = 1 << 5;
+
+/// Who waits for an entry.
+#[derive(Clone, Copy, Default)]
+pub struct Down {
+    pub entry: u32,
+    pub prev: u32,
+    pub next: u32,
+    pub port_prev: u32,
+    pub port_next: u32,
+    pub port: PortId,
+    pub mac: Mac,
+    pub flags: u8,
+    pub hop_limit: u8,
+    pub nonce: u32,
+    pub token: u64,
+    pub bits: u32,
+    /// The head that the waiter holds.
+    pub held_epoch: u32,
+    pub held_n: u64,
+    /// Head: the least it takes. Range: the tree that it wants proofs in.
+    pub epoch: u32,
+    pub n: u64,
+    pub max_age_ms: u64,
+    pub expires: u64,
+    /// Follower: bytes that pushes may still use.
+    pub budget: u32,
+    /// Follower: how often the newest head was pushed, and when the next push is due.
+    pub pushes: u8,
+    pub push_at: u64,
+}
+
+impl Down {
+    pub fn is_local(&self) -> bool {
+        self.port == PortId::LOCAL
+    }
+
+    pub fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    pub fn is_follower(&self) -> bool {
+        self.has(FOLLOWER)
+    }
+}
+
+/// Entries, waiters and deadlines.
+pub struct PendingTable<M: Memory> {
+    pub entries: Table<Pending, M>,
+    pub downs: Slab<Down, M>,
+    pub due: Heap<M>,
+    key: SipKey,
+}
+
+impl<M: Memory> PendingTable<M> {
+    pub fn new(entries: Table<Pending, M>, downs: Slab<Down, M>, due: Heap<M>, key: SipKey) -> Self {
+        PendingTable { entries, downs, due, key }
+    }
+
+    pub fn find(&self, want: &Want) -> Option<u32> {
+        self.entries.find(want.hash(&self.key), |entry| entry.want == *want)
+    }
+
+    pub fn get(&self, slot: u32) -> Option<&Pending> {
+        self.entries.get(slot)
+    }
+
+    pub fn get_mut(&mut self, slot: u32) -> Option<&mut Pending> {
+        self.entries.get_mut(slot)
+    }
+
+    /// Some entry that waits for this blob window.
+    pub fn find_window(&self, blob: &BlobName, window: u16) -> Option<u32> {
+        let want = Want::Blob { id: DiscoveryId::default(), blob: *blob, window };
+        self.entries.find(want.hash(&self.key), |entry| is_window(entry, blob, window))
+    }
+
+    /// A new entry. `None` when the table is full.
+    pub fn insert(&mut self, want: Want) -> Option<u32> {
+        let hash = want.hash(&self.key);
+        let entry = Pending { want, resend_at: u64::MAX, push_at: u64::MAX, expires: 0, max_age_ms: u64::MAX, ..Pending::default() };
+        self.entries.insert(hash, entry)
+    }
+
+    /// Sets the entry's timer to the earliest of its deadlines.
+    pub fn arm(&mut self, slot: u32) {
+        if let Some(entry) = self.entries.get(slot) {
+            self.due.set(slot, entry.resend_at.min(entry.push_at).min(entry.expires));
+        }
+    }
+
+    /// Takes the entry out; its waiters must have been removed.
+    pub fn remove(&mut self, slot: u32) -> Option<Pending> {
+        self.due.clear(slot);
+        self.entries.remove(slot)
+    }
+
+    /// The first waiter's link.
+    pub fn first(&self, slot: u32) -> u32 {
+        self.entries.get(slot).map_or(NONE, |entry| entry.first)
+    }
+
+    /// What the waiter at link `at` waits for is about this feed.
+    pub fn id_of(&self, at: u32) -> Option<DiscoveryId> {
+        let down = self.downs.get(slot(at))?;
+        self.entries.get(slot(down.entry)).map(|entry| *entry.want.id())
+    }
+
+    /// The link behind `at`.
+    pub fn after(&self, at: u32) -> u32 {
+        self.downs.get(slot(at)).map_or(NONE, |down| down.next)
+    }
+
+    /// The waiter of the entry that `is` accepts.
+    pub fn find_down(&self, entry: u32, is: impl Fn(&Down) -> bool) -> Option<u32> {
+        let mut at = self.first(entry);
+        for _ in 0..self.downs.capacity() {
+            let down = self.downs.get(slot(at))?;
+            if is(down) {
+                return Some(at);
+            }
+            at = down.next;
+        }
+        None
+    }
+
+    /// Adds a waiter. At its port's `quota` the port's oldest of the same kind makes room and its
+    /// entry is returned, for the caller to drop if nobody waits for it any more.
+    pub fn add_down(&mut self, entry: u32, down: Down, ports: &mut Ports<M>, quota: u32) -> Result<Option<u32>, ()> {
+        let mut orphan = None;
+        if !down.is_local() {
+            let port = ports.get(down.port).ok_or(())?;
+            let over = if down.is_follower() { port.followers >= quota } else { port.downs >= quota };
+            let full = self.downs.len() >= self.downs.capacity();
+            if over || full {
+                let oldest = self.oldest(port.oldest, down.is_follower()).ok_or(())?;
+                orphan = self.remove_down(oldest, ports);
+            }
+        }
+        let index = self.downs.insert(down).ok_or(())?;
+        let me = link(index);
+        let last = {
+            let Some(owner) = self.entries.get_mut(entry) else {
+                self.downs.remove(index);
+                return Err(());
+            };
+            let last = owner.last;
+            owner.last = me;
+            if last == NONE {
+                owner.first = me;
+            }
+            last
+        };
+        if let Some(before) = self.downs.get_mut(slot(last)) {
+            before.next = me;
+        }
+        let mut port_prev = NONE;
+        if let Some(port) = ports.get_mut(down.port) {
+            port_prev = port.newest;
+            port.newest = me;
+            if port_prev == NONE {
+                port.oldest = me;
+            }
+            let count = if down.is_follower() { &mut port.followers } else { &mut port.downs };
+            *count = count.wrapping_add(1);
+        }
+        if let Some(before) = self.downs.get_mut(slot(port_prev)) {
+            before.port_next = me;
+        }
+        if let Some(down) = self.downs.get_mut(index) {
+            down.entry = link(entry);
+            down.prev = last;
+            down.next = NONE;
+            down.port_prev = port_prev;
+            down.port_next = NONE;
+        }
+        Ok(orphan.filter(|orphan| *orphan != entry))
+    }
+
+    fn oldest(&self, from: u32, follower: bool) -> Option<u32> {
+        let mut at = from;
+        for _ in 0..self.downs.capacity() {
+            let down = self.downs.get(slot(at))?;
+            if down.is_follower() == follower {
+                return Some(at);
+            }
+            at = down.port_next;
+        }
+        None
+    }
+
+    /// Removes a waiter and returns its entry's slot.
+    pub fn remove_down(&mut self, at: u32, ports: &mut Ports<M>) -> Option<u32> {
+        let down = self.downs.remove(slot(at))?;
+        let entry = slot(down.entry);
+        match self.downs.get_mut(slot(down.prev)) {
+            Some(before) => before.next = down.next,
+            None => {
+                if let Some(owner) = self.entries.get_mut(entry) {
+                    owner.first = down.next;
+                }
+            }
+        }
+        match self.downs.get_mut(slot(down.next)) {
+            Some(behind) => behind.prev = down.prev,
+            None => {
+                if let Some(owner) = self.entries.get_mut(entry) {
+                    owner.last = down.prev;
+                }
+            }
+        }
+        if let Some(behind) = self.downs.get_mut(slot(down.port_next)) {
+            behind.port_prev = down.port_prev;
+        }
+        if let Some(before) = self.downs.get_mut(slot(down.port_prev)) {
+            before.port_next = down.port_next;
+        }
+        if let Some(port) = ports.get_mut(down.port) {
+            if port.oldest == at {
+                port.oldest = down.port_next;
+            }
+            if port.newest == at {
+                port.newest = down.port_prev;
+            }
+            let count = if down.is_follower() { &mut port.followers } else { &mut port.downs };
+            *count = count.wrapping_sub(1);
+        }
+        Some(entry)
+    }
+
+    /// Removes the waiters whose life is over and sums up the rest: bits, life, hop limit.
+    pub fn prune(&mut self, entry: u32, now: u64, ports: &mut Ports<M>) {
+        let mut at = self.first(entry);
+        let (mut bits, mut expires, mut hop_limit) = (0u32, 0u64, 0u8);
+        let mut leaf_only = true;
+        for _ in 0..self.downs.capacity() {
+            let Some(down) = self.downs.get(slot(at)) else { break };
+            let next = down.next;
+            if down.expires <= now {
+                self.remove_down(at, ports);
+            } else {
+                bits |= down.bits;
+                expires = expires.max(down.expires);
+                hop_limit = hop_limit.max(down.hop_limit);
+                leaf_only &= down.has(LEAF_ONLY);
+            }
+            at = next;
+        }
+        if let Some(entry) = self.entries.get_mut(entry) {
+            entry.bits = bits;
+            entry.expires = expires;
+            entry.hop_limit = hop_limit;
+            entry.leaf_only = leaf_only;
+        }
+    }
+}
+
+pub fn is_window(entry: &Pending, of: &BlobName, number: u16) -> bool {
+    matches!(&entry.want, Want::Blob { blob, window, .. } if blob == of && *window == number)
+}

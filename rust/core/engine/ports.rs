@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! Ports: the attached devices that lookups may leave and enter by.
+
+use super::env::{Mac, Memory, PortId};
+use super::limits::{FRAME_MAX, PORTS_MAX, PORT_MTU_MIN};
+
+/// What the shell says of a device.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct PortInfo {
+    /// Its own address; frames from it are our own echo.
+    pub mac: Mac,
+    /// Largest frame without the Ethernet header, bytes.
+    pub mtu: u16,
+    /// Whether frames can leave by it now.
+    pub up: bool,
+}
+
+/// Why a change was refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Refused {
+    /// No place in the table.
+    Full,
+    /// It is there already.
+    Exists,
+    /// It is not there.
+    Missing,
+    /// A value outside its range, such as an MTU under 1,280.
+    Invalid,
+}
+
+/// One port.
+#[derive(Clone, Copy, Default)]
+pub struct Port {
+    pub id: PortId,
+    pub info: PortInfo,
+    /// Oldest and newest downstream record of this port, links of the downstream table.
+    pub oldest: u32,
+    pub newest: u32,
+    /// Records in that list.
+    pub downs: u32,
+    /// FOLLOW records, which have a quota of their own.
+    pub followers: u32,
+    used: bool,
+}
+
+/// The ports, few enough to be searched in order.
+pub struct Ports<M: Memory> {
+    slots: M::Of<Port>,
+}
+
+impl<M: Memory> Ports<M> {
+    pub fn new(slots: M::Of<Port>) -> Self {
+        Ports { slots }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Port> {
+        self.slots.iter().take(PORTS_MAX).filter(|port| port.used)
+    }
+
+    pub fn get(&self, id: PortId) -> Option<&Port> {
+        self.iter().find(|port| port.id == id)
+    }
+
+    pub fn get_mut(&mut self, id: PortId) -> Option<&mut Port> {
+        self.slots.iter_mut().take(PORTS_MAX).find(|port| port.used && port.id == id)
+    }
+
+    pub fn add(&mut self, id: PortId, info: PortInfo) -> Result<(), Refused> {
+        if info.mtu < PORT_MTU_MIN || id == PortId::LOCAL {
+            return Err(Refused::Invalid);
+        }
+        if self.get(id).is_some() {
+            return Err(Refused::Exists);
+        }
+        let free = self.slots.iter_mut().take(PORTS_MAX).find(|port| !port.used).ok_or(Refused::Full)?;
+        *free = Port { id, info, used: true, ..Port::default() };
+        Ok(())
+    }
+
+    pub fn set(&mut self, id: PortId, info: PortInfo) -> Result<(), Refused> {
+        if info.mtu < PORT_MTU_MIN {
+            return Err(Refused::Invalid);
+        }
+        self.get_mut(id).ok_or(Refused::Missing)?.info = info;
+        Ok(())
+    }
+
+    pub fn remove(&mut self, id: PortId) -> bool {
+        let Some(port) = self.get_mut(id) else { return false };
+        *port = Port::default();
+        true
+    }
+
+    /// The largest frame for a port that is up.
+    pub fn mtu(&self, id: PortId) -> Option<usize> {
+        self.get(id).filter(|port| port.info.up).map(|port| usize::from(port.info.mtu).min(FRAME_MAX))
+    }
+
+    pub fn any_up(&self) -> bool {
+        self.iter().any(|port| port.info.up)
+    }
+}

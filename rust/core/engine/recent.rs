@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! Short memories: nonces seen, roots held before the present head, evidence of forks.
+//!
+//! The first two are direct-mapped: a collision overwrites, and only costs a retransmission.
+
+use super::env::{Mac, Memory, PortId};
+use super::limits::NONCE_LIFE_US;
+use crate::head::HEAD_LEN;
+use crate::id::{DiscoveryId, Hash};
+use crate::siphash::{siphash24, SipKey};
+
+/// A nonce that came by.
+#[derive(Clone, Copy, Default)]
+pub struct Nonce {
+    what: u64,
+    from: u64,
+    until: u64,
+}
+
+/// Nonces of lookups that were passed on, so that one that comes back is seen.
+pub struct Nonces<M: Memory> {
+    slots: M::Of<Nonce>,
+    key: SipKey,
+}
+
+impl<M: Memory> Nonces<M> {
+    pub fn new(slots: M::Of<Nonce>, key: SipKey) -> Self {
+        Nonces { slots, key }
+    }
+
+    fn place(&mut self, nonce: u32, want: u32) -> (u64, Option<&mut Nonce>) {
+        let what = siphash24(&self.key, &[&nonce.to_le_bytes(), &want.to_le_bytes()]).max(1);
+        let at = (what as usize).checked_rem(self.slots.len());
+        (what, at.and_then(|at| self.slots.get_mut(at)))
+    }
+
+    fn source(&self, port: PortId, mac: Mac) -> u64 {
+        siphash24(&self.key, &[&port.0.to_le_bytes(), &mac.0])
+    }
+
+    /// Whether another neighbour (or this node) used the nonce for the same thing.
+    pub fn is_duplicate(&mut self, nonce: u32, want: u32, port: PortId, mac: Mac, now: u64) -> bool {
+        let from = self.source(port, mac);
+        let (what, place) = self.place(nonce, want);
+        place.is_some_and(|known| known.what == what && known.from != from && known.until > now)
+    }
+
+    pub fn remember(&mut self, nonce: u32, want: u32, port: PortId, mac: Mac, now: u64) {
+        let from = self.source(port, mac);
+        let (what, place) = self.place(nonce, want);
+        if let Some(place) = place {
+            *place = Nonce { what, from, until: now.saturating_add(NONCE_LIFE_US) };
+        }
+    }
+}
+
+/// A root that was verified.
+#[derive(Clone, Copy, Default)]
+pub struct Root {
+    id: DiscoveryId,
+    epoch: u32,
+    n: u64,
+    root: Hash,
+}
+
+/// Earlier roots of feeds, so that answers which were under way when the head moved still count.
+pub struct Roots<M: Memory> {
+    slots: M::Of<Root>,
+    key: SipKey,
+}
+
+impl<M: Memory> Roots<M> {
+    pub fn new(slots: M::Of<Root>, key: SipKey) -> Self {
+        Roots { slots, key }
+    }
+
+    fn place(&self, id: &DiscoveryId, epoch: u32, n: u64) -> Option<usize> {
+        let hash = siphash24(&self.key, &[&id.0, &epoch.to_le_bytes(), &n.to_le_bytes()]);
+        (hash as usize).checked_rem(self.slots.len())
+    }
+
+    pub fn get(&self, id: &DiscoveryId, epoch: u32, n: u64) -> Option<Hash> {
+        let known = self.slots.get(self.place(id, epoch, n)?)?;
+        (known.n > 0 && known.id == *id && known.epoch == epoch && known.n == n).then_some(known.root)
+    }
+
+    pub fn remember(&mut self, id: &DiscoveryId, epoch: u32, n: u64, root: Hash) {
+        let place = self.place(id, epoch, n);
+        if let Some(slot) = place.and_then(|at| self.slots.get_mut(at)) {
+            *slot = Root { id: *id, epoch, n, root };
+        }
+    }
+}
+
+/// Two heads that exclude each other.
+#[derive(Clone, Copy)]
+pub struct Fork {
+    id: DiscoveryId,
+    heads: [[u8; HEAD_LEN]; 2],
+    used: bool,
+}
+
+impl Default for Fork {
+    fn default() -> Self {
+        Fork { id: DiscoveryId::default(), heads: [[0; HEAD_LEN]; 2], used: false }
+    }
+}
+
+/// Evidence of forks: the first of each feed is kept, and the oldest slot is never given away.
+pub struct Forks<M: Memory> {
+    slots: M::Of<Fork>,
+}
+
+impl<M: Memory> Forks<M> {
+    pub fn new(slots: M::Of<Fork>) -> Self {
+        Forks { slots }
+    }
+
+    pub fn get(&self, id: &DiscoveryId) -> Option<&[[u8; HEAD_LEN]; 2]> {
+        self.slots.iter().find(|fork| fork.used && fork.id == *id).map(|fork| &fork.heads)
+    }
+
+    /// Keeps the evidence if there is room; false if not.
+    pub fn keep(&mut self, id: &DiscoveryId, held: &[u8; HEAD_LEN], other: &[u8; HEAD_LEN]) -> bool {
+        if self.get(id).is_some() {
+            return true;
+        }
+        let Some(free) = self.slots.iter_mut().find(|fork| !fork.used) else { return false };
+        *free = Fork { id: *id, heads: [*held, *other], used: true };
+        true
+    }
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! Frames in: each message goes to whoever it concerns.
+
+use super::env::{Counter, Env, Event, Mac, Memory, PortId};
+use super::limits::MESSAGES_PER_FRAME;
+use super::pending::{Pending, Want};
+use super::Engine;
+use crate::cookie;
+use crate::error::Drop;
+use crate::token::{Binding, Token, MAC_GROUP};
+use crate::wire::{FrameView, Message};
+
+/// How a frame came in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Rx {
+    /// The port.
+    pub port: PortId,
+    /// The neighbour that sent it.
+    pub mac: Mac,
+    /// It was sent to the group, not to this node alone.
+    pub group: bool,
+}
+
+/// Entries that one frame can concern; answers of one lookup share a token.
+const TOUCHED_MAX: usize = 8;
+
+/// Entries whose waiters are to be looked after at the end of a frame.
+#[derive(Default)]
+pub(super) struct Touched([Option<u32>; TOUCHED_MAX]);
+
+impl Touched {
+    /// Notes an entry. What finds no room is delivered by the timer.
+    pub fn note(&mut self, slot: u32) {
+        if self.0.contains(&Some(slot)) {
+            return;
+        }
+        if let Some(free) = self.0.iter_mut().find(|at| at.is_none()) {
+            *free = Some(slot);
+        }
+    }
+}
+
+impl<M: Memory, E: Env> Engine<M, E> {
+    /// Takes one frame without its Ethernet header. `frame` is a private copy: nobody changes it
+    /// while it is looked at.
+    ///
+    /// Context: softirq, with the engine's lock.
+    pub fn on_frame(&mut self, now: u64, rx: Rx, frame: &[u8], env: &mut E) {
+        self.now = now;
+        env.event(Event::Count(Counter::FramesIn));
+        if self.ports.get(rx.port).is_none() {
+            return self.drop_at(env, Drop::NoPort, &rx);
+        }
+        if rx.port == PortId::LOCAL || rx.mac.0.first().is_none_or(|first| first & 1 == 1) {
+            return self.drop_at(env, Drop::BadSource, &rx);
+        }
+        if self.ports.get(rx.port).is_some_and(|port| port.info.mac == rx.mac) {
+            return self.drop_at(env, Drop::OwnEcho, &rx);
+        }
+        let view = match FrameView::parse(frame) {
+            Ok(view) => view,
+            Err(reason) => return self.drop_at(env, reason, &rx),
+        };
+        let echo = view.header.cookie_echo;
+        let trusted = echo != 0 && cookie::check(&self.config.secret, rx.port.0, &rx.mac.0, now_ms(now), echo);
+        let mut messages = view.messages();
+        let mut touched = Touched::default();
+        for _ in 0..MESSAGES_PER_FRAME {
+            let Some(message) = messages.next() else { break };
+            let message = match message {
+                Ok(message) => message,
+                Err(reason) => {
+                    self.drop_at(env, reason, &rx);
+                    continue;
+                }
+            };
+            let result = match &message {
+                Message::LookupHead(m) => self.serve_head(now, &rx, trusted, m, env),
+                Message::LookupRange(m) => self.serve_range(now, &rx, trusted, m, env),
+                Message::LookupCons(m) => self.serve_cons(now, &rx, trusted, m, env),
+                Message::LookupBlob(m) => self.serve_blob(now, &rx, trusted, m, env),
+                Message::Follow(m) => self.serve_follow(now, &rx, trusted, m, env),
+                answer => self.take_answer(now, &rx, &view, answer, &mut messages, &mut touched, env),
+            };
+            if let Err(reason) = result {
+                self.drop_at(env, reason, &rx);
+            }
+        }
+        for slot in touched.0.into_iter().flatten() {
+            self.deliver(now, slot, env);
+        }
+    }
+
+    /// The entry that a token means, if this node gave the token to this neighbour.
+    pub(super) fn slot_of(&self, rx: &Rx, token: Token) -> Result<u32, Drop> {
+        if !self.pending.entries.is_live(token.slot, token.generation) {
+            return Err(Drop::Unsolicited);
+        }
+        let entry = self.pending.get(token.slot).ok_or(Drop::Unsolicited)?;
+        let id = &entry.want.id().0;
+        let key = &self.config.secret;
+        let unicast = Binding { port: rx.port.0, mac: rx.mac.0, id };
+        let group = Binding { port: rx.port.0, mac: MAC_GROUP, id };
+        if token.check(key, &unicast) || (entry.group && token.check(key, &group)) {
+            Ok(token.slot)
+        } else {
+            Err(Drop::BadToken)
+        }
+    }
+
+    /// Common to all answers: the token, what is learned from it, and the entry.
+    fn open_answer(&mut self, now: u64, rx: &Rx, view: &FrameView<'_>, token: Token, env: &mut E) -> Result<u32, Drop> {
+        let slot = self.slot_of(rx, token)?;
+        env.event(Event::Count(Counter::AnswersIn));
+        let entry = self.pending.get_mut(slot).ok_or(Drop::Unsolicited)?;
+        let rtt = now.saturating_sub(entry.sent_at);
+        let first = entry.tries == 0 && !entry.no_sample;
+        entry.no_sample = true;
+        entry.route_tries = 0;
+        if let Some(neighbour) = self.neighbours.learn(rx.port, rx.mac) {
+            if view.header.cookie_give != 0 {
+                neighbour.cookie = view.header.cookie_give;
+            }
+            if first && !matches!(entry.want, Want::Follow { .. }) {
+                neighbour.sample(rtt);
+            }
+        }
+        Ok(slot)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn take_answer(
+        &mut self,
+        now: u64,
+        rx: &Rx,
+        view: &FrameView<'_>,
+        message: &Message<'_>,
+        rest: &mut crate::wire::Messages<'_>,
+        touched: &mut Touched,
+        env: &mut E,
+    ) -> Result<(), Drop> {
+        let token = match message {
+            Message::Refusal(m) => m.token,
+            Message::Head(m) => m.answer.token,
+            Message::Grant(m) => m.answer.token,
+            Message::Cons(m) => m.answer.token,
+            Message::Path(m) => m.answer.token,
+            Message::Page(m) => m.answer.token,
+            Message::Entry(m) => m.answer.token,
+            Message::BlobPath(m) => m.answer.token,
+            Message::BlobPage(m) => m.answer.token,
+            Message::BlobData(m) => m.answer.token,
+            _ => return Err(Drop::Unsupported),
+        };
+        let slot = self.open_answer(now, rx, view, token, env)?;
+        let result = match message {
+            Message::Refusal(m) => self.take_refusal(now, rx, slot, m, env),
+            Message::Head(m) => self.take_head(now, rx, slot, m, rest, env),
+            // A grant says nothing without the head before it, which takes both.
+            Message::Grant(_) => Err(Drop::OutOfPlace),
+            Message::Cons(m) => self.take_cons(now, rx, slot, m, env),
+            Message::Path(m) => self.take_path(now, rx, slot, m, env),
+            Message::Page(m) => self.take_page(now, rx, slot, m, env),
+            Message::Entry(m) => self.take_entry(now, slot, m, env),
+            Message::BlobPath(m) => self.take_blob_path(now, rx, slot, m, env),
+            Message::BlobPage(m) => self.take_blob_page(now, rx, slot, m, env),
+            Message::BlobData(m) => self.take_blob_data(now, rx, slot, m, env),
+            _ => Err(Drop::Unsupported),
+        };
+        if result.is_ok() && !matches!(message, Message::Refusal(_)) {
+            self.note_progress(now, rx, slot, view.header.limited, touched);
+        }
+        if matches!(result, Err(Drop::ProofMismatch | Drop::BlobMismatch | Drop::WrongName | Drop::BadOffset)) {
+            self.neighbours.penalise(rx.port, rx.mac, now);
+            self.hasten(slot, now);
+        }
+        result
+    }
+
+    /// Something good came for an entry: learn the way, and set the time when the rest is asked for.
+    fn note_progress(&mut self, now: u64, rx: &Rx, slot: u32, limited: bool, touched: &mut Touched) {
+        touched.note(slot);
+        let neighbour = self.neighbours.get(rx.port, rx.mac);
+        let Some(entry) = self.pending.get_mut(slot) else { return };
+        if entry.sent && entry.up_port == rx.port {
+            self.routes.restore(entry.route);
+        }
+        if let Some(feed) = self.feeds.get_mut(entry.want.id()) {
+            feed.via_port = rx.port;
+            feed.via_mac = rx.mac;
+        }
+        if matches!(entry.want, Want::Follow { .. }) {
+            return;
+        }
+        if limited && !entry.asked_again {
+            // The answerer stopped for want of a cookie, which it gave: ask for the rest at once.
+            entry.asked_again = true;
+            entry.resend_at = now;
+        } else if !limited || entry.tries == 0 {
+            entry.resend_at = resend_after(entry, now, neighbour.rto(entry.tries), neighbour.rtt());
+        }
+        self.pending.arm(slot);
+    }
+}
+
+/// When to ask for the rest of a partial answer.
+fn resend_after(entry: &Pending, now: u64, rto: u64, rtt: u64) -> u64 {
+    let gap = match entry.want {
+        // A window comes as one burst: what is missing a while after its last frame is lost.
+        Want::Blob { .. } | Want::Range { .. } => rtt.max(super::limits::GAP_MIN_US),
+        _ => rto,
+    };
+    now.saturating_add(gap.min(rto))
+}
+
+/// Cookies count ms.
+pub(super) fn now_ms(now: u64) -> u64 {
+    now / 1000
+}

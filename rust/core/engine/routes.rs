@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! Routes: where a name goes. Exact feeds before the default, then by cost; demoted ones last.
+
+use super::env::{Mac, Memory, PortId};
+use super::limits::{DEMOTE_FIRST_US, DEMOTE_MAX_US};
+use super::ports::{Ports, Refused};
+use super::slab::Table;
+use crate::id::DiscoveryId;
+use crate::siphash::{siphash24, SipKey};
+
+/// A route as operators state it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Route {
+    /// The feed; `None` is the default route.
+    pub feed: Option<DiscoveryId>,
+    /// The port to send by.
+    pub port: PortId,
+    /// The neighbour; `None` sends to the group until one has answered.
+    pub mac: Option<Mac>,
+    /// Cheaper routes go first.
+    pub cost: u32,
+}
+
+/// A route with its record.
+#[derive(Clone, Copy, Default)]
+pub struct Known {
+    route: Route,
+    demoted_until: u64,
+    /// How often it failed without a success between.
+    failures: u8,
+}
+
+/// Which routes an entry has tried: its bits follow the order of [`Routes::candidates`].
+pub type Tried = u32;
+
+/// A route that was picked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Pick {
+    pub index: u32,
+    pub port: PortId,
+    pub mac: Option<Mac>,
+    pub demoted: bool,
+}
+
+pub struct Routes<M: Memory> {
+    table: Table<Known, M>,
+    key: SipKey,
+}
+
+impl<M: Memory> Routes<M> {
+    pub fn new(table: Table<Known, M>, key: SipKey) -> Self {
+        Routes { table, key }
+    }
+
+    fn hash(&self, feed: Option<&DiscoveryId>) -> u32 {
+        feed.map_or(0, |id| siphash24(&self.key, &[&id.0]) as u32)
+    }
+
+    fn find(&self, route: &Route) -> Option<u32> {
+        let same = |known: &Known| {
+            let r = &known.route;
+            r.feed == route.feed && r.port == route.port && r.mac == route.mac
+        };
+        self.table.find(self.hash(route.feed.as_ref()), same)
+    }
+
+    pub fn add(&mut self, route: Route) -> Result<(), Refused> {
+        if self.find(&route).is_some() {
+            return Err(Refused::Exists);
+        }
+        let hash = self.hash(route.feed.as_ref());
+        let known = Known { route, ..Known::default() };
+        self.table.insert(hash, known).map(|_| ()).ok_or(Refused::Full)
+    }
+
+    /// Removes the route of this feed, port and neighbour, whatever its cost.
+    pub fn remove(&mut self, route: &Route) -> bool {
+        let found = self.find(route);
+        found.and_then(|index| self.table.remove(index)).is_some()
+    }
+
+    pub fn remove_port(&mut self, port: PortId) {
+        for index in 0..self.table.capacity() as u32 {
+            if self.table.get(index).is_some_and(|known| known.route.port == port) {
+                self.table.remove(index);
+            }
+        }
+    }
+
+    /// For dumps: the route in place `index`, if any.
+    pub fn at(&self, index: u32) -> Option<&Route> {
+        self.table.get(index).map(|known| &known.route)
+    }
+
+    pub fn capacity(&self) -> usize {
+        self.table.capacity()
+    }
+
+    /// The best route for `feed` that is not by port `not` and not `tried`. Tried ones are told
+    /// by a 32-bit filter over their indices: a false match costs a retransmission, no more.
+    pub fn pick(&self, feed: &DiscoveryId, not: Option<PortId>, tried: Tried, now: u64, ports: &Ports<M>) -> Option<Pick> {
+        let mut best: Option<((bool, bool, u32, u32), Pick)> = None;
+        for id in [Some(feed), None] {
+            let hash = self.hash(id);
+            let belongs = |known: &Known| known.route.feed.as_ref() == id;
+            let mut at = self.table.find(hash, belongs);
+            for _ in 0..self.table.capacity() {
+                let Some(index) = at else { break };
+                let Some(known) = self.table.get(index) else { break };
+                at = self.table.find_next(index, belongs);
+                let route = &known.route;
+                let usable = Some(route.port) != not && tried & bit(index) == 0 && ports.mtu(route.port).is_some();
+                if !usable {
+                    continue;
+                }
+                let demoted = known.demoted_until > now;
+                let rank = (demoted, id.is_none(), route.cost, index);
+                if best.as_ref().is_none_or(|(other, _)| rank < *other) {
+                    best = Some((rank, Pick { index, port: route.port, mac: route.mac, demoted }));
+                }
+            }
+        }
+        best.map(|(_, pick)| pick)
+    }
+
+    /// The route refused or did not answer.
+    pub fn demote(&mut self, index: u32, now: u64) {
+        if let Some(known) = self.table.get_mut(index) {
+            let time = DEMOTE_FIRST_US.saturating_mul(1u64.wrapping_shl(u32::from(known.failures.min(8)))).min(DEMOTE_MAX_US);
+            known.demoted_until = now.saturating_add(time);
+            known.failures = known.failures.saturating_add(1);
+        }
+    }
+
+    /// The route answered.
+    pub fn restore(&mut self, index: u32) {
+        if let Some(known) = self.table.get_mut(index) {
+            known.demoted_until = 0;
+            known.failures = 0;
+        }
+    }
+}
+
+/// The filter bit of a route.
+pub fn bit(index: u32) -> Tried {
+    1u32.wrapping_shl(index & 31)
+}

@@ -1,0 +1,462 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! Lookups in: answered from the store, or made to wait, or refused.
+
+use super::answer::{self, BlobScript, HeadScript, Out, Plan, RangeAsk, RangeScript, Script, Sent};
+use super::env::{Charge, Counter, Dest, Env, Event, Mac, Memory, PortId};
+use super::feeds::{HEADED, OWN};
+use super::limits::LIFE_MAX_US;
+use super::lookup::{NoWay, Origin};
+use super::nodes;
+use super::pending::{self, Down, Want, CHUNK_MODE, HAVE_PAGE, HAVE_PATH, LEAF_ONLY, LIMITED};
+use super::recv::{now_ms, Rx};
+use super::transfers::Transfer;
+use super::{scratch, Engine, Role};
+use crate::blob;
+use crate::cookie::cookie;
+use crate::error::Drop;
+use crate::id::{BlobName, DiscoveryId};
+use crate::object::TreeOf;
+use crate::token::Token;
+use crate::tree;
+use crate::verify::Demand;
+use crate::wire::{
+    FrameBuilder, FrameHeader, LookupBlob, LookupCons, LookupHead, LookupRange, Preamble, Reason, Refusal, HOPS_FROM_STORE,
+};
+
+/// Whom a lookup of an engine's neighbour may be passed on for.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Standing {
+    /// This node answers only others, or nothing at all, for this feed.
+    Closed,
+    /// From the store, but nothing is fetched.
+    StoreOnly,
+    /// From the store, and what is missing is fetched.
+    Open,
+}
+
+impl<M: Memory, E: Env> Engine<M, E> {
+    fn standing(&self, id: &DiscoveryId) -> Standing {
+        let feed = self.feeds.get(id);
+        let is_own = feed.is_some_and(|feed| feed.has(OWN));
+        match self.config.role {
+            Role::Cache if is_own => Standing::StoreOnly,
+            Role::Cache => Standing::Open,
+            Role::Host if feed.is_some_and(|feed| feed.is_public()) => Standing::StoreOnly,
+            Role::Host => Standing::Closed,
+        }
+    }
+
+    /// Refuses a lookup.
+    pub(super) fn refuse(&mut self, port: PortId, mac: Mac, token: Token, reason: Reason, env: &mut E) {
+        let Some(mtu) = self.ports.mtu(port) else { return };
+        let header = FrameHeader { cookie_give: self.cookie_for(port, mac), ..FrameHeader::default() };
+        let Some(mut frame) = FrameBuilder::new(&mut self.scratch, mtu) else { return };
+        let fits = Refusal { reason, token }.emit(&mut frame);
+        let built = frame.finish(&header);
+        let linear = self.scratch.get(..built.linear).unwrap_or(&[]);
+        if fits && env.send(Dest { port, mac: Some(mac) }, linear, None) {
+            env.event(Event::Count(Counter::RefusalsOut));
+        }
+    }
+
+    fn cookie_for(&self, port: PortId, mac: Mac) -> u64 {
+        cookie(&self.config.secret, port.0, &mac.0, now_ms(self.now))
+    }
+
+    /// Sends what a script says to one neighbour.
+    pub(super) fn reply(&mut self, port: PortId, mac: Mac, limited: bool, script: &mut impl Script, env: &mut E) -> Sent {
+        let Some(mtu) = self.ports.mtu(port) else { return Sent::default() };
+        let header = FrameHeader { cookie_give: self.cookie_for(port, mac), ..FrameHeader::default() };
+        let out = Out { dest: Dest { port, mac: Some(mac) }, mtu, header, limited };
+        let Some(mut scratch) = scratch(&mut self.scratch, &mut self.hasher) else { return Sent::default() };
+        let sent = answer::send(env, &mut scratch, &out, script);
+        for _ in 0..sent.frames {
+            env.event(Event::Count(Counter::FramesOut));
+        }
+        sent
+    }
+
+    fn refuse_lookup(&mut self, rx: &Rx, pre: &Preamble, reason: Reason, env: &mut E) -> Result<(), Drop> {
+        self.refuse(rx.port, rx.mac, pre.token, reason, env);
+        Ok(())
+    }
+
+    fn begin(&self, env: &mut E) {
+        env.event(Event::Count(Counter::LookupsIn));
+    }
+
+    pub(super) fn serve_head(&mut self, now: u64, rx: &Rx, trusted: bool, m: &LookupHead, env: &mut E) -> Result<(), Drop> {
+        self.begin(env);
+        let standing = self.standing(&m.pre.id);
+        if standing == Standing::Closed {
+            return self.refuse_lookup(rx, &m.pre, Reason::NotServed, env);
+        }
+        let down = Down {
+            flags: if trusted { 0 } else { LIMITED },
+            held_epoch: m.held_epoch,
+            held_n: m.held_n,
+            epoch: m.at_least_epoch,
+            n: m.at_least_n,
+            max_age_ms: m.max_age_ms,
+            ..waiter(rx, &m.pre, now)
+        };
+        if self.reply_head(&down, HOPS_FROM_STORE, &m.pre.id, env) {
+            env.event(Event::Count(Counter::Hits));
+            return Ok(());
+        }
+        if standing == Standing::StoreOnly {
+            return self.refuse_lookup(rx, &m.pre, self.closed_reason(), env);
+        }
+        self.wait_for(now, rx, &m.pre, Want::Head { id: m.pre.id }, down, env)
+    }
+
+    /// A host gives one refusal, whatever it has; a cache says that it knows no way.
+    fn closed_reason(&self) -> Reason {
+        match self.config.role {
+            Role::Host => Reason::NotServed,
+            Role::Cache => Reason::NoRoute,
+        }
+    }
+
+    /// Answers a head lookup if the held head satisfies it.
+    pub(super) fn reply_head(&mut self, down: &Down, hops: u8, id: &DiscoveryId, env: &mut E) -> bool {
+        let Some(feed) = self.feeds.get_mut(id) else { return false };
+        let Some(head) = feed.head() else { return false };
+        let demand = Demand { epoch: down.epoch, n: down.n, max_age_ms: down.max_age_ms };
+        if !demand.is_met(&head.head, env.wall_ms()) {
+            return false;
+        }
+        let grant = feed.grant().filter(|grant| grant.grant.epoch == feed.epoch && down.held_epoch < feed.epoch);
+        let (name, epoch, n) = (feed.name, feed.epoch, feed.n);
+        let extends = down.held_epoch == epoch && 0 < down.held_n && down.held_n < n;
+        let of = TreeOf::Feed { name, epoch };
+        let cons = (extends && nodes::can_cons(env, &of, down.held_n, n)).then_some((name, epoch, down.held_n, n));
+        let mut script = HeadScript {
+            token: Token::from_u64(down.token),
+            hops,
+            head: Some(&head.bytes),
+            grant: grant.as_ref().map(|grant| &grant.bytes),
+            entry: None,
+            cons,
+        };
+        self.reply(down.port, down.mac, down.has(LIMITED), &mut script, env).frames > 0
+    }
+
+    pub(super) fn serve_cons(&mut self, now: u64, rx: &Rx, trusted: bool, m: &LookupCons, env: &mut E) -> Result<(), Drop> {
+        self.begin(env);
+        let standing = self.standing(&m.pre.id);
+        if standing == Standing::Closed {
+            return self.refuse_lookup(rx, &m.pre, Reason::NotServed, env);
+        }
+        let down = Down { flags: if trusted { 0 } else { LIMITED }, ..waiter(rx, &m.pre, now) };
+        if self.reply_cons(&down, HOPS_FROM_STORE, &m.pre.id, (m.epoch, m.m, m.n), env) {
+            env.event(Event::Count(Counter::Hits));
+            return Ok(());
+        }
+        if standing == Standing::StoreOnly {
+            return self.refuse_lookup(rx, &m.pre, self.closed_reason(), env);
+        }
+        let want = Want::Cons { id: m.pre.id, epoch: m.epoch, m: m.m, n: m.n };
+        self.wait_for(now, rx, &m.pre, want, down, env)
+    }
+
+    pub(super) fn reply_cons(&mut self, down: &Down, hops: u8, id: &DiscoveryId, what: (u32, u64, u64), env: &mut E) -> bool {
+        let (epoch, m, n) = what;
+        let Some(feed) = self.feeds.get(id).filter(|feed| feed.has(HEADED) && feed.epoch == epoch && n <= feed.n) else {
+            return false;
+        };
+        let name = feed.name;
+        if !nodes::can_cons(env, &TreeOf::Feed { name, epoch }, m, n) {
+            return false;
+        }
+        let token = Token::from_u64(down.token);
+        let mut script = HeadScript { token, hops, head: None, grant: None, entry: None, cons: Some((name, epoch, m, n)) };
+        self.reply(down.port, down.mac, down.has(LIMITED), &mut script, env).frames > 0
+    }
+
+    pub(super) fn serve_range(&mut self, now: u64, rx: &Rx, trusted: bool, m: &LookupRange, env: &mut E) -> Result<(), Drop> {
+        self.begin(env);
+        let standing = self.standing(&m.pre.id);
+        if standing == Standing::Closed {
+            return self.refuse_lookup(rx, &m.pre, Reason::NotServed, env);
+        }
+        let mut flags = 0;
+        for (set, flag) in [(!trusted, LIMITED), (m.leaf_only, LEAF_ONLY), (m.have_path, HAVE_PATH), (m.have_page, HAVE_PAGE)] {
+            flags |= if set { flag } else { 0 };
+        }
+        let mut down = Down { flags, bits: m.want, n: m.n, ..waiter(rx, &m.pre, now) };
+        let (served, cut) = self.reply_range(&mut down, HOPS_FROM_STORE, &m.pre.id, m.epoch, m.window, m.want, env);
+        if served != 0 {
+            env.event(Event::Count(Counter::Hits));
+        }
+        down.bits &= !served;
+        // One frame was granted and is used up: the asker comes again with its cookie.
+        if down.bits == 0 || cut || (served != 0 && !trusted) {
+            return Ok(());
+        }
+        if standing == Standing::StoreOnly {
+            if served != 0 {
+                return Ok(());
+            }
+            return self.refuse_lookup(rx, &m.pre, self.closed_reason(), env);
+        }
+        let epoch = match self.feeds.get(&m.pre.id) {
+            Some(feed) if m.n == 0 => feed.epoch,
+            _ => m.epoch,
+        };
+        let want = Want::Range { id: m.pre.id, epoch, window: m.window };
+        self.wait_for(now, rx, &m.pre, want, down, env)
+    }
+
+    /// Sends the entries of `bits` that are here. Returns them, and whether more was cut off.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn reply_range(
+        &mut self,
+        down: &mut Down,
+        hops: u8,
+        id: &DiscoveryId,
+        epoch: u32,
+        window: u64,
+        bits: u32,
+        env: &mut E,
+    ) -> (u32, bool) {
+        let Some(mtu) = self.ports.mtu(down.port) else { return (0, false) };
+        let Some(feed) = self.feeds.get_mut(id).filter(|feed| feed.has(HEADED)) else { return (0, false) };
+        if feed.epoch != epoch && down.n != 0 {
+            return (0, false);
+        }
+        let own = RangeAsk {
+            name: feed.name,
+            epoch: feed.epoch,
+            n: feed.n,
+            window,
+            bits,
+            leaf_only: down.has(LEAF_ONLY),
+            have_page: false,
+            mtu,
+        };
+        let asked = RangeAsk { n: down.n, have_page: down.has(HAVE_PAGE), ..own };
+        let in_asked = if 0 < down.n && down.n <= own.n { asked.plan(env) } else { Plan::default() };
+        let in_own = if in_asked.bits != bits && down.n != own.n { own.plan(env) } else { Plan::default() };
+        let (ask, plan) = if in_own.bits.count_ones() > in_asked.bits.count_ones() { (own, in_own) } else { (asked, in_asked) };
+        if plan.bits == 0 {
+            return (0, false);
+        }
+        let same_tree = ask.n == down.n;
+        let has_path = (same_tree && down.has(HAVE_PATH)) || tree::path_nodes(ask.n, window).next().is_none();
+        let has_page = same_tree && down.has(HAVE_PAGE);
+        let mut script = RangeScript {
+            ask,
+            token: Token::from_u64(down.token),
+            hops,
+            bits: plan.bits,
+            path: plan.bare && !has_path && !has_page,
+            page: plan.bare && !has_page,
+            bare: plan.bare,
+        };
+        let sent = self.reply(down.port, down.mac, down.has(LIMITED), &mut script, env);
+        if plan.bare && same_tree && !script.page {
+            down.flags |= HAVE_PATH | HAVE_PAGE;
+        }
+        (plan.bits, sent.cut)
+    }
+
+    pub(super) fn serve_blob(&mut self, now: u64, rx: &Rx, trusted: bool, m: &LookupBlob, env: &mut E) -> Result<(), Drop> {
+        self.begin(env);
+        let standing = self.standing(&m.pre.id);
+        let info = env.blob_find(&m.blob, m.window);
+        let is_private = self.config.role == Role::Host && !info.is_some_and(|info| info.public);
+        if standing == Standing::Closed || is_private {
+            return self.refuse_lookup(rx, &m.pre, Reason::NotServed, env);
+        }
+        let mut flags = 0;
+        for (set, flag) in [(!trusted, LIMITED), (m.chunk_mode, CHUNK_MODE), (m.have_path, HAVE_PATH), (m.have_page, HAVE_PAGE)] {
+            flags |= if set { flag } else { 0 };
+        }
+        let down = Down { flags, bits: m.want, ..waiter(rx, &m.pre, now) };
+        if info.is_some() && self.reply_blob(&down, HOPS_FROM_STORE, &m.blob, m.window, env) {
+            env.event(Event::Count(Counter::Hits));
+            return Ok(());
+        }
+        if standing == Standing::StoreOnly {
+            return self.refuse_lookup(rx, &m.pre, self.closed_reason(), env);
+        }
+        let want = Want::Blob { id: m.pre.id, blob: m.blob, window: m.window };
+        self.wait_for(now, rx, &m.pre, want, down, env)
+    }
+
+    /// Sends the chunks that the waiter wants of a published window.
+    pub(super) fn reply_blob(&mut self, down: &Down, hops: u8, blob: &BlobName, window: u16, env: &mut E) -> bool {
+        let has_siblings = blob::window_count(blob.len) > 1;
+        let path = has_siblings && !down.has(HAVE_PATH);
+        let chunks = u64::from(blob::chunk_count(blob.len));
+        if path && !nodes::has_path(env, &TreeOf::Blob(*blob), chunks, u64::from(window)) {
+            return false;
+        }
+        let chunk_mode = down.has(CHUNK_MODE);
+        let mut script = BlobScript {
+            blob: *blob,
+            window,
+            token: Token::from_u64(down.token),
+            hops,
+            bits: down.bits & blob::window_bits(blob.len, window),
+            done_bytes: 0,
+            path,
+            page: chunk_mode && !down.has(HAVE_PAGE) && chunks > 1,
+            whole_chunks: chunk_mode,
+        };
+        self.reply(down.port, down.mac, down.has(LIMITED), &mut script, env).frames > 0
+    }
+
+    /// Lets a neighbour's lookup wait, and sends it on if it brings something new.
+    pub(super) fn wait_for(&mut self, now: u64, rx: &Rx, pre: &Preamble, want: Want, down: Down, env: &mut E) -> Result<(), Drop> {
+        if pre.hop_limit == 0 {
+            return self.refuse_lookup(rx, pre, Reason::HopLimit, env);
+        }
+        let hash = want.hash(&self.config.secret);
+        if self.nonces.is_duplicate(pre.nonce, hash, rx.port, rx.mac, now) {
+            return self.refuse_lookup(rx, pre, Reason::DuplicateNonce, env);
+        }
+        if self.routes.pick(&pre.id, Some(rx.port), 0, now, &self.ports).is_none() {
+            return self.refuse_lookup(rx, pre, Reason::NoRoute, env);
+        }
+        let known = self.pending.find(&want);
+        let slot = match known {
+            Some(slot) => slot,
+            None => match self.open_entry(want, rx.port, env) {
+                Some(slot) => slot,
+                None => return self.refuse_lookup(rx, pre, Reason::Busy, env),
+            },
+        };
+        let same = |other: &Down| other.port == down.port && other.mac == down.mac && other.token == down.token;
+        let again = self.pending.find_down(slot, same);
+        if again.is_some_and(|at| self.pending.downs.get(pending::slot(at)).is_some_and(|known| known.nonce == down.nonce)) {
+            return Err(Drop::Repeated);
+        }
+        let is_retry = again.is_some();
+        if let Some(at) = again {
+            self.pending.remove_down(at, &mut self.ports);
+        }
+        match self.pending.add_down(slot, down, &mut self.ports, self.config.port_quota) {
+            Ok(orphan) => {
+                if let Some(orphan) = orphan {
+                    self.settle(now, orphan, env);
+                }
+            }
+            Err(()) => {
+                self.settle(now, slot, env);
+                return self.refuse_lookup(rx, pre, Reason::Busy, env);
+            }
+        }
+        self.nonces.remember(pre.nonce, hash, rx.port, rx.mac, now);
+        let origin = Origin { nonce: pre.nonce, port: rx.port, mac: rx.mac };
+        self.send_if_new(now, slot, known.is_some(), is_retry, &down, origin, env)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn send_if_new(
+        &mut self,
+        now: u64,
+        slot: u32,
+        merged: bool,
+        is_retry: bool,
+        down: &Down,
+        origin: Origin,
+        env: &mut E,
+    ) -> Result<(), Drop> {
+        let before = self.pending.get(slot).map_or(0, |entry| entry.hop_limit);
+        self.pending.prune(slot, now, &mut self.ports);
+        let stricter = self.tighten(slot, down);
+        let Some(entry) = self.pending.get(slot) else { return Ok(()) };
+        if merged {
+            env.event(Event::Count(Counter::Merged));
+            let mac = entry.up_mac.unwrap_or_default();
+            let pause = self.neighbours.get(entry.up_port, mac).suppression();
+            let rested = now.saturating_sub(entry.sent_at) >= pause;
+            let new_bits = match entry.want {
+                Want::Range { .. } => down.bits & !entry.asked & !entry.got != 0,
+                _ => false,
+            };
+            // A retry says that something was lost, here or further on; more hops may reach further.
+            let resend = new_bits || stricter || (rested && (is_retry || down.hop_limit > before));
+            if !resend || (!entry.sent && !new_bits) {
+                self.pending.arm(slot);
+                return Ok(());
+            }
+        }
+        match self.send_lookup(now, slot, Some(origin), env) {
+            Ok(()) => {}
+            Err(NoWay::NoHead) => self.await_head(now, slot, true, env),
+            Err(NoWay::NoRoute) => {
+                let at = self.pending.find_down(slot, |other| other.token == down.token && other.port == down.port);
+                if let Some(at) = at {
+                    self.pending.remove_down(at, &mut self.ports);
+                }
+                self.refuse(down.port, down.mac, Token::from_u64(down.token), Reason::NoRoute, env);
+                self.settle(now, slot, env);
+            }
+        }
+        Ok(())
+    }
+
+    /// Raises what a head entry asks for to what a new waiter needs; says whether it did.
+    pub(super) fn tighten(&mut self, slot: u32, down: &Down) -> bool {
+        let Some(entry) = self.pending.get_mut(slot) else { return false };
+        if !matches!(entry.want, Want::Head { .. }) {
+            return false;
+        }
+        let asked = Demand { epoch: entry.epoch, n: entry.n, max_age_ms: entry.max_age_ms };
+        let demand = Demand { epoch: down.epoch, n: down.n, max_age_ms: down.max_age_ms };
+        if demand.is_covered_by(&asked) {
+            return false;
+        }
+        let (epoch, n) = (asked.epoch, asked.n).max((demand.epoch, demand.n));
+        entry.epoch = epoch;
+        entry.n = n;
+        entry.max_age_ms = asked.max_age_ms.min(demand.max_age_ms);
+        true
+    }
+
+    /// A new entry, for blobs with the transfer that its bytes go to. `None` when there is no room.
+    pub(super) fn open_entry(&mut self, want: Want, charge_to: PortId, env: &mut E) -> Option<u32> {
+        let slot = self.pending.insert(want)?;
+        let Want::Blob { id, blob, window } = want else { return Some(slot) };
+        let public = self.feeds.get(&id).is_some_and(|feed| feed.is_public());
+        let transfer = match self.transfers.find(&blob, window) {
+            Some(transfer) => Some(transfer),
+            None => self.open_transfer(blob, window, Charge { port: charge_to, public }, env),
+        };
+        let Some(index) = transfer else {
+            self.pending.remove(slot);
+            return None;
+        };
+        if let Some(transfer) = self.transfers.table.get_mut(index) {
+            transfer.entries = transfer.entries.saturating_add(1);
+            transfer.public |= public;
+        }
+        if let Some(entry) = self.pending.get_mut(slot) {
+            entry.transfer = pending::link(index);
+        }
+        Some(slot)
+    }
+
+    fn open_transfer(&mut self, blob: BlobName, window: u16, charge: Charge, env: &mut E) -> Option<u32> {
+        let mut transfer = Transfer::new(blob, window);
+        transfer.extent = Some(env.blob_reserve(&blob, window, transfer.len, charge).ok()?);
+        self.transfers.insert(transfer)
+    }
+}
+
+fn waiter(rx: &Rx, pre: &Preamble, now: u64) -> Down {
+    let life = u64::from(pre.life_ms).saturating_mul(1000).clamp(1000, LIFE_MAX_US);
+    Down {
+        port: rx.port,
+        mac: rx.mac,
+        token: pre.token.to_u64(),
+        nonce: pre.nonce,
+        hop_limit: pre.hop_limit.saturating_sub(1),
+        expires: now.saturating_add(life),
+        max_age_ms: u64::MAX,
+        ..Down::default()
+    }
+}

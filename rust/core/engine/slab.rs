@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! Tables over borrowed memory: a slab with generations, a hash table and a deadline heap on it.
+//!
+//! Links are one-based so that zeroed or default memory is an empty table.
+
+use super::env::Memory;
+
+/// No slot. Slots are numbered from 0, links from 1.
+const NONE: u32 = 0;
+
+/// One place of a [`Slab`].
+#[derive(Default)]
+pub struct Slot<T> {
+    value: T,
+    next_free: u32,
+    generation: u8,
+    used: bool,
+}
+
+/// Values that keep their index for life.
+pub struct Slab<T, M: Memory> {
+    slots: M::Of<Slot<T>>,
+    free: u32,
+    fresh: u32,
+    len: u32,
+}
+
+impl<T: Default, M: Memory> Slab<T, M> {
+    /// An empty slab of the memory's length.
+    pub fn new(slots: M::Of<Slot<T>>) -> Self {
+        Slab { slots, free: NONE, fresh: 0, len: 0 }
+    }
+
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Number of places.
+    pub fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Stores `value`; `None` when full.
+    pub fn insert(&mut self, value: T) -> Option<u32> {
+        let index = if self.free != NONE { self.free.wrapping_sub(1) } else { self.fresh };
+        let slot = self.slots.get_mut(index as usize)?;
+        if self.free != NONE {
+            self.free = slot.next_free;
+        } else {
+            self.fresh = self.fresh.wrapping_add(1);
+        }
+        slot.value = value;
+        slot.used = true;
+        slot.next_free = NONE;
+        self.len = self.len.wrapping_add(1);
+        Some(index)
+    }
+
+    /// Takes the value out. The slot's next user has another generation.
+    pub fn remove(&mut self, index: u32) -> Option<T> {
+        let slot = self.slots.get_mut(index as usize).filter(|slot| slot.used)?;
+        slot.used = false;
+        slot.generation = slot.generation.wrapping_add(1);
+        slot.next_free = self.free;
+        self.free = index.wrapping_add(1);
+        self.len = self.len.wrapping_sub(1);
+        Some(core::mem::take(&mut slot.value))
+    }
+
+    /// The value at `index`.
+    pub fn get(&self, index: u32) -> Option<&T> {
+        self.slots.get(index as usize).filter(|slot| slot.used).map(|slot| &slot.value)
+    }
+
+    /// The value at `index`.
+    pub fn get_mut(&mut self, index: u32) -> Option<&mut T> {
+        self.slots.get_mut(index as usize).filter(|slot| slot.used).map(|slot| &mut slot.value)
+    }
+
+    /// All values with their indices.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        (0u32..).zip(self.slots.iter()).filter(|(_, slot)| slot.used).map(|(index, slot)| (index, &slot.value))
+    }
+
+    /// How often the slot was reused.
+    pub fn generation(&self, index: u32) -> u8 {
+        self.slots.get(index as usize).map_or(0, |slot| slot.generation)
+    }
+
+    /// Whether `index` holds a value of this generation.
+    pub fn is_live(&self, index: u32, generation: u8) -> bool {
+        self.slots.get(index as usize).is_some_and(|slot| slot.used && slot.generation == generation)
+    }
+}
+
+/// A value in a [`Table`].
+#[derive(Default)]
+pub struct Keyed<T> {
+    value: T,
+    hash: u32,
+    next: u32,
+}
+
+/// A hash table whose values keep their index for life. Hashes must be keyed with a secret: the
+/// chains are walked in softirq.
+pub struct Table<T, M: Memory> {
+    slab: Slab<Keyed<T>, M>,
+    buckets: M::Of<u32>,
+}
+
+impl<T: Default, M: Memory> Table<T, M> {
+    /// An empty table. One bucket per slot is a good length.
+    pub fn new(slots: M::Of<Slot<Keyed<T>>>, buckets: M::Of<u32>) -> Self {
+        Table { slab: Slab::new(slots), buckets }
+    }
+
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// Number of places.
+    pub fn capacity(&self) -> usize {
+        self.slab.capacity()
+    }
+
+    fn bucket(&mut self, hash: u32) -> Option<&mut u32> {
+        let at = (hash as usize).checked_rem(self.buckets.len())?;
+        self.buckets.get_mut(at)
+    }
+
+    /// Stores `value` under `hash`; `None` when full.
+    pub fn insert(&mut self, hash: u32, value: T) -> Option<u32> {
+        let head = *self.bucket(hash)?;
+        let index = self.slab.insert(Keyed { value, hash, next: head })?;
+        if let Some(bucket) = self.bucket(hash) {
+            *bucket = index.wrapping_add(1);
+        }
+        Some(index)
+    }
+
+    /// Takes the value out.
+    pub fn remove(&mut self, index: u32) -> Option<T> {
+        let keyed = self.slab.remove(index)?;
+        let link = index.wrapping_add(1);
+        let next = keyed.next;
+        let bucket = self.bucket(keyed.hash)?;
+        if *bucket == link {
+            *bucket = next;
+            return Some(keyed.value);
+        }
+        let mut at = *bucket;
+        for _ in 0..self.slab.capacity() {
+            let Some(before) = self.slab.get_mut(at.wrapping_sub(1)) else { break };
+            if before.next == link {
+                before.next = next;
+                break;
+            }
+            at = before.next;
+        }
+        Some(keyed.value)
+    }
+
+    /// The first value under `hash` that `is` accepts.
+    pub fn find(&self, hash: u32, is: impl FnMut(&T) -> bool) -> Option<u32> {
+        let at = (hash as usize).checked_rem(self.buckets.len())?;
+        self.walk(*self.buckets.get(at)?, hash, is)
+    }
+
+    /// The next one behind `index`.
+    pub fn find_next(&self, index: u32, is: impl FnMut(&T) -> bool) -> Option<u32> {
+        let keyed = self.slab.get(index)?;
+        self.walk(keyed.next, keyed.hash, is)
+    }
+
+    fn walk(&self, mut link: u32, hash: u32, mut is: impl FnMut(&T) -> bool) -> Option<u32> {
+        for _ in 0..self.slab.capacity() {
+            if link == NONE {
+                return None;
+            }
+            let index = link.wrapping_sub(1);
+            let keyed = self.slab.get(index)?;
+            if keyed.hash == hash && is(&keyed.value) {
+                return Some(index);
+            }
+            link = keyed.next;
+        }
+        None
+    }
+
+    /// The value at `index`.
+    pub fn get(&self, index: u32) -> Option<&T> {
+        self.slab.get(index).map(|keyed| &keyed.value)
+    }
+
+    /// The value at `index`.
+    pub fn get_mut(&mut self, index: u32) -> Option<&mut T> {
+        self.slab.get_mut(index).map(|keyed| &mut keyed.value)
+    }
+
+    /// How often the slot was reused.
+    pub fn generation(&self, index: u32) -> u8 {
+        self.slab.generation(index)
+    }
+
+    /// Whether `index` holds a value of this generation.
+    pub fn is_live(&self, index: u32, generation: u8) -> bool {
+        self.slab.is_live(index, generation)
+    }
+
+    /// Moves everything into longer memory and gives the old one back. Indices stay.
+    ///
+    /// Context: process; the work is linear in the table's length.
+    pub fn grow(&mut self, slots: M::Of<Slot<Keyed<T>>>, buckets: M::Of<u32>) -> (M::Of<Slot<Keyed<T>>>, M::Of<u32>) {
+        if slots.len() < self.slab.slots.len() {
+            return (slots, buckets);
+        }
+        let old_slots = core::mem::replace(&mut self.slab.slots, slots);
+        let old_buckets = core::mem::replace(&mut self.buckets, buckets);
+        let mut old_slots = old_slots;
+        for (to, from) in self.slab.slots.iter_mut().zip(old_slots.iter_mut()) {
+            core::mem::swap(to, from);
+        }
+        for index in 0..self.slab.fresh {
+            let Some(hash) = self.slab.get(index).map(|keyed| keyed.hash) else { continue };
+            let Some(bucket) = self.bucket(hash) else { continue };
+            let head = core::mem::replace(bucket, index.wrapping_add(1));
+            if let Some(keyed) = self.slab.get_mut(index) {
+                keyed.next = head;
+            }
+        }
+        (old_slots, old_buckets)
+    }
+}
+
+/// One deadline per slot of another table, the earliest on top.
+pub struct Heap<M: Memory> {
+    items: M::Of<Deadline>,
+    /// Where a slot's deadline lies in `items`, one-based.
+    places: M::Of<u32>,
+    len: u32,
+}
+
+/// A deadline in a [`Heap`].
+#[derive(Clone, Copy, Default)]
+pub struct Deadline {
+    at: u64,
+    slot: u32,
+}
+
+impl<M: Memory> Heap<M> {
+    /// An empty heap; both tables are as long as the table that the slots belong to.
+    pub fn new(items: M::Of<Deadline>, places: M::Of<u32>) -> Self {
+        Heap { items, places, len: 0 }
+    }
+
+    /// The earliest deadline and its slot.
+    pub fn first(&self) -> Option<(u64, u32)> {
+        self.items.first().filter(|_| self.len > 0).map(|item| (item.at, item.slot))
+    }
+
+    /// Sets or moves the deadline of `slot`.
+    pub fn set(&mut self, slot: u32, at: u64) {
+        let Some(place) = self.places.get(slot as usize).copied() else { return };
+        let position = if place != NONE {
+            place.wrapping_sub(1)
+        } else {
+            let position = self.len;
+            if position as usize >= self.items.len() {
+                return;
+            }
+            self.len = self.len.wrapping_add(1);
+            position
+        };
+        self.put(position, Deadline { at, slot });
+        let position = self.up(position);
+        self.down(position);
+    }
+
+    /// The slot has no deadline any more.
+    pub fn clear(&mut self, slot: u32) {
+        let Some(place) = self.places.get_mut(slot as usize) else { return };
+        let place = core::mem::replace(place, NONE);
+        if place == NONE {
+            return;
+        }
+        self.len = self.len.wrapping_sub(1);
+        let position = place.wrapping_sub(1);
+        if position == self.len {
+            return;
+        }
+        let Some(last) = self.items.get(self.len as usize).copied() else { return };
+        self.put(position, last);
+        let position = self.up(position);
+        self.down(position);
+    }
+
+    fn at(&self, position: u32) -> u64 {
+        self.items.get(position as usize).map_or(u64::MAX, |item| item.at)
+    }
+
+    fn put(&mut self, position: u32, item: Deadline) {
+        if let Some(to) = self.items.get_mut(position as usize) {
+            *to = item;
+        }
+        if let Some(place) = self.places.get_mut(item.slot as usize) {
+            *place = position.wrapping_add(1);
+        }
+    }
+
+    fn swap(&mut self, a: u32, b: u32) {
+        let (Some(x), Some(y)) = (self.items.get(a as usize).copied(), self.items.get(b as usize).copied()) else { return };
+        self.put(a, y);
+        self.put(b, x);
+    }
+
+    fn up(&mut self, mut position: u32) -> u32 {
+        // 32 levels are more than a u32 can count.
+        for _ in 0..32 {
+            if position == 0 {
+                break;
+            }
+            let parent = position.wrapping_sub(1) >> 1;
+            if self.at(parent) <= self.at(position) {
+                break;
+            }
+            self.swap(parent, position);
+            position = parent;
+        }
+        position
+    }
+
+    fn down(&mut self, mut position: u32) {
+        for _ in 0..32 {
+            let left = position.wrapping_mul(2).wrapping_add(1);
+            let right = left.wrapping_add(1);
+            if left >= self.len {
+                break;
+            }
+            let child = if right < self.len && self.at(right) < self.at(left) { right } else { left };
+            if self.at(position) <= self.at(child) {
+                break;
+            }
+            self.swap(position, child);
+            position = child;
+        }
+    }
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! Blob windows in flight: what has come of each, and how it is going to be checked.
+//!
+//! *Window mode*: ranges are copied to the extent as they come and the window is hashed once, when
+//! nothing is missing. If that hash does not fit, or a page came first, *chunk mode*: the page is
+//! checked against the path and the name, and each chunk against the page.
+
+use super::env::Memory;
+use super::slab::Table;
+use crate::blob::{window_len, CHUNK};
+use crate::id::{BlobName, Hash};
+use crate::siphash::{siphash24, SipKey};
+use crate::wire::{MAX_BLOB_PATH, RANGE_UNIT, WINDOW};
+
+/// Range units of a chunk.
+const UNITS: u32 = CHUNK / RANGE_UNIT;
+
+/// One window in flight.
+pub struct Transfer<X> {
+    pub blob: BlobName,
+    pub window: u16,
+    /// Entries that wait for it.
+    pub entries: u16,
+    pub len: u32,
+    pub extent: Option<X>,
+    /// One bit for each 64 B that came.
+    covered: [u64; 8],
+    /// Unverified siblings; meaningless without `path_len`.
+    pub path: [Hash; MAX_BLOB_PATH],
+    pub path_len: u8,
+    /// The path led from a page or window to the name.
+    pub path_verified: bool,
+    pub chunk_mode: bool,
+    /// Held record with the verified page.
+    pub page: u32,
+    /// Largest hops of the parts.
+    pub hops: u8,
+    /// Only whole windows are public or not.
+    pub public: bool,
+}
+
+impl<X> Default for Transfer<X> {
+    fn default() -> Self {
+        Transfer {
+            blob: BlobName::default(),
+            window: 0,
+            entries: 0,
+            len: 0,
+            extent: None,
+            covered: [0; 8],
+            path: [Hash::ZERO; MAX_BLOB_PATH],
+            path_len: 0,
+            path_verified: false,
+            chunk_mode: false,
+            page: 0,
+            hops: 0,
+            public: false,
+        }
+    }
+}
+
+impl<X> Transfer<X> {
+    pub fn new(blob: BlobName, window: u16) -> Self {
+        Transfer { blob, window, len: window_len(blob.len, window), ..Transfer::default() }
+    }
+
+    /// Marks bytes that were written. A range that ends with the window may end anywhere.
+    pub fn cover(&mut self, offset: u32, len: u32) {
+        let end = offset.saturating_add(len);
+        let first = offset / RANGE_UNIT;
+        let last = end.div_ceil(RANGE_UNIT);
+        for unit in first..last {
+            if let Some(word) = self.covered.get_mut((unit >> 6) as usize) {
+                *word |= 1u64.wrapping_shl(unit & 63);
+            }
+        }
+    }
+
+    /// Forgets a chunk that was wrong.
+    pub fn uncover(&mut self, chunk: u32) {
+        let unit = chunk.saturating_mul(UNITS);
+        if let Some(word) = self.covered.get_mut((unit >> 6) as usize) {
+            *word &= !(0xffffu64.wrapping_shl(unit & 63));
+        }
+    }
+
+    /// Forgets everything that came.
+    pub fn uncover_all(&mut self) {
+        self.covered = [0; 8];
+    }
+
+    /// Chunks of which a byte is missing.
+    pub fn missing(&self) -> u32 {
+        let mut missing = 0u32;
+        for chunk in 0..self.len.div_ceil(CHUNK).min(WINDOW) {
+            let start = chunk.saturating_mul(CHUNK);
+            let bytes = self.len.saturating_sub(start).min(CHUNK);
+            let units = bytes.div_ceil(RANGE_UNIT);
+            let want = u64::MAX >> 64u32.saturating_sub(units).min(63);
+            let unit = chunk.saturating_mul(UNITS);
+            let have = self.covered.get((unit >> 6) as usize).copied().unwrap_or(0) >> (unit & 63);
+            if have & want != want {
+                missing |= 1u32.wrapping_shl(chunk);
+            }
+        }
+        missing
+    }
+
+    /// Whether all of a range is there already.
+    pub fn has(&self, offset: u32, len: u32) -> bool {
+        let first = offset / RANGE_UNIT;
+        let last = offset.saturating_add(len).div_ceil(RANGE_UNIT);
+        (first..last).all(|unit| {
+            self.covered.get((unit >> 6) as usize).is_some_and(|word| word.wrapping_shr(unit & 63) & 1 == 1)
+        })
+    }
+}
+
+pub struct Transfers<X, M: Memory> {
+    pub table: Table<Transfer<X>, M>,
+    key: SipKey,
+}
+
+impl<X, M: Memory> Transfers<X, M> {
+    pub fn new(table: Table<Transfer<X>, M>, key: SipKey) -> Self {
+        Transfers { table, key }
+    }
+
+    fn hash(&self, blob: &BlobName, window: u16) -> u32 {
+        siphash24(&self.key, &[&blob.hash.0, &blob.len.to_le_bytes(), &window.to_le_bytes()]) as u32
+    }
+
+    pub fn find(&self, blob: &BlobName, window: u16) -> Option<u32> {
+        self.table.find(self.hash(blob, window), |t| t.blob == *blob && t.window == window)
+    }
+
+    pub fn insert(&mut self, transfer: Transfer<X>) -> Option<u32> {
+        let hash = self.hash(&transfer.blob, transfer.window);
+        self.table.insert(hash, transfer)
+    }
+}

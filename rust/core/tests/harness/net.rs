@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! Nodes, links and virtual time.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use feed_core::engine::fetch::{Credit, Reader, Status};
+use feed_core::engine::{Config, Dest, Engine, Mac, PortId, PortInfo, Role, Route, Rx, Sizes, Tables};
+use feed_core::id::DiscoveryId;
+use feed_core::siphash::SipKey;
+use feed_core::wire::{FrameView, Message, ANY_AGE};
+
+use super::{ms, Host, Rng, Vectors, World};
+
+pub type Node = NodeOf;
+
+/// A machine.
+pub struct NodeOf {
+    pub engine: Engine<Host, World>,
+    pub world: World,
+    pub on: bool,
+    /// How long a signature takes, µs.
+    pub verify_us: u64,
+}
+
+/// What passed over a link, by message.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    pub frames: u64,
+    pub bytes: u64,
+    pub kinds: BTreeMap<&'static str, u64>,
+}
+
+impl Seen {
+    pub fn of(&self, kind: &str) -> u64 {
+        self.kinds.get(kind).copied().unwrap_or(0)
+    }
+}
+
+type Damage = Box<dyn FnMut(&mut Vec<u8>, &mut Rng)>;
+
+/// An Ethernet segment of two or more ports.
+pub struct Link {
+    pub members: Vec<(usize, PortId)>,
+    pub delay_us: u64,
+    pub jitter_us: u64,
+    pub loss: u64,
+    pub repeat: u64,
+    pub up: bool,
+    pub mtu: usize,
+    pub damage: Option<Damage>,
+    pub seen: Seen,
+    /// All frames, when wanted.
+    pub capture: Option<Vec<Vec<u8>>>,
+}
+
+enum Happening {
+    Frame { node: usize, rx: Rx, bytes: Vec<u8> },
+    Verdict { node: usize, job: u64, ok: bool },
+}
+
+pub struct Net {
+    pub now: u64,
+    pub nodes: Vec<Node>,
+    pub links: Vec<Link>,
+    pub rng: Rng,
+    queue: BinaryHeap<Reverse<(u64, u64)>>,
+    events: BTreeMap<u64, Happening>,
+    serial: u64,
+}
+
+pub fn mac_of(node: usize, port: PortId) -> Mac {
+    Mac([2, 0, 0, node as u8, (port.0 >> 8) as u8, port.0 as u8])
+}
+
+impl Net {
+    pub fn new(seed: u64) -> Self {
+        Net {
+            now: 1_000_000,
+            nodes: Vec::new(),
+            links: Vec::new(),
+            rng: Rng(seed),
+            queue: BinaryHeap::new(),
+            events: BTreeMap::new(),
+            serial: 0,
+        }
+    }
+
+    pub fn add(&mut self, role: Role) -> usize {
+        self.add_sized(role, &Sizes::NAMESPACE)
+    }
+
+    pub fn add_sized(&mut self, role: Role, sizes: &Sizes) -> usize {
+        let secret = SipKey([self.rng.next(), self.rng.next()]);
+        let Ok(tables) = Tables::lend(sizes, &mut Vectors);
+        let mut engine = Engine::new(Config::new(secret, sizes), tables);
+        engine.set_role(role);
+        let world = World::new(self.rng.next());
+        self.nodes.push(NodeOf { engine, world, on: true, verify_us: 60 });
+        self.nodes.len() - 1
+    }
+
+    /// Restarts a node with nothing but its ports; routes must be set again.
+    pub fn reboot(&mut self, node: usize, role: Role) {
+        let secret = SipKey([self.rng.next(), self.rng.next()]);
+        let Ok(tables) = Tables::lend(&Sizes::NAMESPACE, &mut Vectors);
+        let mut engine = Engine::new(Config::new(secret, &Sizes::NAMESPACE), tables);
+        engine.set_role(role);
+        for link in &self.links {
+            for (member, port) in &link.members {
+                if *member == node {
+                    engine.port_add(*port, PortInfo { mac: mac_of(node, *port), mtu: link.mtu as u16, up: true }).unwrap();
+                }
+            }
+        }
+        self.nodes[node] = NodeOf { engine, world: World::new(self.rng.next()), on: true, verify_us: 60 };
+    }
+
+    /// Connects nodes; each gets a port whose id is the link's index + 1.
+    pub fn link(&mut self, nodes: &[usize], mtu: usize) -> usize {
+        let port = PortId(self.links.len() as u32 + 1);
+        for node in nodes {
+            let info = PortInfo { mac: mac_of(*node, port), mtu: mtu as u16, up: true };
+            self.nodes[*node].engine.port_add(port, info).unwrap();
+        }
+        self.links.push(Link {
+            members: nodes.iter().map(|node| (*node, port)).collect(),
+            delay_us: 100,
+            jitter_us: 0,
+            loss: 0,
+            repeat: 0,
+            up: true,
+            mtu,
+            damage: None,
+            seen: Seen::default(),
+            capture: None,
+        });
+        self.links.len() - 1
+    }
+
+    pub fn port(&self, link: usize) -> PortId {
+        PortId(link as u32 + 1)
+    }
+
+    /// A default route of `node` over `link`, to a neighbour or to the group.
+    pub fn route(&mut self, node: usize, link: usize, to: Option<usize>) {
+        self.route_cost(node, link, to, 0);
+    }
+
+    pub fn route_cost(&mut self, node: usize, link: usize, to: Option<usize>, cost: u32) {
+        let port = self.port(link);
+        let route = Route { feed: None, port, mac: to.map(|to| mac_of(to, port)), cost };
+        self.nodes[node].engine.route_add(route).unwrap();
+    }
+
+    fn schedule(&mut self, at: u64, what: Happening) {
+        self.serial += 1;
+        self.queue.push(Reverse((at, self.serial)));
+        self.events.insert(self.serial, what);
+    }
+
+    /// Puts what a node said on the wire.
+    pub fn flush(&mut self, node: usize) {
+        let out = std::mem::take(&mut self.nodes[node].world.out);
+        let jobs = std::mem::take(&mut self.nodes[node].world.jobs);
+        let verify_us = self.nodes[node].verify_us;
+        for (index, job) in jobs.into_iter().enumerate() {
+            let at = self.now + verify_us * (index as u64 + 1);
+            self.schedule(at, Happening::Verdict { node, job: job.id, ok: job.check() });
+        }
+        for (dest, bytes) in out {
+            self.transmit(node, dest, bytes);
+        }
+    }
+
+    fn transmit(&mut self, node: usize, dest: Dest, bytes: Vec<u8>) {
+        let index = dest.port.0 as usize - 1;
+        let link = &mut self.links[index];
+        assert!(bytes.len() <= link.mtu, "a frame of {} B on an MTU of {}", bytes.len(), link.mtu);
+        assert!(bytes.len() >= 46, "a frame too short for Ethernet");
+        link.seen.frames += 1;
+        link.seen.bytes += bytes.len() as u64;
+        let view = FrameView::parse(&bytes).expect("a node sent a frame that does not parse");
+        for message in view.messages() {
+            let message = message.expect("a node sent a message that does not parse");
+            *link.seen.kinds.entry(kind(&message)).or_default() += 1;
+        }
+        if let Some(capture) = &mut link.capture {
+            capture.push(bytes.clone());
+        }
+        if !link.up {
+            return;
+        }
+        let source = mac_of(node, dest.port);
+        let to: Vec<_> = link
+            .members
+            .iter()
+            .filter(|(member, port)| *member != node && dest.mac.is_none_or(|mac| mac == mac_of(*member, *port)))
+            .copied()
+            .collect();
+        let (delay, jitter, loss, repeat) = (link.delay_us, link.jitter_us, link.loss, link.repeat);
+        for (member, port) in to {
+            let copies = 1 + usize::from(self.rng.chance(repeat));
+            for _ in 0..copies {
+                if self.rng.chance(loss) {
+                    continue;
+                }
+                let mut bytes = bytes.clone();
+                let link = &mut self.links[index];
+                if let Some(damage) = &mut link.damage {
+                    damage(&mut bytes, &mut self.rng);
+                }
+                let at = self.now + delay + self.rng.below(jitter + 1);
+                let rx = Rx { port, mac: source, group: dest.mac.is_none() };
+                self.schedule(at, Happening::Frame { node: member, rx, bytes });
+            }
+        }
+    }
+
+    /// Hands a frame to a node at once.
+    pub fn inject(&mut self, node: usize, rx: Rx, bytes: &[u8]) {
+        let Node { engine, world, .. } = &mut self.nodes[node];
+        engine.on_frame(self.now, rx, bytes, world);
+        self.flush(node);
+    }
+
+    /// Does the next thing at or before `until`; false if there is none.
+    pub fn step(&mut self, until: u64) -> bool {
+        let event = self.queue.peek().map(|Reverse((at, _))| *at);
+        let timers = self.nodes.iter().enumerate().filter(|(_, node)| node.on);
+        let timer = timers.filter_map(|(index, node)| Some((node.engine.next_deadline()?, index))).min();
+        let first = event.unwrap_or(u64::MAX).min(timer.map_or(u64::MAX, |(at, _)| at));
+        if first > until {
+            self.now = self.now.max(until);
+            return false;
+        }
+        self.now = self.now.max(first);
+        let node = match timer {
+            Some((at, node)) if Some(at) < event || event.is_none() => {
+                let Node { engine, world, .. } = &mut self.nodes[node];
+                engine.on_timer(self.now, world);
+                node
+            }
+            _ => {
+                let Some(Reverse((_, serial))) = self.queue.pop() else { return false };
+                match self.events.remove(&serial).unwrap() {
+                    Happening::Frame { node, rx, bytes } => {
+                        if self.nodes[node].on {
+                            let Node { engine, world, .. } = &mut self.nodes[node];
+                            engine.on_frame(self.now, rx, &bytes, world);
+                        }
+                        node
+                    }
+                    Happening::Verdict { node, job, ok } => {
+                        let Node { engine, world, .. } = &mut self.nodes[node];
+                        engine.on_verdict(self.now, job, ok, world);
+                        node
+                    }
+                }
+            }
+        };
+        self.flush(node);
+        true
+    }
+
+    pub fn run(&mut self, for_us: u64) {
+        let until = self.now + for_us;
+        while self.step(until) {}
+    }
+
+    /// Runs until `done` or the time is over; says whether it was done.
+    pub fn run_until(&mut self, for_us: u64, mut done: impl FnMut(&mut Net) -> bool) -> bool {
+        let until = self.now + for_us;
+        loop {
+            if done(self) {
+                return true;
+            }
+            if !self.step(until) {
+                return done(self);
+            }
+        }
+    }
+
+    /// Calls an engine as a syscall would.
+    pub fn with<T>(&mut self, node: usize, call: impl FnOnce(&mut Engine<Host, World>, u64, &mut World) -> T) -> T {
+        let Node { engine, world, .. } = &mut self.nodes[node];
+        let result = call(engine, self.now, world);
+        self.flush(node);
+        result
+    }
+
+    /// Waits until `node` holds a head of at least `n` entries.
+    pub fn get_head(&mut self, node: usize, id: DiscoveryId, n: u64, for_us: u64) -> bool {
+        let until = self.now + for_us;
+        loop {
+            let wanted = self.with(node, |engine, now, world| engine.want_head(now, &id, (0, n), ANY_AGE, 1000, world));
+            if wanted == feed_core::engine::Wanted::Present {
+                return true;
+            }
+            if self.now >= until {
+                return false;
+            }
+            let next = (self.now + ms(500)).min(until);
+            self.wait(node, id, next);
+        }
+    }
+
+    /// Runs until the feed's readers on `node` are woken.
+    fn wait(&mut self, node: usize, id: DiscoveryId, until: u64) {
+        let left = until.saturating_sub(self.now);
+        self.run_until(left, |net| net.nodes[node].world.woken.remove(&id));
+    }
+
+    /// Reads one entry after the other, with the hops of each, until `count` are read or the time
+    /// is over.
+    pub fn read(&mut self, node: usize, reader: &mut Reader, id: DiscoveryId, count: usize, for_us: u64) -> Vec<(Vec<u8>, u8)> {
+        self.read_with(node, reader, id, count, for_us, Credit { windows: 16, bytes: 1 << 20 })
+    }
+
+    pub fn read_with(
+        &mut self,
+        node: usize,
+        reader: &mut Reader,
+        id: DiscoveryId,
+        count: usize,
+        for_us: u64,
+        credit: Credit,
+    ) -> Vec<(Vec<u8>, u8)> {
+        let until = self.now + for_us;
+        let mut out = Vec::new();
+        let mut part = Vec::new();
+        while out.len() < count {
+            match self.with(node, |engine, now, world| reader.pump(engine, now, &credit, world)) {
+                Status::Ready { leaf, hops, .. } => {
+                    let (_, offset) = reader.position();
+                    let (window, start) = ((offset >> 15) as u16, offset & 0x7fff);
+                    let len = (leaf.len - offset).min((32 << 10) - start);
+                    let mut bytes = vec![0; len as usize];
+                    if len > 0 {
+                        let world = &mut self.nodes[node].world;
+                        assert!(feed_core::engine::Env::blob_read(world, &leaf.blob_name(), window, start, &mut bytes));
+                    }
+                    part.extend_from_slice(&bytes);
+                    reader.advance(len, leaf.len);
+                    if part.len() == leaf.len as usize {
+                        out.push((std::mem::take(&mut part), hops));
+                    }
+                }
+                _ if self.now >= until => break,
+                _ => {
+                    let next = (self.now + ms(1000)).min(until);
+                    self.wait(node, id, next);
+                }
+            }
+        }
+        out
+    }
+}
+
+pub fn kind(message: &Message<'_>) -> &'static str {
+    match message {
+        Message::Refusal(_) => "refusal",
+        Message::Head(_) => "head",
+        Message::Grant(_) => "grant",
+        Message::Cons(_) => "cons",
+        Message::Path(_) => "path",
+        Message::Page(_) => "page",
+        Message::Entry(_) => "entry",
+        Message::BlobPath(_) => "blob-path",
+        Message::BlobPage(_) => "blob-page",
+        Message::BlobData(_) => "blob-data",
+        Message::LookupHead(_) => "lookup-head",
+        Message::LookupRange(_) => "lookup-range",
+        Message::LookupCons(_) => "lookup-cons",
+        Message::LookupBlob(_) => "lookup-blob",
+        Message::Follow(_) => "follow",
+    }
+}
