@@ -16,6 +16,7 @@ from .client import (STATUS_LAB, STATUS_SPLAT, STATUS_TIMEOUT, Command, ask, lab
 from .paths import stock_kernel
 from .prepare import BEDS, accelerator, check_host, start_daemon, write_config
 from .topology import MEM_MIB, Node, Topology, load, parse_loss
+from .topology import __doc__ as topology_syntax
 
 UML_MEM_MIB = 768
 
@@ -299,13 +300,15 @@ def arguments() -> argparse.ArgumentParser:
         sub.add_argument("--kernel", metavar="RELEASE", help="another stock kernel than the newest")
         sub.add_argument("--boot-timeout", type=seconds, default=180.0, metavar="S")
 
-    def add_command(sub, stdin=True):
+    def add_command(sub):
         sub.add_argument("-i", "--stdin", action="store_true", help="pass standard input through")
-        sub.add_argument("--timeout", type=seconds, metavar="S", help=f"kill the command after S seconds (status {STATUS_TIMEOUT})")
+        sub.add_argument("--timeout", type=seconds, metavar="S",
+                         help=f"kill the command after S seconds (status {STATUS_TIMEOUT})")
         sub.add_argument("--env", action="append", default=[], metavar="NAME[=VALUE]")
         sub.add_argument("--cwd", metavar="DIR")
 
     up = add("up", cmd_up, "start the machines of a topology", "topology")
+    up.formatter_class, up.epilog = argparse.RawDescriptionHelpFormatter, topology_syntax
     up.add_argument("--off", action="append", default=[], metavar="NODE", help="leave this node switched off")
     add_boot(up)
     down = add("down", cmd_down, "power all machines off and end the lab")

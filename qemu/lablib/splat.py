@@ -13,34 +13,26 @@ from dataclasses import dataclass, field
 PREFIX = re.compile(r"^(?:<\d+>)?(?:\[ *(\d+\.\d+)\](?:\[ *[TC]\d+\])? ?)?")
 
 SPLAT = re.compile(r"""
-    WARNING:\ (?!.*\bunprivileged\ eBPF\b)   # WARN(), lockdep, RCU
-  | BUG:?\ (?=\S)                            # BUG: KASAN, BUG kmalloc-64: …
-  | watchdog:\ BUG:
-  | kernel\ BUG\ at\ 
-  | INFO:\ (?:task\ .*\ blocked|trying\ to\ register|possible|suspicious|rcu|inconsistent)
-  | (?:rcu:\ )?INFO:\ .*(?:detected\ stall|detected\ expedited\ stall|self-detected)
-  | rcu:\ .*(?:kthread\ (?:starved|timer)|detected\ stall)
-  | NMI\ watchdog:\ .*(?:LOCKUP|lockup)
-  | .*\bOops:\ 
-  | Kernel\ panic\ -\ not\ syncing
-  | (?:Unable|unable)\ to\ handle\ kernel
-  | general\ protection\ fault
-  | stack\ segment:|double\ fault:|invalid\ opcode:|divide\ error:|int3:
+    WARNING:[ ](?!.*\bUnprivileged[ ]eBPF\b)   # WARN(), lockdep, RCU
+  | BUG:?[ ](?=\S)                             # BUG: KASAN, BUG: Bad page, BUG kmalloc-64
+  | (?:NMI[ ])?watchdog:[ ].*(?:BUG:|LOCKUP)
+  | kernel[ ]BUG[ ]at[ ]
+  | INFO:[ ](?:task[ ].*[ ]blocked|trying[ ]to[ ]register|possible|suspicious|inconsistent)
+  | (?:rcu:[ ])?INFO:[ ]rcu.*(?:stall|starved)
+  | .*\bOops:[ ]
+  | Kernel[ ]panic[ ]-[ ]not[ ]syncing
+  | general[ ]protection[ ]fault
+  | (?:stack[ ]segment|double[ ]fault|invalid[ ]opcode|divide[ ]error|int3):
   | UBSAN:
-  | (?:slab|list_add|list_del|usercopy).*(?:corruption|overwrite|exposure\ attempt|overwritten)
+  | (?:list_add|list_del|slab|usercopy).*(?:corruption|overwritten|exposure[ ]attempt)
   | refcount_t:
-  | kmemleak:\ \d+\ new\ suspected
+  | kmemleak:[ ]\d+[ ]new[ ]suspected
   | DEBUG_LOCKS_WARN_ON
   | ODEBUG:
-  | NETDEV\ WATCHDOG
-  | unregister_netdevice:\ waiting
-  | page\ allocation\ (?:failure|stall)
-  | .*:\ page\ allocation\ failure:
-  | rust_kernel:\ panicked\ at
-  | (?:traps:\ )?PANIC:
-  | bad_page|BUG:\ Bad\ 
-  | workqueue:\ .*(?:lockup|hogged)
-  | =+\[\ cut\ here\ |-+\[\ cut\ here\ \]-+
+  | NETDEV[ ]WATCHDOG
+  | unregister_netdevice:[ ]waiting
+  | rust_kernel:[ ]panicked[ ]at
+  | -+\[[ ]cut[ ]here[ ]\]-+
 """, re.X)
 
 # What belongs to a report after its first line: up to its end mark, to this

@@ -41,7 +41,6 @@ REPORTS = [
     "[   99.100000] unregister_netdevice: waiting for veth0 to become free. Usage count = 2",
     "[   99.100000] rust_kernel: panicked at rust/store.rs:12:3:",
     "[   99.100000] ODEBUG: free active (active state 0) object: 1 object type: timer_list",
-    "[   99.100000] insmod: page allocation failure: order:4, mode:0xcc0(GFP_KERNEL)",
     "[   99.100000] ------------[ cut here ]------------",
 ]
 
@@ -67,7 +66,9 @@ INNOCENT = [
     "[    2.000000] Lock dependency validator: Copyright (c) 2006 Red Hat, Inc., Ingo Molnar",
     "[    2.000000]  ... CHAINHASH_SIZE:          32768",
     "[    2.000000] clocksource: timekeeping watchdog on CPU0: Marking clocksource 'tsc' as unstable",
-    "[    2.000000] workqueue: events_unbound: round-robin",
+    "[    2.000000] workqueue: feed_verify hogged CPU for >10000us 4 times, consider switching to WQ_UNBOUND",
+    # Under memory pressure drivers run dry and try again.
+    "[   99.100000] swapper/0: page allocation failure: order:0, mode:0x820(GFP_ATOMIC)",
     "[    2.000000] debug: INFO: nothing to see",
     "WARN_ON_ONCE is a macro",
     "",
