@@ -62,6 +62,8 @@ def cached(target: Path) -> bool:
         os.utime(target)
     except FileNotFoundError:
         return False
+    except PermissionError:
+        pass  # A cache that belongs to somebody else serves as well.
     return True
 
 
