@@ -30,4 +30,4 @@ mod types;
 
 pub use client::Client;
 pub use error::{Error, Result};
-pub use types::{Counter, Feed, Port, Role, Route, Store};
+pub use types::{Counter, Feed, Node, Port, Role, Route, RouteRequest, Store, Traffic, Which};

@@ -16,23 +16,24 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    pub(crate) fn new(command: u8) -> Message {
+    pub(crate) fn new(command: impl Into<u8>) -> Message {
         Message {
-            command,
+            command: command.into(),
             attrs: Vec::new(),
         }
     }
 
-    pub(crate) fn u32(self, kind: u16, value: u32) -> Message {
+    pub(crate) fn u32(self, kind: impl Into<u16>, value: u32) -> Message {
         self.bytes(kind, &value.to_ne_bytes())
     }
 
-    pub(crate) fn u64(self, kind: u16, value: u64) -> Message {
+    pub(crate) fn u64(self, kind: impl Into<u16>, value: u64) -> Message {
         self.bytes(kind, &value.to_ne_bytes())
     }
 
-    pub(crate) fn bytes(mut self, kind: u16, value: &[u8]) -> Message {
-        self.attrs.push(DefaultNla::new(kind, value.to_vec()));
+    pub(crate) fn bytes(mut self, kind: impl Into<u16>, value: &[u8]) -> Message {
+        self.attrs
+            .push(DefaultNla::new(kind.into(), value.to_vec()));
         self
     }
 
@@ -94,33 +95,40 @@ impl ParseableParametrized<[u8], GenlHeader> for Message {
 pub(crate) struct Attrs(Vec<(u16, Vec<u8>)>);
 
 impl Attrs {
-    pub(crate) fn get(&self, kind: u16) -> Option<&[u8]> {
+    fn get(&self, kind: impl Into<u16>) -> Option<&[u8]> {
+        let kind = kind.into();
         self.0
             .iter()
             .find(|(number, _)| *number == kind)
             .map(|(_, value)| value.as_slice())
     }
 
-    pub(crate) fn array<const N: usize>(&self, kind: u16) -> Option<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&self, kind: impl Into<u16>) -> Option<[u8; N]> {
         self.get(kind)?.try_into().ok()
     }
 
-    pub(crate) fn u8(&self, kind: u16) -> Option<u8> {
-        Some(u8::from_ne_bytes(self.array(kind)?))
+    pub(crate) fn u16(&self, kind: impl Into<u16>) -> Option<u16> {
+        Some(u16::from_ne_bytes(self.array(kind)?))
     }
 
-    pub(crate) fn u32(&self, kind: u16) -> Option<u32> {
+    pub(crate) fn u32(&self, kind: impl Into<u16>) -> Option<u32> {
         Some(u32::from_ne_bytes(self.array(kind)?))
     }
 
     /// A number of 32 or of 64 bits: the family's `uint`.
-    pub(crate) fn uint(&self, kind: u16) -> Option<u64> {
+    pub(crate) fn uint(&self, kind: impl Into<u16>) -> Option<u64> {
+        let kind = kind.into();
         self.array(kind)
             .map(u64::from_ne_bytes)
             .or_else(|| self.u32(kind).map(u64::from))
     }
 
-    pub(crate) fn text(&self, kind: u16) -> Option<String> {
+    /// Whether a bit of an attribute is set.
+    pub(crate) fn flag(&self, kind: impl Into<u16>, bit: u32) -> bool {
+        self.u32(kind).is_some_and(|flags| flags & bit != 0)
+    }
+
+    pub(crate) fn text(&self, kind: impl Into<u16>) -> Option<String> {
         let bytes = self.get(kind)?;
         let text = bytes.split(|byte| *byte == 0).next()?;
         String::from_utf8(text.to_vec()).ok()
@@ -139,10 +147,10 @@ mod tests {
 
     #[test]
     fn message__round_trip() {
-        let message = Message::new(3)
-            .u32(1, 7)
-            .u64(2, 1 << 40)
-            .bytes(3, b"eth0\0");
+        let message = Message::new(3_u8)
+            .u32(1_u16, 7)
+            .u64(2_u16, 1 << 40)
+            .bytes(3_u16, b"eth0\0");
         let bytes = emitted(&message);
         // Each attribute begins at a multiple of four.
         assert_eq!(bytes.len(), 8 + 12 + 12);
@@ -151,24 +159,24 @@ mod tests {
         assert_eq!(parsed, message);
         let attrs = parsed.attrs();
         assert_eq!(
-            (attrs.u32(1), attrs.uint(1), attrs.uint(2)),
+            (attrs.u32(1_u16), attrs.uint(1_u16), attrs.uint(2_u16)),
             (Some(7), Some(7), Some(1 << 40))
         );
-        assert_eq!(attrs.text(3).as_deref(), Some("eth0"));
+        assert_eq!(attrs.text(3_u16).as_deref(), Some("eth0"));
     }
 
     #[test]
     fn attrs__other_sizes_read_as_absent() {
-        let attrs = Message::new(0).bytes(1, b"abc").attrs();
+        let attrs = Message::new(0_u8).bytes(1_u16, b"abc").attrs();
         assert_eq!(
-            (attrs.u32(1), attrs.array::<2>(1), attrs.get(2)),
+            (attrs.u32(1_u16), attrs.array::<2>(1_u16), attrs.get(2_u16)),
             (None, None, None)
         );
     }
 
     #[test]
     fn message__truncated_attribute_is_refused() {
-        let bytes = emitted(&Message::new(0).bytes(1, b"abcdefgh"));
+        let bytes = emitted(&Message::new(0_u8).bytes(1_u16, b"abcdefgh"));
         let header = GenlHeader { cmd: 0, version: 1 };
         assert!(Message::parse_with_param(&bytes[..bytes.len() - 4], header).is_err());
     }

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use feed::{Address, Name};
 
-use crate::control::{Mac, RouteTarget, Size};
+use crate::control::{FeedArg, Mac, RouteTarget, Size};
 use crate::range::Range;
 
 /// Append to feeds, read them, and set up a node of AF_FEED.
@@ -277,7 +277,7 @@ pub enum Route {
 
 #[derive(Args, Debug)]
 pub struct RouteArgs {
-    /// A feed, or default for all
+    /// A feed (feed:HEX or id:HEX), or default for all
     #[arg(value_name = "FEED|default")]
     pub target: RouteTarget,
 
@@ -319,7 +319,7 @@ pub enum Stats {
 
 #[derive(Debug, Subcommand)]
 pub enum Role {
-    /// Show the role (the default)
+    /// Show the role, and what the module was loaded with (the default)
     Show,
     /// Change the role
     Set { role: RoleName },
@@ -339,13 +339,13 @@ pub enum Share {
     /// Answer for FEED though it is somebody else's
     Add {
         #[arg(value_name = "FEED")]
-        feed: Name,
+        feed: FeedArg,
     },
     /// Stop answering for FEED
     #[command(alias = "delete")]
     Del {
         #[arg(value_name = "FEED")]
-        feed: Name,
+        feed: FeedArg,
     },
     /// List shared feeds (the default)
     #[command(alias = "ls", alias = "list")]

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use feed::Name;
-use feed_netlink::{Client, Counter, Route as RouteEntry};
+use feed_netlink::{Client, Counter, RouteRequest, Traffic, Which};
 use serde::Serialize;
 
 use crate::cli::{
@@ -70,30 +70,53 @@ impl FromStr for Size {
     }
 }
 
-/// Whose lookups a route is for.
+/// A feed by its name, or, where only its lookups were seen, by its id: `id:` and 64 hex digits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum RouteTarget {
-    Default,
-    Feed(Name),
-}
+pub struct FeedArg(Which);
 
-impl RouteTarget {
-    fn feed(self) -> Option<[u8; 32]> {
-        match self {
-            RouteTarget::Default => None,
-            RouteTarget::Feed(name) => Some(name.0),
+impl FromStr for FeedArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<FeedArg, String> {
+        match text.strip_prefix("id:") {
+            // Both have the digits of a name.
+            Some(digits) => format!("feed:{digits}")
+                .parse::<Name>()
+                .map(|id| FeedArg(Which::Id(id.0)))
+                .map_err(|_| {
+                    format!("{text:?} is no id; an id is id: and 64 lower-case hex digits")
+                }),
+            None => text
+                .parse::<Name>()
+                .map(|name| FeedArg(Which::Name(name.0)))
+                .map_err(|e| e.to_string()),
         }
     }
 }
 
-impl FromStr for RouteTarget {
-    type Err = feed::Error;
+/// Whose lookups a route is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RouteTarget {
+    Default,
+    Feed(FeedArg),
+}
 
-    fn from_str(text: &str) -> Result<RouteTarget, feed::Error> {
+impl FromStr for RouteTarget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<RouteTarget, String> {
         match text {
             "default" => Ok(RouteTarget::Default),
             _ => text.parse().map(RouteTarget::Feed),
         }
+    }
+}
+
+/// How a feed is shown: by its name where the node knows it.
+fn feed_text(name: Option<[u8; 32]>, id: &[u8; 32]) -> String {
+    match name {
+        Some(name) => Name(name).to_string(),
+        None => format!("id:{}", Hex(id)),
     }
 }
 
@@ -106,26 +129,53 @@ pub fn port(command: &Port, output: Output) -> Result<()> {
         Port::Show => {
             let mut ports = client.ports()?;
             ports.sort_by_key(|port| port.ifindex);
-            ports.into_iter().try_for_each(|port| {
-                output.show(&PortRow {
-                    ifindex: port.ifindex,
-                    mac: Mac(port.mac).to_string(),
-                    dev: port.name,
-                    mtu: port.mtu,
-                    up: port.up,
-                })
-            })
+            ports
+                .into_iter()
+                .try_for_each(|port| output.show(&PortRow::from(port)))
         }
     }
 }
 
 #[derive(Serialize)]
 struct PortRow {
-    dev: String,
     ifindex: u32,
+    dev: String,
     mac: String,
     mtu: u32,
     up: bool,
+    rx: TrafficRow,
+    tx: TrafficRow,
+}
+
+#[derive(Serialize)]
+struct TrafficRow {
+    frames: u64,
+    bytes: u64,
+    drops: u64,
+}
+
+impl From<Traffic> for TrafficRow {
+    fn from(of: Traffic) -> TrafficRow {
+        TrafficRow {
+            frames: of.frames,
+            bytes: of.bytes,
+            drops: of.drops,
+        }
+    }
+}
+
+impl From<feed_netlink::Port> for PortRow {
+    fn from(port: feed_netlink::Port) -> PortRow {
+        PortRow {
+            ifindex: port.ifindex,
+            mac: Mac(port.mac).to_string(),
+            mtu: port.mtu,
+            up: port.up,
+            rx: port.received.into(),
+            tx: port.sent.into(),
+            dev: port.name,
+        }
+    }
 }
 
 impl fmt::Display for PortRow {
@@ -135,7 +185,15 @@ impl fmt::Display for PortRow {
             f,
             "{}: {} mtu {} mac {} {state}",
             self.ifindex, self.dev, self.mtu, self.mac
-        )
+        )?;
+        for (word, of) in [("rx", &self.rx), ("tx", &self.tx)] {
+            writeln!(
+                f,
+                "    {word} frames {} bytes {} drops {}",
+                of.frames, of.bytes, of.drops
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -144,55 +202,61 @@ pub fn route(command: &Route, output: Output) -> Result<()> {
     let mut client = Client::open()?;
     match command {
         Route::Add(args) => {
-            let words = words(args)?;
-            let Some(dev) = words.dev else {
+            let request = request(args)?;
+            if request.dev.is_none() {
                 return Err(Failure::Said(
                     "a route needs a port: add dev DEV".to_owned(),
                 ));
-            };
-            let via = words.via.map(|mac| mac.0);
-            let cost = words.cost.unwrap_or(0);
-            Ok(client.add_route(&RouteEntry {
-                feed: args.target.feed(),
-                dev,
-                via,
-                cost,
-            })?)
+            }
+            Ok(client.add_route(&request)?)
         }
         Route::Del(args) => {
-            let words = words(args)?;
-            if words.cost.is_some() {
+            let request = request(args)?;
+            if request.cost.is_some() {
                 return Err(Failure::Said(
-                    "a route is taken away by its feed, dev and via, not its cost".to_owned(),
+                    "a route is taken away by its feed, dev and via; leave out cost".to_owned(),
                 ));
             }
-            Ok(client.del_route(
-                args.target.feed(),
-                words.dev.as_deref(),
-                words.via.map(|mac| mac.0),
-            )?)
+            Ok(client.del_route(&request)?)
         }
         Route::Flush => Ok(client.flush_routes()?),
         Route::Show => {
+            let feeds = client.feeds()?;
+            let name = |id| {
+                feeds
+                    .iter()
+                    .find(|feed| feed.id == id)
+                    .and_then(|feed| feed.name)
+            };
             let mut routes = client.routes()?;
             // Feeds first, then the default: the order in which they are looked at.
-            routes.sort_by_key(|route| (route.feed.is_none(), route.feed, route.cost));
+            routes.sort_by_key(|route| (route.id.is_none(), route.id, route.cost));
             routes.into_iter().try_for_each(|route| {
                 output.show(&RouteRow {
                     feed: route
-                        .feed
-                        .map_or_else(|| "default".to_owned(), |name| Name(name).to_string()),
+                        .id
+                        .map_or_else(|| "default".to_owned(), |id| feed_text(name(id), &id)),
                     dev: route.dev,
                     via: route.via.map(|mac| Mac(mac).to_string()),
                     cost: route.cost,
+                    demoted: route.demoted,
                 })
             })
         }
     }
 }
 
-fn words(args: &RouteArgs) -> Result<RouteWords> {
-    RouteWords::parse(&args.words).map_err(Failure::Said)
+fn request(args: &RouteArgs) -> Result<RouteRequest> {
+    let words = RouteWords::parse(&args.words).map_err(Failure::Said)?;
+    Ok(RouteRequest {
+        feed: match args.target {
+            RouteTarget::Default => None,
+            RouteTarget::Feed(FeedArg(which)) => Some(which),
+        },
+        dev: words.dev,
+        via: words.via.map(|mac| mac.0),
+        cost: words.cost,
+    })
 }
 
 #[derive(Serialize)]
@@ -202,6 +266,7 @@ struct RouteRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     via: Option<String>,
     cost: u32,
+    demoted: bool,
 }
 
 impl fmt::Display for RouteRow {
@@ -210,7 +275,8 @@ impl fmt::Display for RouteRow {
         if let Some(via) = &self.via {
             write!(f, " via {via}")?;
         }
-        writeln!(f, " cost {}", self.cost)
+        write!(f, " cost {}", self.cost)?;
+        writeln!(f, "{}", if self.demoted { " demoted" } else { "" })
     }
 }
 
@@ -225,22 +291,25 @@ pub fn store(command: &Store, output: Output) -> Result<()> {
         Store::Flush => Ok(client.flush_store()?),
         Store::Show => {
             let store = client.store()?;
-            let mut rows = vec![
-                Counter {
-                    name: "limit".to_owned(),
-                    value: store.limit,
-                },
-                Counter {
-                    name: "used".to_owned(),
-                    value: store.used,
-                },
-                Counter {
-                    name: "pinned".to_owned(),
-                    value: store.pinned,
-                },
+            let figures = [
+                ("limit", store.limit),
+                ("used", store.used),
+                ("live", store.live),
+                ("pinned", store.pinned),
+                ("resident", store.resident),
+                ("index", store.index),
+                ("segments", store.segments),
+                ("entries", store.entries),
+                ("evicted", store.evicted),
+                ("reclaimed", store.reclaimed),
+                ("rescued", store.rescued),
+                ("refused", store.refused),
+                ("hits", store.hits),
+                ("misses", store.misses),
             ];
-            rows.extend(store.figures);
-            output.show(&Table(rows))
+            output.show(&Table(
+                figures.map(|(name, value)| (name.to_owned(), value)).into(),
+            ))
         }
     }
 }
@@ -248,31 +317,36 @@ pub fn store(command: &Store, output: Output) -> Result<()> {
 /// `stats`
 pub fn stats(command: &Stats, output: Output) -> Result<()> {
     let Stats::Show { all } = command;
-    let mut counters = Client::open()?.counters()?;
-    counters.retain(|counter| *all || counter.value != 0);
-    output.show(&Table(counters))
+    let counters = Client::open()?.counters()?;
+    let shown = counters
+        .into_iter()
+        .filter(|counter| *all || counter.value != 0);
+    let name = |counter: &Counter| match counter.drop {
+        true => format!("drop {}", counter.name),
+        false => counter.name.clone(),
+    };
+    output.show(&Table(
+        shown
+            .map(|counter| (name(&counter), counter.value))
+            .collect(),
+    ))
 }
 
-/// Counters: one object in JSON, one line each for people.
-struct Table(Vec<Counter>);
+/// Named numbers: one object in JSON, one line each for people.
+struct Table(Vec<(String, u64)>);
 
 impl Serialize for Table {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|counter| (&counter.name, counter.value)))
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self
-            .0
-            .iter()
-            .map(|counter| counter.name.len())
-            .max()
-            .unwrap_or(0);
+        let width = self.0.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         self.0
             .iter()
-            .try_for_each(|Counter { name, value }| writeln!(f, "{name:width$}  {value}"))
+            .try_for_each(|(name, value)| writeln!(f, "{name:width$}  {value}"))
     }
 }
 
@@ -286,23 +360,49 @@ pub fn role(command: &Role, output: Output) -> Result<()> {
         Role::Set {
             role: RoleName::Cache,
         } => Ok(client.set_role(feed_netlink::Role::Cache)?),
-        Role::Show => output.show(&RoleRow {
-            role: match client.role()? {
-                feed_netlink::Role::Host => "host",
-                feed_netlink::Role::Cache => "cache",
-            },
-        }),
+        Role::Show => output.show(&NodeRow::from(client.node()?)),
     }
 }
 
 #[derive(Serialize)]
-struct RoleRow {
+struct NodeRow {
     role: &'static str,
+    family: u16,
+    ethertype: u16,
+    group: String,
+    signature_rate: u32,
+    store_cap: u64,
 }
 
-impl fmt::Display for RoleRow {
+impl From<feed_netlink::Node> for NodeRow {
+    fn from(node: feed_netlink::Node) -> NodeRow {
+        NodeRow {
+            role: match node.role {
+                feed_netlink::Role::Host => "host",
+                feed_netlink::Role::Cache => "cache",
+            },
+            family: node.family,
+            ethertype: node.ethertype,
+            group: Mac(node.group).to_string(),
+            signature_rate: node.signature_rate,
+            store_cap: node.store_cap,
+        }
+    }
+}
+
+impl fmt::Display for NodeRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.role)
+        writeln!(f, "{}", self.role)?;
+        writeln!(
+            f,
+            "    family {} ethertype {:#06x} group {}",
+            self.family, self.ethertype, self.group
+        )?;
+        writeln!(
+            f,
+            "    signatures {}/s store-cap {}",
+            self.signature_rate, self.store_cap
+        )
     }
 }
 
@@ -310,84 +410,89 @@ impl fmt::Display for RoleRow {
 pub fn share(command: &Share, output: Output) -> Result<()> {
     let mut client = Client::open()?;
     match command {
-        Share::Add { feed } => Ok(client.add_share(&feed.0)?),
-        Share::Del { feed } => Ok(client.del_share(&feed.0)?),
-        Share::Show => client.shares()?.into_iter().try_for_each(|name| {
-            output.show(&ShareRow {
-                feed: Name(name).to_string(),
-            })
-        }),
-    }
-}
-
-#[derive(Serialize)]
-struct ShareRow {
-    feed: String,
-}
-
-impl fmt::Display for ShareRow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.feed)
+        Share::Add { feed } => Ok(client.add_share(feed.0)?),
+        Share::Del { feed } => Ok(client.del_share(feed.0)?),
+        Share::Show => show_feeds(&mut client, output, |feed| feed.shared),
     }
 }
 
 /// `feed ls`
 pub fn feeds(Feed::Ls: &Feed, output: Output) -> Result<()> {
-    let mut feeds = Client::open()?.feeds()?;
+    show_feeds(&mut Client::open()?, output, |_| true)
+}
+
+fn show_feeds(
+    client: &mut Client,
+    output: Output,
+    wanted: fn(&feed_netlink::Feed) -> bool,
+) -> Result<()> {
+    let mut feeds = client.feeds()?;
+    feeds.retain(wanted);
     feeds.sort_by_key(|feed| (feed.name.is_none(), feed.name, feed.id));
     feeds
         .iter()
-        .try_for_each(|feed| output.show(&FeedRow(feed)))
+        .try_for_each(|feed| output.show(&FeedRow::from(feed)))
 }
 
-struct FeedRow<'a>(&'a feed_netlink::Feed);
+#[derive(Serialize)]
+struct FeedRow<'a> {
+    feed: String,
+    id: Hex<'a>,
+    entries: u64,
+    /// Absent while no head is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch: Option<u32>,
+    time: u64,
+    next_by: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age: Option<u64>,
+    hops: u32,
+    own: bool,
+    shared: bool,
+    r#final: bool,
+    forked: bool,
+    sockets: u32,
+}
 
-impl Serialize for FeedRow<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Row<'a> {
-            #[serde(skip_serializing_if = "Option::is_none")]
-            feed: Option<String>,
-            id: Hex<'a>,
-            entries: u64,
-            epoch: u32,
-            time: u64,
-            next_by: u64,
-            own: bool,
-            shared: bool,
-            r#final: bool,
-            forked: bool,
-        }
-        let feed = self.0;
-        Row {
-            feed: feed.name.map(|name| Name(name).to_string()),
+impl<'a> From<&'a feed_netlink::Feed> for FeedRow<'a> {
+    fn from(feed: &'a feed_netlink::Feed) -> FeedRow<'a> {
+        FeedRow {
+            feed: feed_text(feed.name, &feed.id),
             id: Hex(&feed.id),
             entries: feed.entries,
             epoch: feed.epoch,
             time: feed.time,
             next_by: feed.next_by,
+            age: feed.age,
+            hops: feed.hops,
             own: feed.own,
             shared: feed.shared,
             r#final: feed.closed,
             forked: feed.forked,
+            sockets: feed.sockets,
         }
-        .serialize(serializer)
     }
 }
 
 impl fmt::Display for FeedRow<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let feed = self.0;
-        match feed.name {
-            Some(name) => write!(f, "{}", Name(name))?,
-            None => write!(f, "id {}", Hex(&feed.id))?,
+        write!(f, "{}", self.feed)?;
+        match self.epoch {
+            Some(epoch) => write!(
+                f,
+                " entries {} epoch {epoch} hops {}",
+                self.entries, self.hops
+            )?,
+            None => write!(f, " no head")?,
         }
-        write!(f, " entries {} epoch {}", feed.entries, feed.epoch)?;
+        if self.sockets != 0 {
+            write!(f, " sockets {}", self.sockets)?;
+        }
         let marks = [
-            (feed.own, "own"),
-            (feed.shared, "shared"),
-            (feed.closed, "final"),
-            (feed.forked, "FORKED"),
+            (self.own, "own"),
+            (self.shared, "shared"),
+            (self.r#final, "final"),
+            (self.forked, "FORKED"),
         ];
         for (_, word) in marks.into_iter().filter(|(set, _)| *set) {
             write!(f, " {word}")?;
@@ -432,19 +537,69 @@ mod tests {
     #[test]
     fn table__both_forms() {
         let table = Table(vec![
-            Counter {
-                name: "bad-signature".to_owned(),
-                value: 3,
-            },
-            Counter {
-                name: "fork".to_owned(),
-                value: 10,
-            },
+            ("bad-signature".to_owned(), 3),
+            ("fork".to_owned(), 10),
         ]);
         assert_eq!(table.to_string(), "bad-signature  3\nfork           10\n");
         assert_eq!(
             serde_json::to_string(&table).unwrap(),
             r#"{"bad-signature":3,"fork":10}"#
+        );
+    }
+
+    #[test]
+    fn feed_arg__name_or_id() {
+        let digits = "ab".repeat(32);
+        let parse = |text: String| text.parse::<FeedArg>();
+        assert_eq!(
+            parse(format!("feed:{digits}")),
+            Ok(FeedArg(Which::Name([0xab; 32])))
+        );
+        assert_eq!(
+            parse(format!("id:{digits}")),
+            Ok(FeedArg(Which::Id([0xab; 32])))
+        );
+        for bad in [
+            digits.clone(),
+            format!("id:{digits}/1"),
+            format!("feed:{digits}/1"),
+            "id:".to_owned(),
+        ] {
+            assert!(parse(bad.clone()).is_err(), "{bad}");
+        }
+        // What is shown can be typed again.
+        assert_eq!(
+            parse(feed_text(None, &[7; 32])),
+            Ok(FeedArg(Which::Id([7; 32])))
+        );
+        assert_eq!(
+            parse(feed_text(Some([8; 32]), &[7; 32])),
+            Ok(FeedArg(Which::Name([8; 32])))
+        );
+    }
+
+    #[test]
+    fn feed_row__both_forms() {
+        let row = FeedRow {
+            feed: "id:07".to_owned(),
+            id: Hex(&[7]),
+            entries: 0,
+            epoch: None,
+            time: 0,
+            next_by: 0,
+            age: None,
+            hops: 0,
+            own: false,
+            shared: true,
+            r#final: false,
+            forked: false,
+            sockets: 2,
+        };
+        assert_eq!(row.to_string(), "id:07 no head sockets 2 shared\n");
+        let json = serde_json::to_value(&row).unwrap();
+        assert_eq!(
+            (json.get("epoch"), &json["shared"], &json["id"]),
+            (None, &true.into(), &"07".into())
         );
     }
 }
