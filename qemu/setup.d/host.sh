@@ -25,6 +25,8 @@ stage_host() {
 	if [ "$(id -u)" -ne 0 ]; then
 		command -v sudo >/dev/null ||
 			die "not root and no sudo; run as root: apt-get install ${missing[*]}"
+		# Asked for here: below, nobody could type a password.
+		sudo -v || die "sudo refuses; run as root: apt-get install ${missing[*]}"
 		as_root=(sudo)
 	fi
 	logged host-update "apt-get update" "${as_root[@]}" apt-get -o DPkg::Lock::Timeout=600 update

@@ -80,10 +80,7 @@ kernels_fetch() {
 	shift
 	for package; do
 		file=$FEED_CACHE/deb/$(kernels_deb "$package" "$version")
-		if [ -f "$file" ] && [ -f "$(manifest_file "$file")" ]; then
-			manifest_check "$file"
-			continue
-		fi
+		! manifest_check "$file" || continue
 		logged download "download of $package" kernels_apt apt-get download "$package=$version"
 		[ -f "$file" ] || die "apt fetched $package, but not as $file"
 		manifest_record "$file"
@@ -130,23 +127,24 @@ kernels_image() {
 	die "the image packages of $1 hold no vmlinuz at a known place"
 }
 
-# kernels_one SERIES VERSION ABI FLAVOUR: prints the release when it qualifies.
+# kernels_one SERIES VERSION ABI FLAVOUR: put the release on the list when it
+# qualifies.
 kernels_one() {
 	local series=$1 version=$2 abi=$3 flavour=$4
 	local release=$abi-$flavour headers images config rustc sum dir
 	dir=$FEED_KERNELS/$release
 	mapfile -t headers < <(kernels_closure "linux-headers-$release" "$version")
-	kernels_fetch "$version" "linux-headers-$release" >&2
+	kernels_fetch "$version" "linux-headers-$release"
 	# The answer is in the header package itself, without unpacking it all.
 	config=$(kernels_deb_file "linux-headers-$release" "$version" \
 		"./usr/src/linux-headers-$release/include/config/auto.conf")
 	if ! grep -q '^CONFIG_RUST=y' <<<"$config"; then
-		say "  $release: no CONFIG_RUST, left out" >&2
+		say "  $release: no CONFIG_RUST, left out"
 		return
 	fi
 	mapfile -t images < <(kernels_closure "linux-image-$release" "$version")
-	say "  $release: CONFIG_RUST=y, version $version" >&2
-	kernels_fetch "$version" "${headers[@]}" "${images[@]}" "linux-source-$series" >&2
+	say "  $release: CONFIG_RUST=y, version $version"
+	kernels_fetch "$version" "${headers[@]}" "${images[@]}" "linux-source-$series"
 	mkdir -p "$dir"
 	kernels_unpack "$version" "${headers[@]}" "${images[@]}"
 	kernels_image "$release" "$dir/vmlinuz"
@@ -166,7 +164,7 @@ kernels_one() {
 		vmlinuz_sha256='$sum'
 		source_deb='$(kernels_deb "linux-source-$series" "$version")'
 	FACTS
-	printf '%s\n' "$release"
+	printf '%s\n' "$release" >>"$FEED_KERNELS/list.new"
 }
 
 # kernels_fact RELEASE NAME: one of the facts.
@@ -180,8 +178,8 @@ kernels_current() {
 	[ -z "$FEED_REFRESH" ] && [ -s "$FEED_KERNELS/list" ] || return 1
 	while read -r release; do
 		stamp_is "$FEED_ROOT/.feed-kernels" "$(kernels_key)" || return 1
-		manifest_check "$FEED_KERNELS/$release/vmlinuz"
-		manifest_check "$FEED_CACHE/deb/$(kernels_fact "$release" source_deb)"
+		manifest_check "$FEED_KERNELS/$release/vmlinuz" \
+			"$FEED_CACHE/deb/$(kernels_fact "$release" source_deb)" || return 1
 	done <"$FEED_KERNELS/list"
 }
 
@@ -210,7 +208,7 @@ stage_kernels() {
 	: >"$FEED_KERNELS/list.new"
 	while read -r -u 9 candidate; do
 		# shellcheck disable=SC2086 # four words
-		kernels_one $candidate >>"$FEED_KERNELS/list.new"
+		kernels_one $candidate
 	done 9<"$FEED_KERNELS/resolved"
 	[ -s "$FEED_KERNELS/list.new" ] || die "no kernel in the archive has CONFIG_RUST=y"
 	mv "$FEED_KERNELS/list.new" "$FEED_KERNELS/list"

@@ -48,9 +48,13 @@ stage_cached() {
 logged() {
 	local log=$FEED_CACHE/log/$1.log what=$2 began=$SECONDS beat=0 pid status=0
 	shift 2
-	"$@" >"$log" 2>&1 {lock_fd}>&- &
+	# A process group of its own: an interrupt must end all of it, and a shell's
+	# background commands would ignore the terminal's.
+	set -m
+	"$@" >"$log" 2>&1 </dev/null {lock_fd}>&- &
 	pid=$!
-	trap 'kill "$pid" 2>/dev/null; exit 130' INT TERM
+	set +m
+	trap 'kill -TERM -- "-$pid" 2>/dev/null; wait "$pid"; exit 130' INT TERM
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 0.2
 		if [ $((SECONDS - began)) -ge $((beat + 15)) ]; then
@@ -79,7 +83,8 @@ list_words() {
 # The manifest remembers size, mtime and SHA-256 of every downloaded or built
 # file that later stages trust. A file whose size and mtime are as recorded is
 # taken at its word; any other is hashed again, and refused by name when its
-# content is not what was recorded.
+# content is not what was recorded. A file that is gone is no error: the check
+# fails, and its stage makes it again.
 manifest_file() {
 	printf '%s/manifest/%s' "$FEED_CACHE" "$(printf '%s' "${1#"$FEED_CACHE"/}" | tr '/ ' '__')"
 }
@@ -96,8 +101,7 @@ manifest_check() {
 	local file record size mtime sum
 	for file; do
 		record=$(manifest_file "$file")
-		[ -f "$record" ] || die "no checksum on record for $file; remove the file and run qemu/setup again"
-		[ -f "$file" ] || die "cached file is missing: $file; run: rm -f '$record' && qemu/setup"
+		[ -f "$record" ] && [ -f "$file" ] || return 1
 		read -r size mtime sum <"$record"
 		[ "$(stat -c '%s %Y' -- "$file")" != "$size $mtime" ] || continue
 		if [ "$(sha256sum <"$file" | cut -d' ' -f1)" != "$sum" ]; then

@@ -104,8 +104,7 @@ overlay_one() {
 	common=/usr/src/linux-headers-$abi-common
 	archive=$FEED_KERNELS/$release/rust-metadata.tar.zst
 	key=$(fingerprint "$version" "$rustc" "${OVERLAY_SOURCE[*]}" "${OVERLAY_KEEP[*]}")
-	if stamp_is "$FEED_KERNELS/$release/rust-metadata.stamp" "$key"; then
-		manifest_check "$archive"
+	if stamp_is "$FEED_KERNELS/$release/rust-metadata.stamp" "$key" && manifest_check "$archive"; then
 		if ! stamp_is "$headers/.feed-rust" "$key"; then
 			overlay_install "$headers" "$FEED_ROOT$common" "$archive"
 			stamp_set "$headers/.feed-rust" "$key"

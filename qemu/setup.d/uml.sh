@@ -59,8 +59,7 @@ uml_stage() {
 	source=$FEED_CACHE/source/$abi-full
 	dir=$FEED_CACHE/$name
 	key=$(uml_key "$name" "$abi" "$@")
-	if stamp_is "$dir/.feed-uml" "$key"; then
-		manifest_check "$dir/linux"
+	if stamp_is "$dir/.feed-uml" "$key" && manifest_check "$dir/linux"; then
 		stage_cached "$name" "$abi"
 		return
 	fi
