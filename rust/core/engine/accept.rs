@@ -28,7 +28,7 @@ pub(super) struct Trusted {
 }
 
 impl Trusted {
-    pub fn tree(&self) -> TreeOf {
+    pub(super) fn tree(&self) -> TreeOf {
         TreeOf::Feed { name: self.name, epoch: self.epoch }
     }
 }

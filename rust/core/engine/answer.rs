@@ -16,7 +16,7 @@ use crate::wire::{
 };
 
 /// How one step of a script went.
-pub enum Step {
+pub(super) enum Step {
     /// A message was added.
     Added,
     /// A message was added that ends in store bytes: the frame is full.
@@ -28,7 +28,7 @@ pub enum Step {
 }
 
 /// Where frames go and how many.
-pub struct Out {
+pub(super) struct Out {
     pub dest: Dest,
     /// Frame length without the Ethernet header, bytes.
     pub mtu: usize,
@@ -38,7 +38,7 @@ pub struct Out {
 }
 
 /// Scratch memory that is too large for the stack.
-pub struct Scratch<'a> {
+pub(super) struct Scratch<'a> {
     pub frame: &'a mut [u8],
     pub bytes: &'a mut [u8],
     pub hasher: &'a mut WindowHasher,
@@ -46,7 +46,7 @@ pub struct Scratch<'a> {
 
 /// What was sent.
 #[derive(Clone, Copy, Default)]
-pub struct Sent {
+pub(super) struct Sent {
     pub frames: u32,
     pub bytes: u32,
     /// More was to be sent but the lookup granted no more.
@@ -57,7 +57,7 @@ pub struct Sent {
 const FRAMES_MAX: u32 = 128;
 
 /// Runs a script into frames.
-pub fn send<E: Env>(env: &mut E, scratch: &mut Scratch<'_>, out: &Out, script: &mut impl Script) -> Sent {
+pub(super) fn send<E: Env>(env: &mut E, scratch: &mut Scratch<'_>, out: &Out, script: &mut impl Script) -> Sent {
     let mut sent = Sent::default();
     for _ in 0..FRAMES_MAX {
         let Some(mut frame) = FrameBuilder::new(scratch.frame, out.mtu) else { break };
@@ -94,7 +94,7 @@ pub fn send<E: Env>(env: &mut E, scratch: &mut Scratch<'_>, out: &Out, script: &
 const MESSAGES_MAX: usize = 128;
 
 /// Messages in order.
-pub trait Script {
+pub(super) trait Script {
     /// Adds the next message to `frame`.
     fn next<E: Env>(&mut self, env: &mut E, frame: &mut FrameBuilder<'_>, bytes: &mut [u8], hasher: &mut WindowHasher) -> Step;
 
@@ -108,8 +108,7 @@ fn added(fits: bool) -> Step {
 
 /// What of a window can be proved here.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Plan {
-    pub n: u64,
+pub(super) struct Plan {
     pub bits: u32,
     /// Path and page once, entries without siblings.
     pub bare: bool,
@@ -120,7 +119,7 @@ const PAGE_PAYS: u32 = 4;
 
 /// A range lookup as the store sees it.
 #[derive(Clone, Copy)]
-pub struct RangeAsk {
+pub(super) struct RangeAsk {
     pub name: Name,
     pub epoch: u32,
     pub n: u64,
@@ -163,24 +162,24 @@ impl RangeAsk {
 
     /// What can be answered in tree `n`.
     #[inline(never)]
-    pub fn plan<E: Env>(&self, env: &mut E) -> Plan {
+    pub(super) fn plan<E: Env>(&self, env: &mut E) -> Plan {
         let few = self.bits.count_ones() < PAGE_PAYS && !self.have_page;
         let mut alone = 0;
         if few {
             alone = self.filter(|bit| self.is_alone(env, bit));
             if alone == self.bits {
-                return Plan { n: self.n, bits: alone, bare: false };
+                return Plan { bits: alone, bare: false };
             }
         }
         let of = self.tree();
         if nodes::has_page(env, &of, self.n, self.window) && nodes::has_path(env, &of, self.n, self.window) {
             let bits = self.filter(|bit| self.bit_is_here(env, bit).is_some());
-            return Plan { n: self.n, bits, bare: true };
+            return Plan { bits, bare: true };
         }
         if !few {
             alone = self.filter(|bit| self.is_alone(env, bit));
         }
-        Plan { n: self.n, bits: alone, bare: false }
+        Plan { bits: alone, bare: false }
     }
 }
 
@@ -189,7 +188,7 @@ fn bit_of(bit: u32) -> u32 {
 }
 
 /// Entries of a window.
-pub struct RangeScript {
+pub(super) struct RangeScript {
     pub ask: RangeAsk,
     pub token: Token,
     pub hops: u8,
@@ -287,7 +286,7 @@ impl RangeScript {
 }
 
 /// Chunks of a blob window.
-pub struct BlobScript {
+pub(super) struct BlobScript {
     pub blob: BlobName,
     pub window: u16,
     pub token: Token,
@@ -381,7 +380,7 @@ impl Script for BlobScript {
 }
 
 /// A head with what its receiver lacks: grant, and consistency proof or last entry.
-pub struct HeadScript<'a> {
+pub(super) struct HeadScript<'a> {
     pub token: Token,
     pub hops: u8,
     pub head: Option<&'a [u8; crate::head::HEAD_LEN]>,

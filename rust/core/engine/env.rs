@@ -101,6 +101,8 @@ pub struct VerifyJob {
     pub feed: DiscoveryId,
     /// This node knows the feed: such jobs go before others, 3 to 1.
     pub known: bool,
+    /// The neighbour sent something wrong a short while ago: it gets half a share.
+    pub suspect: bool,
     /// What it is.
     pub kind: SignedKind,
     /// The key to check with: the name key, or the working key of a verified grant.
@@ -186,6 +188,8 @@ counters! {
     Pushes => "pushes",
     /// Routes that were demoted.
     Demoted => "demoted",
+    /// Forks that were proved.
+    Forks => "forks",
 }
 
 /// Something to count or trace. Each has one call site per cause.

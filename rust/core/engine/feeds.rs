@@ -13,22 +13,22 @@ use crate::id::{DiscoveryId, Hash, Name};
 use crate::siphash::{siphash24, SipKey};
 
 /// This node signs the feed.
-pub const OWN: u16 = 1 << 0;
+pub(super) const OWN: u16 = 1 << 0;
 /// The host was told to serve the feed.
-pub const SHARED: u16 = 1 << 1;
+pub(super) const SHARED: u16 = 1 << 1;
 /// Two heads exclude each other; the evidence is in the fork table.
-pub const FORKED: u16 = 1 << 2;
+pub(super) const FORKED: u16 = 1 << 2;
 /// The name is known.
-pub const NAMED: u16 = 1 << 3;
+pub(super) const NAMED: u16 = 1 << 3;
 /// A verified head is held.
-pub const HEADED: u16 = 1 << 4;
+pub(super) const HEADED: u16 = 1 << 4;
 /// A verified grant is held.
-pub const GRANTED: u16 = 1 << 5;
+pub(super) const GRANTED: u16 = 1 << 5;
 /// Used since the hand came by.
 const RECENT: u16 = 1 << 6;
 
 /// One feed. At most 512 B in its table.
-pub struct Feed {
+pub(super) struct Feed {
     pub id: DiscoveryId,
     pub name: Name,
     head: [u8; HEAD_LEN],
@@ -74,31 +74,26 @@ impl Default for Feed {
 }
 
 impl Feed {
-    pub fn has(&self, flag: u16) -> bool {
+    pub(super) fn has(&self, flag: u16) -> bool {
         self.flags & flag != 0
     }
 
     /// The verified head.
-    pub fn head(&self) -> Option<SignedHead> {
+    pub(super) fn head(&self) -> Option<SignedHead> {
         if self.has(HEADED) { SignedHead::parse(&self.head).ok() } else { None }
     }
 
     /// The verified head's bytes.
-    pub fn head_bytes(&self) -> Option<&[u8; HEAD_LEN]> {
+    pub(super) fn head_bytes(&self) -> Option<&[u8; HEAD_LEN]> {
         self.has(HEADED).then_some(&self.head)
     }
 
     /// The verified grant.
-    pub fn grant(&self) -> Option<SignedGrant> {
+    pub(super) fn grant(&self) -> Option<SignedGrant> {
         if self.has(GRANTED) { SignedGrant::parse(&self.grant).ok() } else { None }
     }
 
-    /// The verified grant's bytes.
-    pub fn grant_bytes(&self) -> Option<&[u8; GRANT_LEN]> {
-        self.has(GRANTED).then_some(&self.grant)
-    }
-
-    pub fn set_head(&mut self, head: &SignedHead, hops: u8, now: u64) {
+    pub(super) fn set_head(&mut self, head: &SignedHead, hops: u8, now: u64) {
         self.head = head.bytes;
         self.name = head.head.name;
         self.epoch = head.head.epoch;
@@ -109,19 +104,19 @@ impl Feed {
         self.flags |= HEADED | NAMED;
     }
 
-    pub fn set_grant(&mut self, grant: &SignedGrant) {
+    pub(super) fn set_grant(&mut self, grant: &SignedGrant) {
         self.grant = grant.bytes;
         self.name = grant.grant.name;
         self.flags |= GRANTED | NAMED;
     }
 
     /// Whether a host may answer from this feed.
-    pub fn is_public(&self) -> bool {
+    pub(super) fn is_public(&self) -> bool {
         self.flags & (OWN | SHARED) != 0
     }
 
     /// Counts a head that is to be verified; false when there were too many this second.
-    pub fn take_head_budget(&mut self, now: u64) -> bool {
+    pub(super) fn take_head_budget(&mut self, now: u64) -> bool {
         let second = now.wrapping_div(1_000_000) as u32;
         if self.rate_second != second {
             self.rate_second = second;
@@ -140,22 +135,29 @@ impl Feed {
 /// A copy of what is known of a feed, for sockets and dumps.
 #[derive(Clone, Copy, Debug)]
 pub struct FeedState {
+    /// Its id.
     pub id: DiscoveryId,
+    /// Its name, once somebody here said it or a head did.
     pub name: Option<Name>,
+    /// The newest verified head.
     pub head: Option<SignedHead>,
+    /// The newest verified grant.
     pub grant: Option<SignedGrant>,
     /// When the head was verified or heard again, µs.
     pub verified_at: u64,
     /// Hops that the head had come, 0 for an own one.
     pub hops: u8,
+    /// Authored here.
     pub is_own: bool,
+    /// A host was told to serve it.
     pub is_shared: bool,
+    /// Two heads exclude each other.
     pub is_forked: bool,
     /// Sockets that have it open.
     pub opens: u32,
 }
 
-pub struct Feeds<M: Memory> {
+pub(super) struct Feeds<M: Memory> {
     pub table: Table<Feed, M>,
     key: SipKey,
     hand: u32,
@@ -164,7 +166,7 @@ pub struct Feeds<M: Memory> {
 }
 
 impl<M: Memory> Feeds<M> {
-    pub fn new(table: Table<Feed, M>, key: SipKey) -> Self {
+    pub(super) fn new(table: Table<Feed, M>, key: SipKey) -> Self {
         Feeds { table, key, hand: 0, refused: 0 }
     }
 
@@ -172,15 +174,15 @@ impl<M: Memory> Feeds<M> {
         siphash24(&self.key, &[&id.0]) as u32
     }
 
-    pub fn find(&self, id: &DiscoveryId) -> Option<u32> {
+    pub(super) fn find(&self, id: &DiscoveryId) -> Option<u32> {
         self.table.find(self.hash(id), |feed| feed.id == *id)
     }
 
-    pub fn get(&self, id: &DiscoveryId) -> Option<&Feed> {
+    pub(super) fn get(&self, id: &DiscoveryId) -> Option<&Feed> {
         self.table.get(self.find(id)?)
     }
 
-    pub fn get_mut(&mut self, id: &DiscoveryId) -> Option<&mut Feed> {
+    pub(super) fn get_mut(&mut self, id: &DiscoveryId) -> Option<&mut Feed> {
         let index = self.find(id)?;
         let feed = self.table.get_mut(index)?;
         feed.flags |= RECENT;
@@ -188,7 +190,7 @@ impl<M: Memory> Feeds<M> {
     }
 
     /// The feed, made if it is not known. `None` when every feed in the table is in use.
-    pub fn open(&mut self, id: &DiscoveryId) -> Option<&mut Feed> {
+    pub(super) fn open(&mut self, id: &DiscoveryId) -> Option<&mut Feed> {
         if self.find(id).is_none() {
             if self.table.len() >= self.table.capacity() {
                 self.make_room();
@@ -220,7 +222,7 @@ impl<M: Memory> Feeds<M> {
     }
 
     /// A copy of what is known of the feed in place `index`.
-    pub fn state(&self, index: u32) -> Option<FeedState> {
+    pub(super) fn state(&self, index: u32) -> Option<FeedState> {
         let feed = self.table.get(index)?;
         Some(FeedState {
             id: feed.id,

@@ -263,6 +263,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             mac: held.mac,
             feed: held.id,
             known: feed.is_some(),
+            suspect: self.neighbours.is_penalised(held.port, held.mac, self.now),
             kind: SignedKind::Head,
             key: PublicKey(new.head.name.0),
             bytes: [0; 192],

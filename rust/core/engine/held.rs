@@ -9,11 +9,11 @@ use crate::id::{DiscoveryId, Hashes};
 use crate::wire::MAX_PATH;
 
 /// Room for what came with a head: GRANT, CONS, and an ENTRY with 36 siblings and 1 KiB.
-pub const FRAME_ROOM: usize = 2560;
+pub(super) const FRAME_ROOM: usize = 2560;
 
 /// What a held record waits for.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Waits {
+pub(super) enum Waits {
     /// The verdict on the grant that came with the head.
     #[default]
     Grant,
@@ -27,7 +27,7 @@ pub enum Waits {
 }
 
 /// One held record.
-pub struct Held {
+pub(super) struct Held {
     pub waits: Waits,
     pub id: DiscoveryId,
     /// Where it came from, and through which entry.
@@ -70,12 +70,12 @@ const PATH_ROOM: usize = MAX_PATH * 32;
 
 impl Held {
     /// The frame that was kept with a head.
-    pub fn frame(&self) -> &[u8] {
+    pub(super) fn frame(&self) -> &[u8] {
         self.frame.get(..usize::from(self.frame_len)).unwrap_or(&[])
     }
 
     /// Keeps the siblings of a path.
-    pub fn set_path(&mut self, siblings: Hashes<'_>) {
+    pub(super) fn set_path(&mut self, siblings: Hashes<'_>) {
         let bytes = siblings.as_bytes();
         if let Some(room) = self.frame.get_mut(..bytes.len().min(PATH_ROOM)) {
             super::copy(room, bytes);
@@ -85,7 +85,7 @@ impl Held {
     }
 
     /// Keeps the hashes of a page.
-    pub fn set_page(&mut self, page: Hashes<'_>) {
+    pub(super) fn set_page(&mut self, page: Hashes<'_>) {
         let bytes = page.as_bytes();
         if let Some(room) = self.frame.get_mut(PATH_ROOM..PATH_ROOM.saturating_add(bytes.len())) {
             super::copy(room, bytes);
@@ -93,16 +93,16 @@ impl Held {
         }
     }
 
-    pub fn path(&self) -> Hashes<'_> {
+    pub(super) fn path(&self) -> Hashes<'_> {
         let bytes = self.frame.get(..usize::from(self.path_len).saturating_mul(32)).unwrap_or(&[]);
         Hashes::new(bytes).unwrap_or(Hashes::NONE)
     }
 
-    pub fn page(&self) -> Hashes<'_> {
+    pub(super) fn page(&self) -> Hashes<'_> {
         let end = PATH_ROOM.saturating_add(usize::from(self.page_len).saturating_mul(32));
         Hashes::new(self.frame.get(PATH_ROOM..end).unwrap_or(&[])).unwrap_or(Hashes::NONE)
     }
 }
 
 /// The records.
-pub type HeldSlab<M> = Slab<Held, M>;
+pub(super) type HeldSlab<M> = Slab<Held, M>;

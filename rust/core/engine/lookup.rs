@@ -19,7 +19,7 @@ use crate::wire::{
 
 /// Where a nonce was first seen.
 #[derive(Clone, Copy)]
-pub struct Origin {
+pub(super) struct Origin {
     pub nonce: u32,
     pub port: PortId,
     pub mac: Mac,
@@ -27,7 +27,7 @@ pub struct Origin {
 
 /// Why a lookup could not leave.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum NoWay {
+pub(super) enum NoWay {
     /// No route, or only by the port that asks.
     NoRoute,
     /// The head that the proof would refer to is not held yet.

@@ -8,7 +8,7 @@ use crate::siphash::{siphash24, SipKey};
 
 /// One neighbour.
 #[derive(Clone, Copy, Default)]
-pub struct Neighbour {
+pub(super) struct Neighbour {
     pub port: PortId,
     pub mac: Mac,
     /// What it gave us to echo, 0 for none.
@@ -23,7 +23,7 @@ pub struct Neighbour {
 
 impl Neighbour {
     /// Takes a sample as RFC 6298 says.
-    pub fn sample(&mut self, rtt_us: u64) {
+    pub(super) fn sample(&mut self, rtt_us: u64) {
         let rtt = u32::try_from(rtt_us).unwrap_or(u32::MAX).min(RTO_MAX_US as u32).max(1);
         if self.srtt == 0 {
             self.srtt = rtt;
@@ -36,7 +36,7 @@ impl Neighbour {
     }
 
     /// The retransmission time-out after `tries` unanswered sends, µs.
-    pub fn rto(&self, tries: u8) -> u64 {
+    pub(super) fn rto(&self, tries: u8) -> u64 {
         let first = if self.srtt == 0 {
             RTO_FIRST_US
         } else {
@@ -46,25 +46,25 @@ impl Neighbour {
     }
 
     /// The smoothed round-trip time, µs, or the guess before the first sample.
-    pub fn rtt(&self) -> u64 {
+    pub(super) fn rtt(&self) -> u64 {
         if self.srtt == 0 { RTO_FIRST_US >> 1 } else { u64::from(self.srtt) }
     }
 
     /// How long a merged lookup is held back, µs.
-    pub fn suppression(&self) -> u64 {
+    pub(super) fn suppression(&self) -> u64 {
         if self.srtt == 0 { SUPPRESS_MIN_US } else { self.rtt().saturating_mul(2).max(SUPPRESS_MIN_US) }
     }
 }
 
 /// All neighbours; the least used ones make room.
-pub struct Neighbours<M: Memory> {
+pub(super) struct Neighbours<M: Memory> {
     table: Table<Neighbour, M>,
     key: SipKey,
     hand: u32,
 }
 
 impl<M: Memory> Neighbours<M> {
-    pub fn new(table: Table<Neighbour, M>, key: SipKey) -> Self {
+    pub(super) fn new(table: Table<Neighbour, M>, key: SipKey) -> Self {
         Neighbours { table, key, hand: 0 }
     }
 
@@ -77,13 +77,13 @@ impl<M: Memory> Neighbours<M> {
     }
 
     /// What is known of a neighbour, or what holds for an unknown one.
-    pub fn get(&self, port: PortId, mac: Mac) -> Neighbour {
+    pub(super) fn get(&self, port: PortId, mac: Mac) -> Neighbour {
         let found = self.find(port, mac).and_then(|index| self.table.get(index));
         found.copied().unwrap_or(Neighbour { port, mac, ..Neighbour::default() })
     }
 
     /// The record of a neighbour that answered with a valid token; makes one if there is none.
-    pub fn learn(&mut self, port: PortId, mac: Mac) -> Option<&mut Neighbour> {
+    pub(super) fn learn(&mut self, port: PortId, mac: Mac) -> Option<&mut Neighbour> {
         let index = match self.find(port, mac) {
             Some(index) => index,
             None => {
@@ -115,19 +115,19 @@ impl<M: Memory> Neighbours<M> {
     }
 
     /// The neighbour sent something whose hash or signature is wrong.
-    pub fn penalise(&mut self, port: PortId, mac: Mac, now: u64) {
+    pub(super) fn penalise(&mut self, port: PortId, mac: Mac, now: u64) {
         if let Some(neighbour) = self.learn(port, mac) {
             neighbour.penalty_until = now.saturating_add(PENALTY_US);
         }
     }
 
     /// Whether it did so a short while ago.
-    pub fn is_penalised(&self, port: PortId, mac: Mac, now: u64) -> bool {
+    pub(super) fn is_penalised(&self, port: PortId, mac: Mac, now: u64) -> bool {
         self.find(port, mac).and_then(|index| self.table.get(index)).is_some_and(|n| n.penalty_until > now)
     }
 
     /// Forgets the neighbours of a port that is gone.
-    pub fn forget_port(&mut self, port: PortId) {
+    pub(super) fn forget_port(&mut self, port: PortId) {
         for index in 0..self.table.capacity() as u32 {
             if self.table.get(index).is_some_and(|n| n.port == port) {
                 self.table.remove(index);

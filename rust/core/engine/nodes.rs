@@ -13,7 +13,7 @@ use crate::tree::{self, resolve, FeedTree, Node, Pos};
 use crate::wire::{MAX_CONS, MAX_INLINE_LEN, MAX_PAGE, WINDOW};
 
 /// A proof that is being put together.
-pub type Proof = HashBuf<MAX_CONS>;
+pub(super) type Proof = HashBuf<MAX_CONS>;
 
 fn read<E: Env>(env: &mut E, of: &TreeOf, node: Node) -> Option<Hash> {
     let (key, slot) = locate(of, node);
@@ -24,7 +24,7 @@ fn read<E: Env>(env: &mut E, of: &TreeOf, node: Node) -> Option<Hash> {
 
 /// A node's hash, held or computed from held ones.
 #[inline(never)]
-pub fn node<E: Env>(env: &mut E, of: &TreeOf, node: Node) -> Option<Hash> {
+pub(super) fn node<E: Env>(env: &mut E, of: &TreeOf, node: Node) -> Option<Hash> {
     let mut nodes = |node| read(env, of, node);
     match of {
         TreeOf::Feed { .. } => resolve(&FeedTree, &mut nodes, node),
@@ -34,14 +34,14 @@ pub fn node<E: Env>(env: &mut E, of: &TreeOf, node: Node) -> Option<Hash> {
 
 /// Stores a proven node. A full store only means that a proof must be fetched again some day.
 #[inline(never)]
-pub fn put_node<E: Env>(env: &mut E, of: &TreeOf, node: Node, hash: &Hash, charge: Charge) {
+pub(super) fn put_node<E: Env>(env: &mut E, of: &TreeOf, node: Node, hash: &Hash, charge: Charge) {
     let (key, slot) = locate(of, node);
     let _ = env.slot_put(&key, slot as u8, &hash.0, charge);
 }
 
 /// Appends the hashes of `wanted` to `proof`; false if one is missing.
 #[inline(never)]
-pub fn collect<E: Env>(env: &mut E, of: &TreeOf, wanted: impl Iterator<Item = Node>, proof: &mut Proof) -> bool {
+pub(super) fn collect<E: Env>(env: &mut E, of: &TreeOf, wanted: impl Iterator<Item = Node>, proof: &mut Proof) -> bool {
     for want in wanted {
         match node(env, of, want) {
             Some(hash) if proof.push(&hash) => {}
@@ -61,30 +61,30 @@ fn all_held<E: Env>(env: &mut E, of: &TreeOf, wanted: impl Iterator<Item = Node>
 }
 
 /// Whether entry `seq` can be proved alone in tree `n`.
-pub fn can_include<E: Env>(env: &mut E, of: &TreeOf, n: u64, seq: u64) -> bool {
+pub(super) fn can_include<E: Env>(env: &mut E, of: &TreeOf, n: u64, seq: u64) -> bool {
     all_held(env, of, &mut tree::inclusion_nodes(n, seq))
 }
 
 /// Whether the path of a window is held.
-pub fn has_path<E: Env>(env: &mut E, of: &TreeOf, n: u64, window: u64) -> bool {
+pub(super) fn has_path<E: Env>(env: &mut E, of: &TreeOf, n: u64, window: u64) -> bool {
     all_held(env, of, &mut tree::path_nodes(n, window))
 }
 
 /// Whether all leaf hashes of a window are held.
-pub fn has_page<E: Env>(env: &mut E, of: &TreeOf, n: u64, window: u64) -> bool {
+pub(super) fn has_page<E: Env>(env: &mut E, of: &TreeOf, n: u64, window: u64) -> bool {
     let start = window.saturating_mul(u64::from(WINDOW));
     let len = tree::page_len(n, window) as u64;
     len > 0 && (0..len).all(|index| read(env, of, Node::Full(Pos::leaf(start.saturating_add(index)))).is_some())
 }
 
 /// Whether a consistency proof can be given.
-pub fn can_cons<E: Env>(env: &mut E, of: &TreeOf, m: u64, n: u64) -> bool {
+pub(super) fn can_cons<E: Env>(env: &mut E, of: &TreeOf, m: u64, n: u64) -> bool {
     let mut nodes = tree::consistency_nodes(m, n);
     nodes.clone().next().is_some() && all_held(env, of, &mut nodes)
 }
 
 /// A stored leaf and the hops that it had come.
-pub fn leaf<E: Env>(env: &mut E, name: &Name, epoch: u32, seq: u64) -> Option<(Leaf, u8)> {
+pub(super) fn leaf<E: Env>(env: &mut E, name: &Name, epoch: u32, seq: u64) -> Option<(Leaf, u8)> {
     let (key, slot) = locate_leaf(name, epoch, seq);
     let mut bytes = [0; LEAF_LEN];
     if !env.slot_get(&key, slot as u8, &mut bytes) {
@@ -94,29 +94,29 @@ pub fn leaf<E: Env>(env: &mut E, name: &Name, epoch: u32, seq: u64) -> Option<(L
 }
 
 /// A verified leaf's hash, if its node is held.
-pub fn leaf_hash<E: Env>(env: &mut E, of: &TreeOf, seq: u64) -> Option<Hash> {
+pub(super) fn leaf_hash<E: Env>(env: &mut E, of: &TreeOf, seq: u64) -> Option<Hash> {
     read(env, of, Node::Full(Pos::leaf(seq)))
 }
 
 /// Stores a verified leaf.
-pub fn put_leaf<E: Env>(env: &mut E, name: &Name, epoch: u32, leaf: &Leaf, hops: u8, charge: Charge) -> bool {
+pub(super) fn put_leaf<E: Env>(env: &mut E, name: &Name, epoch: u32, leaf: &Leaf, hops: u8, charge: Charge) -> bool {
     let (key, slot) = locate_leaf(name, epoch, leaf.seq);
     env.slot_put(&key, slot as u8, &pack_leaf(leaf, hops), charge).is_ok()
 }
 
 /// Whether the payload of this leaf travels inside its ENTRY.
-pub fn is_inline(leaf: &Leaf) -> bool {
+pub(super) fn is_inline(leaf: &Leaf) -> bool {
     leaf.len <= MAX_INLINE_LEN
 }
 
 /// Whether an inline payload is here. An empty one always is.
-pub fn inline_info<E: Env>(env: &mut E, leaf: &Leaf) -> Option<BlobInfo> {
+pub(super) fn inline_info<E: Env>(env: &mut E, leaf: &Leaf) -> Option<BlobInfo> {
     if leaf.len == 0 { Some(BlobInfo { hops: 0, public: true }) } else { env.blob_find(&leaf.blob_name(), 0) }
 }
 
 /// The chaining values of a published window's chunks: held, or hashed from the bytes.
 #[inline(never)]
-pub fn blob_page<E: Env>(
+pub(super) fn blob_page<E: Env>(
     env: &mut E,
     blob: &BlobName,
     window: u16,

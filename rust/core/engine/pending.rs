@@ -14,7 +14,7 @@ use crate::siphash::{siphash24, SipKey};
 
 /// What a lookup is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Want {
+pub(super) enum Want {
     /// A head.
     Head { id: DiscoveryId },
     /// Proof that tree `m` is a prefix of tree `n`.
@@ -34,7 +34,7 @@ impl Default for Want {
 }
 
 impl Want {
-    pub fn id(&self) -> &DiscoveryId {
+    pub(super) fn id(&self) -> &DiscoveryId {
         match self {
             Want::Head { id } | Want::Cons { id, .. } | Want::Range { id, .. } | Want::Blob { id, .. } | Want::Follow { id } => id,
         }
@@ -42,7 +42,7 @@ impl Want {
 
     /// Keyed hash. All entries of one blob window share theirs, whatever the hint, so that an
     /// answer finds them all.
-    pub fn hash(&self, key: &SipKey) -> u32 {
+    pub(super) fn hash(&self, key: &SipKey) -> u32 {
         let hash = match self {
             Want::Head { id } => siphash24(key, &[b"h", &id.0]),
             Want::Follow { id } => siphash24(key, &[b"f", &id.0]),
@@ -61,21 +61,21 @@ impl Want {
 }
 
 /// No link; others are one-based slots.
-pub const NONE: u32 = 0;
+pub(super) const NONE: u32 = 0;
 
 /// The slot that a link means.
-pub fn slot(link: u32) -> u32 {
+pub(super) fn slot(link: u32) -> u32 {
     link.wrapping_sub(1)
 }
 
 /// The link to a slot.
-pub fn link(slot: u32) -> u32 {
+pub(super) fn link(slot: u32) -> u32 {
     slot.wrapping_add(1)
 }
 
 /// One lookup in flight. At most 256 B in its table.
 #[derive(Default)]
-pub struct Pending {
+pub(super) struct Pending {
     pub want: Want,
     /// Entries or chunks that somebody here waits for.
     pub bits: u32,
@@ -127,21 +127,21 @@ pub struct Pending {
 }
 
 /// A waiter wants no payloads.
-pub const LEAF_ONLY: u8 = 1 << 0;
+pub(super) const LEAF_ONLY: u8 = 1 << 0;
 /// It wants whole chunks with their page.
-pub const CHUNK_MODE: u8 = 1 << 1;
+pub(super) const CHUNK_MODE: u8 = 1 << 1;
 /// It has the path, or got it from us.
-pub const HAVE_PATH: u8 = 1 << 2;
+pub(super) const HAVE_PATH: u8 = 1 << 2;
 /// It has the page, or got it from us.
-pub const HAVE_PAGE: u8 = 1 << 3;
+pub(super) const HAVE_PAGE: u8 = 1 << 3;
 /// It echoed no valid cookie: one frame and no more.
-pub const LIMITED: u8 = 1 << 4;
+pub(super) const LIMITED: u8 = 1 << 4;
 /// It follows the feed.
-pub const FOLLOWER: u8 = 1 << 5;
+pub(super) const FOLLOWER: u8 = 1 << 5;
 
 /// Who waits for an entry.
 #[derive(Clone, Copy, Default)]
-pub struct Down {
+pub(super) struct Down {
     pub entry: u32,
     pub prev: u32,
     pub next: u32,
@@ -170,21 +170,21 @@ pub struct Down {
 }
 
 impl Down {
-    pub fn is_local(&self) -> bool {
+    pub(super) fn is_local(&self) -> bool {
         self.port == PortId::LOCAL
     }
 
-    pub fn has(&self, flag: u8) -> bool {
+    pub(super) fn has(&self, flag: u8) -> bool {
         self.flags & flag != 0
     }
 
-    pub fn is_follower(&self) -> bool {
+    pub(super) fn is_follower(&self) -> bool {
         self.has(FOLLOWER)
     }
 }
 
 /// Entries, waiters and deadlines.
-pub struct PendingTable<M: Memory> {
+pub(super) struct PendingTable<M: Memory> {
     pub entries: Table<Pending, M>,
     pub downs: Slab<Down, M>,
     pub due: Heap<M>,
@@ -192,66 +192,66 @@ pub struct PendingTable<M: Memory> {
 }
 
 impl<M: Memory> PendingTable<M> {
-    pub fn new(entries: Table<Pending, M>, downs: Slab<Down, M>, due: Heap<M>, key: SipKey) -> Self {
+    pub(super) fn new(entries: Table<Pending, M>, downs: Slab<Down, M>, due: Heap<M>, key: SipKey) -> Self {
         PendingTable { entries, downs, due, key }
     }
 
-    pub fn find(&self, want: &Want) -> Option<u32> {
+    pub(super) fn find(&self, want: &Want) -> Option<u32> {
         self.entries.find(want.hash(&self.key), |entry| entry.want == *want)
     }
 
-    pub fn get(&self, slot: u32) -> Option<&Pending> {
+    pub(super) fn get(&self, slot: u32) -> Option<&Pending> {
         self.entries.get(slot)
     }
 
-    pub fn get_mut(&mut self, slot: u32) -> Option<&mut Pending> {
+    pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut Pending> {
         self.entries.get_mut(slot)
     }
 
     /// Some entry that waits for this blob window.
-    pub fn find_window(&self, blob: &BlobName, window: u16) -> Option<u32> {
+    pub(super) fn find_window(&self, blob: &BlobName, window: u16) -> Option<u32> {
         let want = Want::Blob { id: DiscoveryId::default(), blob: *blob, window };
         self.entries.find(want.hash(&self.key), |entry| is_window(entry, blob, window))
     }
 
     /// A new entry. `None` when the table is full.
-    pub fn insert(&mut self, want: Want) -> Option<u32> {
+    pub(super) fn insert(&mut self, want: Want) -> Option<u32> {
         let hash = want.hash(&self.key);
         let entry = Pending { want, resend_at: u64::MAX, push_at: u64::MAX, expires: 0, max_age_ms: u64::MAX, ..Pending::default() };
         self.entries.insert(hash, entry)
     }
 
     /// Sets the entry's timer to the earliest of its deadlines.
-    pub fn arm(&mut self, slot: u32) {
+    pub(super) fn arm(&mut self, slot: u32) {
         if let Some(entry) = self.entries.get(slot) {
             self.due.set(slot, entry.resend_at.min(entry.push_at).min(entry.expires));
         }
     }
 
     /// Takes the entry out; its waiters must have been removed.
-    pub fn remove(&mut self, slot: u32) -> Option<Pending> {
+    pub(super) fn remove(&mut self, slot: u32) -> Option<Pending> {
         self.due.clear(slot);
         self.entries.remove(slot)
     }
 
     /// The first waiter's link.
-    pub fn first(&self, slot: u32) -> u32 {
+    pub(super) fn first(&self, slot: u32) -> u32 {
         self.entries.get(slot).map_or(NONE, |entry| entry.first)
     }
 
     /// What the waiter at link `at` waits for is about this feed.
-    pub fn id_of(&self, at: u32) -> Option<DiscoveryId> {
+    pub(super) fn id_of(&self, at: u32) -> Option<DiscoveryId> {
         let down = self.downs.get(slot(at))?;
         self.entries.get(slot(down.entry)).map(|entry| *entry.want.id())
     }
 
     /// The link behind `at`.
-    pub fn after(&self, at: u32) -> u32 {
+    pub(super) fn after(&self, at: u32) -> u32 {
         self.downs.get(slot(at)).map_or(NONE, |down| down.next)
     }
 
     /// The waiter of the entry that `is` accepts.
-    pub fn find_down(&self, entry: u32, is: impl Fn(&Down) -> bool) -> Option<u32> {
+    pub(super) fn find_down(&self, entry: u32, is: impl Fn(&Down) -> bool) -> Option<u32> {
         let mut at = self.first(entry);
         for _ in 0..self.downs.capacity() {
             let down = self.downs.get(slot(at))?;
@@ -265,7 +265,7 @@ impl<M: Memory> PendingTable<M> {
 
     /// Adds a waiter. At its port's `quota` the port's oldest of the same kind makes room and its
     /// entry is returned, for the caller to drop if nobody waits for it any more.
-    pub fn add_down(&mut self, entry: u32, down: Down, ports: &mut Ports<M>, quota: u32) -> Result<Option<u32>, ()> {
+    pub(super) fn add_down(&mut self, entry: u32, down: Down, ports: &mut Ports<M>, quota: u32) -> Result<Option<u32>, ()> {
         let mut orphan = None;
         if !down.is_local() {
             let port = ports.get(down.port).ok_or(())?;
@@ -329,7 +329,7 @@ impl<M: Memory> PendingTable<M> {
     }
 
     /// Removes a waiter and returns its entry's slot.
-    pub fn remove_down(&mut self, at: u32, ports: &mut Ports<M>) -> Option<u32> {
+    pub(super) fn remove_down(&mut self, at: u32, ports: &mut Ports<M>) -> Option<u32> {
         let down = self.downs.remove(slot(at))?;
         let entry = slot(down.entry);
         match self.downs.get_mut(slot(down.prev)) {
@@ -368,7 +368,7 @@ impl<M: Memory> PendingTable<M> {
     }
 
     /// Removes the waiters whose life is over and sums up the rest: bits, life, hop limit.
-    pub fn prune(&mut self, entry: u32, now: u64, ports: &mut Ports<M>) {
+    pub(super) fn prune(&mut self, entry: u32, now: u64, ports: &mut Ports<M>) {
         let mut at = self.first(entry);
         let (mut bits, mut expires, mut hop_limit) = (0u32, 0u64, 0u8);
         let mut leaf_only = true;
@@ -394,6 +394,6 @@ impl<M: Memory> PendingTable<M> {
     }
 }
 
-pub fn is_window(entry: &Pending, of: &BlobName, number: u16) -> bool {
+pub(super) fn is_window(entry: &Pending, of: &BlobName, number: u16) -> bool {
     matches!(&entry.want, Want::Blob { blob, window, .. } if blob == of && *window == number)
 }

@@ -30,7 +30,7 @@ pub enum Refused {
 
 /// One port.
 #[derive(Clone, Copy, Default)]
-pub struct Port {
+pub(super) struct Port {
     pub id: PortId,
     pub info: PortInfo,
     /// Oldest and newest downstream record of this port, links of the downstream table.
@@ -44,28 +44,28 @@ pub struct Port {
 }
 
 /// The ports, few enough to be searched in order.
-pub struct Ports<M: Memory> {
+pub(super) struct Ports<M: Memory> {
     slots: M::Of<Port>,
 }
 
 impl<M: Memory> Ports<M> {
-    pub fn new(slots: M::Of<Port>) -> Self {
+    pub(super) fn new(slots: M::Of<Port>) -> Self {
         Ports { slots }
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Port> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Port> {
         self.slots.iter().take(PORTS_MAX).filter(|port| port.used)
     }
 
-    pub fn get(&self, id: PortId) -> Option<&Port> {
+    pub(super) fn get(&self, id: PortId) -> Option<&Port> {
         self.iter().find(|port| port.id == id)
     }
 
-    pub fn get_mut(&mut self, id: PortId) -> Option<&mut Port> {
+    pub(super) fn get_mut(&mut self, id: PortId) -> Option<&mut Port> {
         self.slots.iter_mut().take(PORTS_MAX).find(|port| port.used && port.id == id)
     }
 
-    pub fn add(&mut self, id: PortId, info: PortInfo) -> Result<(), Refused> {
+    pub(super) fn add(&mut self, id: PortId, info: PortInfo) -> Result<(), Refused> {
         if info.mtu < PORT_MTU_MIN || id == PortId::LOCAL {
             return Err(Refused::Invalid);
         }
@@ -77,7 +77,7 @@ impl<M: Memory> Ports<M> {
         Ok(())
     }
 
-    pub fn set(&mut self, id: PortId, info: PortInfo) -> Result<(), Refused> {
+    pub(super) fn set(&mut self, id: PortId, info: PortInfo) -> Result<(), Refused> {
         if info.mtu < PORT_MTU_MIN {
             return Err(Refused::Invalid);
         }
@@ -85,18 +85,18 @@ impl<M: Memory> Ports<M> {
         Ok(())
     }
 
-    pub fn remove(&mut self, id: PortId) -> bool {
+    pub(super) fn remove(&mut self, id: PortId) -> bool {
         let Some(port) = self.get_mut(id) else { return false };
         *port = Port::default();
         true
     }
 
     /// The largest frame for a port that is up.
-    pub fn mtu(&self, id: PortId) -> Option<usize> {
+    pub(super) fn mtu(&self, id: PortId) -> Option<usize> {
         self.get(id).filter(|port| port.info.up).map(|port| usize::from(port.info.mtu).min(FRAME_MAX))
     }
 
-    pub fn any_up(&self) -> bool {
+    pub(super) fn any_up(&self) -> bool {
         self.iter().any(|port| port.info.up)
     }
 }

@@ -11,20 +11,20 @@ use crate::siphash::{siphash24, SipKey};
 
 /// A nonce that came by.
 #[derive(Clone, Copy, Default)]
-pub struct Nonce {
+pub(super) struct Nonce {
     what: u64,
     from: u64,
     until: u64,
 }
 
 /// Nonces of lookups that were passed on, so that one that comes back is seen.
-pub struct Nonces<M: Memory> {
+pub(super) struct Nonces<M: Memory> {
     slots: M::Of<Nonce>,
     key: SipKey,
 }
 
 impl<M: Memory> Nonces<M> {
-    pub fn new(slots: M::Of<Nonce>, key: SipKey) -> Self {
+    pub(super) fn new(slots: M::Of<Nonce>, key: SipKey) -> Self {
         Nonces { slots, key }
     }
 
@@ -39,13 +39,13 @@ impl<M: Memory> Nonces<M> {
     }
 
     /// Whether another neighbour (or this node) used the nonce for the same thing.
-    pub fn is_duplicate(&mut self, nonce: u32, want: u32, port: PortId, mac: Mac, now: u64) -> bool {
+    pub(super) fn is_duplicate(&mut self, nonce: u32, want: u32, port: PortId, mac: Mac, now: u64) -> bool {
         let from = self.source(port, mac);
         let (what, place) = self.place(nonce, want);
         place.is_some_and(|known| known.what == what && known.from != from && known.until > now)
     }
 
-    pub fn remember(&mut self, nonce: u32, want: u32, port: PortId, mac: Mac, now: u64) {
+    pub(super) fn remember(&mut self, nonce: u32, want: u32, port: PortId, mac: Mac, now: u64) {
         let from = self.source(port, mac);
         let (what, place) = self.place(nonce, want);
         if let Some(place) = place {
@@ -56,7 +56,7 @@ impl<M: Memory> Nonces<M> {
 
 /// A root that was verified.
 #[derive(Clone, Copy, Default)]
-pub struct Root {
+pub(super) struct Root {
     id: DiscoveryId,
     epoch: u32,
     n: u64,
@@ -64,13 +64,13 @@ pub struct Root {
 }
 
 /// Earlier roots of feeds, so that answers which were under way when the head moved still count.
-pub struct Roots<M: Memory> {
+pub(super) struct Roots<M: Memory> {
     slots: M::Of<Root>,
     key: SipKey,
 }
 
 impl<M: Memory> Roots<M> {
-    pub fn new(slots: M::Of<Root>, key: SipKey) -> Self {
+    pub(super) fn new(slots: M::Of<Root>, key: SipKey) -> Self {
         Roots { slots, key }
     }
 
@@ -79,12 +79,12 @@ impl<M: Memory> Roots<M> {
         (hash as usize).checked_rem(self.slots.len())
     }
 
-    pub fn get(&self, id: &DiscoveryId, epoch: u32, n: u64) -> Option<Hash> {
+    pub(super) fn get(&self, id: &DiscoveryId, epoch: u32, n: u64) -> Option<Hash> {
         let known = self.slots.get(self.place(id, epoch, n)?)?;
         (known.n > 0 && known.id == *id && known.epoch == epoch && known.n == n).then_some(known.root)
     }
 
-    pub fn remember(&mut self, id: &DiscoveryId, epoch: u32, n: u64, root: Hash) {
+    pub(super) fn remember(&mut self, id: &DiscoveryId, epoch: u32, n: u64, root: Hash) {
         let place = self.place(id, epoch, n);
         if let Some(slot) = place.and_then(|at| self.slots.get_mut(at)) {
             *slot = Root { id: *id, epoch, n, root };
@@ -94,7 +94,7 @@ impl<M: Memory> Roots<M> {
 
 /// Two heads that exclude each other.
 #[derive(Clone, Copy)]
-pub struct Fork {
+pub(super) struct Fork {
     id: DiscoveryId,
     heads: [[u8; HEAD_LEN]; 2],
     used: bool,
@@ -107,21 +107,21 @@ impl Default for Fork {
 }
 
 /// Evidence of forks: the first of each feed is kept, and the oldest slot is never given away.
-pub struct Forks<M: Memory> {
+pub(super) struct Forks<M: Memory> {
     slots: M::Of<Fork>,
 }
 
 impl<M: Memory> Forks<M> {
-    pub fn new(slots: M::Of<Fork>) -> Self {
+    pub(super) fn new(slots: M::Of<Fork>) -> Self {
         Forks { slots }
     }
 
-    pub fn get(&self, id: &DiscoveryId) -> Option<&[[u8; HEAD_LEN]; 2]> {
+    pub(super) fn get(&self, id: &DiscoveryId) -> Option<&[[u8; HEAD_LEN]; 2]> {
         self.slots.iter().find(|fork| fork.used && fork.id == *id).map(|fork| &fork.heads)
     }
 
     /// Keeps the evidence if there is room; false if not.
-    pub fn keep(&mut self, id: &DiscoveryId, held: &[u8; HEAD_LEN], other: &[u8; HEAD_LEN]) -> bool {
+    pub(super) fn keep(&mut self, id: &DiscoveryId, held: &[u8; HEAD_LEN], other: &[u8; HEAD_LEN]) -> bool {
         if self.get(id).is_some() {
             return true;
         }

@@ -30,7 +30,7 @@ pub(super) struct Touched([Option<u32>; TOUCHED_MAX]);
 
 impl Touched {
     /// Notes an entry. What finds no room is delivered by the timer.
-    pub fn note(&mut self, slot: u32) {
+    pub(super) fn note(&mut self, slot: u32) {
         if self.0.contains(&Some(slot)) {
             return;
         }

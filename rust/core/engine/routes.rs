@@ -23,7 +23,7 @@ pub struct Route {
 
 /// A route with its record.
 #[derive(Clone, Copy, Default)]
-pub struct Known {
+pub(super) struct Known {
     route: Route,
     demoted_until: u64,
     /// How often it failed without a success between.
@@ -31,24 +31,24 @@ pub struct Known {
 }
 
 /// Which routes an entry has tried: its bits follow the order of [`Routes::candidates`].
-pub type Tried = u32;
+pub(super) type Tried = u32;
 
 /// A route that was picked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Pick {
+pub(super) struct Pick {
     pub index: u32,
     pub port: PortId,
     pub mac: Option<Mac>,
     pub demoted: bool,
 }
 
-pub struct Routes<M: Memory> {
+pub(super) struct Routes<M: Memory> {
     table: Table<Known, M>,
     key: SipKey,
 }
 
 impl<M: Memory> Routes<M> {
-    pub fn new(table: Table<Known, M>, key: SipKey) -> Self {
+    pub(super) fn new(table: Table<Known, M>, key: SipKey) -> Self {
         Routes { table, key }
     }
 
@@ -64,7 +64,7 @@ impl<M: Memory> Routes<M> {
         self.table.find(self.hash(route.feed.as_ref()), same)
     }
 
-    pub fn add(&mut self, route: Route) -> Result<(), Refused> {
+    pub(super) fn add(&mut self, route: Route) -> Result<(), Refused> {
         if self.find(&route).is_some() {
             return Err(Refused::Exists);
         }
@@ -74,12 +74,12 @@ impl<M: Memory> Routes<M> {
     }
 
     /// Removes the route of this feed, port and neighbour, whatever its cost.
-    pub fn remove(&mut self, route: &Route) -> bool {
+    pub(super) fn remove(&mut self, route: &Route) -> bool {
         let found = self.find(route);
         found.and_then(|index| self.table.remove(index)).is_some()
     }
 
-    pub fn remove_port(&mut self, port: PortId) {
+    pub(super) fn remove_port(&mut self, port: PortId) {
         for index in 0..self.table.capacity() as u32 {
             if self.table.get(index).is_some_and(|known| known.route.port == port) {
                 self.table.remove(index);
@@ -88,17 +88,17 @@ impl<M: Memory> Routes<M> {
     }
 
     /// For dumps: the route in place `index`, if any.
-    pub fn at(&self, index: u32) -> Option<&Route> {
+    pub(super) fn at(&self, index: u32) -> Option<&Route> {
         self.table.get(index).map(|known| &known.route)
     }
 
-    pub fn capacity(&self) -> usize {
+    pub(super) fn capacity(&self) -> usize {
         self.table.capacity()
     }
 
     /// The best route for `feed` that is not by port `not` and not `tried`. Tried ones are told
     /// by a 32-bit filter over their indices: a false match costs a retransmission, no more.
-    pub fn pick(&self, feed: &DiscoveryId, not: Option<PortId>, tried: Tried, now: u64, ports: &Ports<M>) -> Option<Pick> {
+    pub(super) fn pick(&self, feed: &DiscoveryId, not: Option<PortId>, tried: Tried, now: u64, ports: &Ports<M>) -> Option<Pick> {
         let mut best: Option<((bool, bool, u32, u32), Pick)> = None;
         for id in [Some(feed), None] {
             let hash = self.hash(id);
@@ -124,7 +124,7 @@ impl<M: Memory> Routes<M> {
     }
 
     /// The route refused or did not answer.
-    pub fn demote(&mut self, index: u32, now: u64) {
+    pub(super) fn demote(&mut self, index: u32, now: u64) {
         if let Some(known) = self.table.get_mut(index) {
             let time = DEMOTE_FIRST_US.saturating_mul(1u64.wrapping_shl(u32::from(known.failures.min(8)))).min(DEMOTE_MAX_US);
             known.demoted_until = now.saturating_add(time);
@@ -133,7 +133,7 @@ impl<M: Memory> Routes<M> {
     }
 
     /// The route answered.
-    pub fn restore(&mut self, index: u32) {
+    pub(super) fn restore(&mut self, index: u32) {
         if let Some(known) = self.table.get_mut(index) {
             known.demoted_until = 0;
             known.failures = 0;
@@ -142,6 +142,6 @@ impl<M: Memory> Routes<M> {
 }
 
 /// The filter bit of a route.
-pub fn bit(index: u32) -> Tried {
+pub(super) fn bit(index: u32) -> Tried {
     1u32.wrapping_shl(index & 31)
 }

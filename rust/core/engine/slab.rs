@@ -10,7 +10,7 @@ const NONE: u32 = 0;
 
 /// One place of a [`Slab`].
 #[derive(Default)]
-pub struct Slot<T> {
+pub(super) struct Slot<T> {
     value: T,
     next_free: u32,
     generation: u8,
@@ -18,7 +18,7 @@ pub struct Slot<T> {
 }
 
 /// Values that keep their index for life.
-pub struct Slab<T, M: Memory> {
+pub(super) struct Slab<T, M: Memory> {
     slots: M::Of<Slot<T>>,
     free: u32,
     fresh: u32,
@@ -27,22 +27,22 @@ pub struct Slab<T, M: Memory> {
 
 impl<T: Default, M: Memory> Slab<T, M> {
     /// An empty slab of the memory's length.
-    pub fn new(slots: M::Of<Slot<T>>) -> Self {
+    pub(super) fn new(slots: M::Of<Slot<T>>) -> Self {
         Slab { slots, free: NONE, fresh: 0, len: 0 }
     }
 
     /// Number of values.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.len as usize
     }
 
     /// Number of places.
-    pub fn capacity(&self) -> usize {
+    pub(super) fn capacity(&self) -> usize {
         self.slots.len()
     }
 
     /// Stores `value`; `None` when full.
-    pub fn insert(&mut self, value: T) -> Option<u32> {
+    pub(super) fn insert(&mut self, value: T) -> Option<u32> {
         let index = if self.free != NONE { self.free.wrapping_sub(1) } else { self.fresh };
         let slot = self.slots.get_mut(index as usize)?;
         if self.free != NONE {
@@ -58,7 +58,7 @@ impl<T: Default, M: Memory> Slab<T, M> {
     }
 
     /// Takes the value out. The slot's next user has another generation.
-    pub fn remove(&mut self, index: u32) -> Option<T> {
+    pub(super) fn remove(&mut self, index: u32) -> Option<T> {
         let slot = self.slots.get_mut(index as usize).filter(|slot| slot.used)?;
         slot.used = false;
         slot.generation = slot.generation.wrapping_add(1);
@@ -69,34 +69,34 @@ impl<T: Default, M: Memory> Slab<T, M> {
     }
 
     /// The value at `index`.
-    pub fn get(&self, index: u32) -> Option<&T> {
+    pub(super) fn get(&self, index: u32) -> Option<&T> {
         self.slots.get(index as usize).filter(|slot| slot.used).map(|slot| &slot.value)
     }
 
     /// The value at `index`.
-    pub fn get_mut(&mut self, index: u32) -> Option<&mut T> {
+    pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
         self.slots.get_mut(index as usize).filter(|slot| slot.used).map(|slot| &mut slot.value)
     }
 
     /// All values with their indices.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         (0u32..).zip(self.slots.iter()).filter(|(_, slot)| slot.used).map(|(index, slot)| (index, &slot.value))
     }
 
     /// How often the slot was reused.
-    pub fn generation(&self, index: u32) -> u8 {
+    pub(super) fn generation(&self, index: u32) -> u8 {
         self.slots.get(index as usize).map_or(0, |slot| slot.generation)
     }
 
     /// Whether `index` holds a value of this generation.
-    pub fn is_live(&self, index: u32, generation: u8) -> bool {
+    pub(super) fn is_live(&self, index: u32, generation: u8) -> bool {
         self.slots.get(index as usize).is_some_and(|slot| slot.used && slot.generation == generation)
     }
 }
 
 /// A value in a [`Table`].
 #[derive(Default)]
-pub struct Keyed<T> {
+pub(super) struct Keyed<T> {
     value: T,
     hash: u32,
     next: u32,
@@ -104,24 +104,24 @@ pub struct Keyed<T> {
 
 /// A hash table whose values keep their index for life. Hashes must be keyed with a secret: the
 /// chains are walked in softirq.
-pub struct Table<T, M: Memory> {
+pub(super) struct Table<T, M: Memory> {
     slab: Slab<Keyed<T>, M>,
     buckets: M::Of<u32>,
 }
 
 impl<T: Default, M: Memory> Table<T, M> {
     /// An empty table. One bucket per slot is a good length.
-    pub fn new(slots: M::Of<Slot<Keyed<T>>>, buckets: M::Of<u32>) -> Self {
+    pub(super) fn new(slots: M::Of<Slot<Keyed<T>>>, buckets: M::Of<u32>) -> Self {
         Table { slab: Slab::new(slots), buckets }
     }
 
     /// Number of values.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.slab.len()
     }
 
     /// Number of places.
-    pub fn capacity(&self) -> usize {
+    pub(super) fn capacity(&self) -> usize {
         self.slab.capacity()
     }
 
@@ -131,7 +131,7 @@ impl<T: Default, M: Memory> Table<T, M> {
     }
 
     /// Stores `value` under `hash`; `None` when full.
-    pub fn insert(&mut self, hash: u32, value: T) -> Option<u32> {
+    pub(super) fn insert(&mut self, hash: u32, value: T) -> Option<u32> {
         let head = *self.bucket(hash)?;
         let index = self.slab.insert(Keyed { value, hash, next: head })?;
         if let Some(bucket) = self.bucket(hash) {
@@ -141,7 +141,7 @@ impl<T: Default, M: Memory> Table<T, M> {
     }
 
     /// Takes the value out.
-    pub fn remove(&mut self, index: u32) -> Option<T> {
+    pub(super) fn remove(&mut self, index: u32) -> Option<T> {
         let keyed = self.slab.remove(index)?;
         let link = index.wrapping_add(1);
         let next = keyed.next;
@@ -163,13 +163,13 @@ impl<T: Default, M: Memory> Table<T, M> {
     }
 
     /// The first value under `hash` that `is` accepts.
-    pub fn find(&self, hash: u32, is: impl FnMut(&T) -> bool) -> Option<u32> {
+    pub(super) fn find(&self, hash: u32, is: impl FnMut(&T) -> bool) -> Option<u32> {
         let at = (hash as usize).checked_rem(self.buckets.len())?;
         self.walk(*self.buckets.get(at)?, hash, is)
     }
 
     /// The next one behind `index`.
-    pub fn find_next(&self, index: u32, is: impl FnMut(&T) -> bool) -> Option<u32> {
+    pub(super) fn find_next(&self, index: u32, is: impl FnMut(&T) -> bool) -> Option<u32> {
         let keyed = self.slab.get(index)?;
         self.walk(keyed.next, keyed.hash, is)
     }
@@ -190,29 +190,29 @@ impl<T: Default, M: Memory> Table<T, M> {
     }
 
     /// The value at `index`.
-    pub fn get(&self, index: u32) -> Option<&T> {
+    pub(super) fn get(&self, index: u32) -> Option<&T> {
         self.slab.get(index).map(|keyed| &keyed.value)
     }
 
     /// The value at `index`.
-    pub fn get_mut(&mut self, index: u32) -> Option<&mut T> {
+    pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
         self.slab.get_mut(index).map(|keyed| &mut keyed.value)
     }
 
     /// How often the slot was reused.
-    pub fn generation(&self, index: u32) -> u8 {
+    pub(super) fn generation(&self, index: u32) -> u8 {
         self.slab.generation(index)
     }
 
     /// Whether `index` holds a value of this generation.
-    pub fn is_live(&self, index: u32, generation: u8) -> bool {
+    pub(super) fn is_live(&self, index: u32, generation: u8) -> bool {
         self.slab.is_live(index, generation)
     }
 
     /// Moves everything into longer memory and gives the old one back. Indices stay.
     ///
     /// Context: process; the work is linear in the table's length.
-    pub fn grow(&mut self, slots: M::Of<Slot<Keyed<T>>>, buckets: M::Of<u32>) -> (M::Of<Slot<Keyed<T>>>, M::Of<u32>) {
+    pub(super) fn grow(&mut self, slots: M::Of<Slot<Keyed<T>>>, buckets: M::Of<u32>) -> (M::Of<Slot<Keyed<T>>>, M::Of<u32>) {
         if slots.len() < self.slab.slots.len() {
             return (slots, buckets);
         }
@@ -235,7 +235,7 @@ impl<T: Default, M: Memory> Table<T, M> {
 }
 
 /// One deadline per slot of another table, the earliest on top.
-pub struct Heap<M: Memory> {
+pub(super) struct Heap<M: Memory> {
     items: M::Of<Deadline>,
     /// Where a slot's deadline lies in `items`, one-based.
     places: M::Of<u32>,
@@ -244,24 +244,24 @@ pub struct Heap<M: Memory> {
 
 /// A deadline in a [`Heap`].
 #[derive(Clone, Copy, Default)]
-pub struct Deadline {
+pub(super) struct Deadline {
     at: u64,
     slot: u32,
 }
 
 impl<M: Memory> Heap<M> {
     /// An empty heap; both tables are as long as the table that the slots belong to.
-    pub fn new(items: M::Of<Deadline>, places: M::Of<u32>) -> Self {
+    pub(super) fn new(items: M::Of<Deadline>, places: M::Of<u32>) -> Self {
         Heap { items, places, len: 0 }
     }
 
     /// The earliest deadline and its slot.
-    pub fn first(&self) -> Option<(u64, u32)> {
+    pub(super) fn first(&self) -> Option<(u64, u32)> {
         self.items.first().filter(|_| self.len > 0).map(|item| (item.at, item.slot))
     }
 
     /// Sets or moves the deadline of `slot`.
-    pub fn set(&mut self, slot: u32, at: u64) {
+    pub(super) fn set(&mut self, slot: u32, at: u64) {
         let Some(place) = self.places.get(slot as usize).copied() else { return };
         let position = if place != NONE {
             place.wrapping_sub(1)
@@ -279,7 +279,7 @@ impl<M: Memory> Heap<M> {
     }
 
     /// The slot has no deadline any more.
-    pub fn clear(&mut self, slot: u32) {
+    pub(super) fn clear(&mut self, slot: u32) {
         let Some(place) = self.places.get_mut(slot as usize) else { return };
         let place = core::mem::replace(place, NONE);
         if place == NONE {

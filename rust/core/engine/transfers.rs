@@ -16,7 +16,7 @@ use crate::wire::{MAX_BLOB_PATH, RANGE_UNIT, WINDOW};
 const UNITS: u32 = CHUNK / RANGE_UNIT;
 
 /// One window in flight.
-pub struct Transfer<X> {
+pub(super) struct Transfer<X> {
     pub blob: BlobName,
     pub window: u16,
     /// Entries that wait for it.
@@ -60,12 +60,12 @@ impl<X> Default for Transfer<X> {
 }
 
 impl<X> Transfer<X> {
-    pub fn new(blob: BlobName, window: u16) -> Self {
+    pub(super) fn new(blob: BlobName, window: u16) -> Self {
         Transfer { blob, window, len: window_len(blob.len, window), ..Transfer::default() }
     }
 
     /// Marks bytes that were written. A range that ends with the window may end anywhere.
-    pub fn cover(&mut self, offset: u32, len: u32) {
+    pub(super) fn cover(&mut self, offset: u32, len: u32) {
         let end = offset.saturating_add(len);
         let first = offset / RANGE_UNIT;
         let last = end.div_ceil(RANGE_UNIT);
@@ -77,7 +77,7 @@ impl<X> Transfer<X> {
     }
 
     /// Forgets a chunk that was wrong.
-    pub fn uncover(&mut self, chunk: u32) {
+    pub(super) fn uncover(&mut self, chunk: u32) {
         let unit = chunk.saturating_mul(UNITS);
         if let Some(word) = self.covered.get_mut((unit >> 6) as usize) {
             *word &= !(0xffffu64.wrapping_shl(unit & 63));
@@ -85,12 +85,12 @@ impl<X> Transfer<X> {
     }
 
     /// Forgets everything that came.
-    pub fn uncover_all(&mut self) {
+    pub(super) fn uncover_all(&mut self) {
         self.covered = [0; 8];
     }
 
     /// Chunks of which a byte is missing.
-    pub fn missing(&self) -> u32 {
+    pub(super) fn missing(&self) -> u32 {
         let mut missing = 0u32;
         for chunk in 0..self.len.div_ceil(CHUNK).min(WINDOW) {
             let start = chunk.saturating_mul(CHUNK);
@@ -107,7 +107,7 @@ impl<X> Transfer<X> {
     }
 
     /// Whether all of a range is there already.
-    pub fn has(&self, offset: u32, len: u32) -> bool {
+    pub(super) fn has(&self, offset: u32, len: u32) -> bool {
         let first = offset / RANGE_UNIT;
         let last = offset.saturating_add(len).div_ceil(RANGE_UNIT);
         (first..last).all(|unit| {
@@ -116,13 +116,13 @@ impl<X> Transfer<X> {
     }
 }
 
-pub struct Transfers<X, M: Memory> {
+pub(super) struct Transfers<X, M: Memory> {
     pub table: Table<Transfer<X>, M>,
     key: SipKey,
 }
 
 impl<X, M: Memory> Transfers<X, M> {
-    pub fn new(table: Table<Transfer<X>, M>, key: SipKey) -> Self {
+    pub(super) fn new(table: Table<Transfer<X>, M>, key: SipKey) -> Self {
         Transfers { table, key }
     }
 
@@ -130,11 +130,11 @@ impl<X, M: Memory> Transfers<X, M> {
         siphash24(&self.key, &[&blob.hash.0, &blob.len.to_le_bytes(), &window.to_le_bytes()]) as u32
     }
 
-    pub fn find(&self, blob: &BlobName, window: u16) -> Option<u32> {
+    pub(super) fn find(&self, blob: &BlobName, window: u16) -> Option<u32> {
         self.table.find(self.hash(blob, window), |t| t.blob == *blob && t.window == window)
     }
 
-    pub fn insert(&mut self, transfer: Transfer<X>) -> Option<u32> {
+    pub(super) fn insert(&mut self, transfer: Transfer<X>) -> Option<u32> {
         let hash = self.hash(&transfer.blob, transfer.window);
         self.table.insert(hash, transfer)
     }
