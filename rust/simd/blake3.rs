@@ -81,20 +81,21 @@ extern "C" {
 }
 
 /// Hashes a window, or one chunk of it, that comes in pieces.
-pub(crate) struct WindowHash {
-    cvs: [Cv; WINDOW_CHUNKS],
+pub(crate) struct WindowHash<'a> {
+    /// The caller's: a kilobyte that is moved about would be two of stack.
+    cvs: &'a mut [Cv; WINDOW_CHUNKS],
     len: usize,
     first_chunk: u64,
     root: bool,
 }
 
-impl WindowHash {
+impl<'a> WindowHash<'a> {
     /// `first_chunk` is the blob's chunk that the first piece begins with. `root`: the pieces are
     /// the whole blob.
     #[inline]
-    pub(crate) fn new(first_chunk: u64, root: bool) -> Self {
+    pub(crate) fn new(cvs: &'a mut [Cv; WINDOW_CHUNKS], first_chunk: u64, root: bool) -> Self {
         Self {
-            cvs: [[0; 32]; WINDOW_CHUNKS],
+            cvs,
             len: 0,
             first_chunk,
             root,

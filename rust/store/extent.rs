@@ -18,7 +18,8 @@ use super::{
 };
 use crate::simd::blake3::{
     Cv,
-    WindowHash, //
+    WindowHash,
+    WINDOW_CHUNKS, //
 };
 use core::ops::Range;
 use feed_core::{
@@ -97,17 +98,18 @@ impl Extent {
         let start = u32::from(chunks.start) * CHUNK;
         let end = (u32::from(chunks.end) * CHUNK).min(self.len);
         let len = end.checked_sub(start)?;
-        let mut hash = WindowHash::new(first_chunk + u64::from(chunks.start), root);
-
-        if len == 0 {
+        let mut cvs = [[0; 32]; WINDOW_CHUNKS];
+        let mut hash = WindowHash::new(&mut cvs, first_chunk + u64::from(chunks.start), root);
+        let whole = if len == 0 {
             // The one chunk of an empty blob.
-            return hash.update(&[], true).then(|| hash.finish());
-        }
-        let mut fits = true;
-        let inside = self.lend(start, len, |at, piece| {
-            fits &= hash.update(piece, at + piece.len() == len as usize);
-        });
-        (inside && fits).then(|| hash.finish())
+            hash.update(&[], true)
+        } else {
+            let mut fits = true;
+            self.lend(start, len, |at, piece| {
+                fits &= hash.update(piece, at + piece.len() == len as usize);
+            }) && fits
+        };
+        whole.then(|| hash.finish())
     }
 
     /// Makes the window findable, which must be verified. If it is so already the extent is

@@ -39,7 +39,7 @@ use kernel::prelude::*;
 /// Shards, a power of two.
 pub(super) const SHARDS: usize = 16;
 /// Entries of a shard at first, and at least.
-const SHARD_MIN: usize = 32;
+const SHARD_MIN: usize = 16;
 /// Entries that are moved or looked at under the lock in one go.
 pub(super) const BATCH: usize = 256;
 
@@ -228,7 +228,7 @@ struct Table {
 impl Table {
     fn allocate(len: usize) -> Result<Self> {
         Ok(Self {
-            entries: KVVec::from_elem(Entry::NONE, len, GFP_KERNEL)?,
+            entries: KVVec::from_elem(Entry::NONE, len, GFP_KERNEL_ACCOUNT)?,
             used: 0,
         })
     }

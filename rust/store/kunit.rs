@@ -2,8 +2,8 @@
 
 //! Tests of the store inside a kernel, each with a file system and a store of its own.
 //!
-//! They run at insmod of debug builds where the kernel has KUnit. Each is a function that says
-//! where it failed.
+//! They run when the module is loaded into a kernel that has KUnit. Each is a function that says
+//! on which line it failed.
 
 use super::{
     Charge,
@@ -598,28 +598,62 @@ fn softirq() -> Result {
     bench.end()
 }
 
-/// All tests, by name.
-const TESTS: &[(&str, fn() -> Result)] = &[
-    ("fill_and_find", fill_and_find),
-    ("hashes", hashes),
-    ("unpublished", unpublished),
-    ("dedup", dedup),
-    ("objects", objects),
-    ("limit_and_eviction", limit_and_eviction),
-    ("pinned", pinned),
-    ("flush", flush),
-    ("reclaim", reclaim),
-    ("index_growth", index_growth),
-    ("softirq", softirq),
-];
+#[kunit_tests(feed_store)]
+mod tests {
+    use super::*;
 
-/// Runs all of them; the first that fails is named. Context: process, may sleep.
-pub(crate) fn run() -> Result {
-    for (name, test) in TESTS {
-        let started = monotonic_us();
-        test().inspect_err(|error| pr_err!("store test {name} failed: {error:?}\n"))?;
-        let ms = (monotonic_us() - started) / 1000;
-        pr_info!("store test {name} passed in {ms} ms\n");
+    #[test]
+    fn fill_and_find() -> Result {
+        super::fill_and_find()
     }
-    Ok(())
+
+    #[test]
+    fn hashes() -> Result {
+        super::hashes()
+    }
+
+    #[test]
+    fn unpublished() -> Result {
+        super::unpublished()
+    }
+
+    #[test]
+    fn dedup() -> Result {
+        super::dedup()
+    }
+
+    #[test]
+    fn objects() -> Result {
+        super::objects()
+    }
+
+    #[test]
+    fn limit_and_eviction() -> Result {
+        super::limit_and_eviction()
+    }
+
+    #[test]
+    fn pinned() -> Result {
+        super::pinned()
+    }
+
+    #[test]
+    fn flush() -> Result {
+        super::flush()
+    }
+
+    #[test]
+    fn reclaim() -> Result {
+        super::reclaim()
+    }
+
+    #[test]
+    fn index_growth() -> Result {
+        super::index_growth()
+    }
+
+    #[test]
+    fn softirq() -> Result {
+        super::softirq()
+    }
 }

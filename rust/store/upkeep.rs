@@ -156,7 +156,7 @@ impl Store {
             });
         }
         // If memory is short, the next run tries again.
-        let _ = self.index.resize(&self.segments);
+        let _ = self.payer.charge(|| self.index.resize(&self.segments));
 
         let len = self.policy.lock().len();
         if let Some(ghosts) = Policy::larger(len, entries) {
@@ -422,7 +422,7 @@ impl Store {
                 Keep::No
             }
         });
-        let _ = self.index.resize(&self.segments);
+        let _ = self.payer.charge(|| self.index.resize(&self.segments));
     }
 
     /// Sets the limit in bytes, and evicts what is above it before it returns. EBUSY says that
