@@ -170,11 +170,6 @@ impl<M: Memory, E: Env> Engine<M, E> {
         self.ports.get(port).map(|port| port.info)
     }
 
-    /// What is known of a port.
-    pub fn port_info(&self, port: PortId) -> Option<PortInfo> {
-        self.ports.get(port).map(|port| port.info)
-    }
-
     /// Adds a route by a port that exists.
     pub fn route_add(&mut self, route: Route) -> Result<(), Refused> {
         self.ports.get(route.port).ok_or(Refused::Missing)?;
