@@ -1,0 +1,20 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+#   [peer]r----l[c1]r----l[reader]      peer is a program with a raw socket
+#
+# Forged, foreign, old, late, oversized and unsolicited answers; forks.
+. "$(dirname -- "$0")/../lib.sh"
+
+load
+node peer c1 reader
+link peer r c1 l
+link c1 r reader l
+port c1 l r
+port reader l
+cache c1
+uplink c1 l
+uplink reader l
+absorb python3 "$TESTS/stories/hostile.py"
+
+story_end
