@@ -185,7 +185,7 @@ impl Store {
     pub(super) fn make_room(&self) -> Result<(SegmentId, Arc<Folios>)> {
         let upkeep = self.upkeep.lock();
         if upkeep.closed {
-            return Err(ESHUTDOWN);
+            return Err(ENODEV);
         }
         self.add_or_evict(true)
     }
