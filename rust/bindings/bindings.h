@@ -65,7 +65,14 @@
 #include <asm/fpu/api.h>
 #endif
 
+#include <linux/feed_netlink.h>
+
+#include <linux/feed.h>
+
 #include "../helpers.h"
+#include "../net/sock_helpers.h"
+#include "../params.h"
+#include "../trace.h"
 #include "../net/helpers.h"
 #include "../mm/helpers.h"
 #include "../simd/fpu.h"

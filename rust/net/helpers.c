@@ -5,6 +5,7 @@
  * bindgen's output would differ from kernel to kernel.
  */
 #include <linux/etherdevice.h>
+#include <linux/module.h>
 
 #include "helpers.h"
 
@@ -13,6 +14,13 @@
 bool feed_helper_spin_trylock_bh(spinlock_t *lock)
 {
 	return spin_trylock_bh(lock);
+}
+
+/* This module */
+
+struct module *feed_helper_this_module(void)
+{
+	return THIS_MODULE;
 }
 
 /* Devices */

@@ -10,6 +10,9 @@
 /* Locks */
 bool feed_helper_spin_trylock_bh(spinlock_t *lock);
 
+/* This module */
+struct module *feed_helper_this_module(void);
+
 /* Devices */
 void feed_helper_netdev_hold(struct net_device *dev, netdevice_tracker *tracker, gfp_t gfp);
 void feed_helper_netdev_put(struct net_device *dev, netdevice_tracker *tracker);

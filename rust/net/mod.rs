@@ -6,10 +6,15 @@
 //! order in which a frame meets them: namespace, device, port, buffer; then what steers them.
 
 pub(crate) mod device;
+pub(crate) mod genl;
 pub(crate) mod hook;
 pub(crate) mod namespace;
 pub(crate) mod net;
 pub(crate) mod notifier;
+mod pages;
+mod pipe;
 pub(crate) mod random;
+pub(crate) mod ratelimit;
 pub(crate) mod skb;
 pub(crate) mod sock;
+pub(crate) mod tracepoint;

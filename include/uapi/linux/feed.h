@@ -178,7 +178,7 @@ struct feed_fork {
  * @offset: byte in @next where a partly read entry goes on
  * @entries: entries received or sent
  * @bytes: payload bytes received or sent
- * @lookups: lookups that this reader caused
+ * @fetched: entries received that had to come over a link
  * @timeouts: waits that ended in ETIMEDOUT
  * @epoch: epoch of the held head
  * @in_flight: windows asked for and not yet here
@@ -189,7 +189,7 @@ struct feed_info {
 	__u64	offset;
 	__u64	entries;
 	__u64	bytes;
-	__u64	lookups;
+	__u64	fetched;
 	__u64	timeouts;
 	__u32	epoch;
 	__u32	in_flight;
