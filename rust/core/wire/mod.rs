@@ -23,6 +23,8 @@ pub const ETHERTYPE: u16 = 0x88b5;
 pub const GROUP_MAC: [u8; 6] = [0x03, 0x00, 0x46, 0x45, 0x45, 0x44];
 /// Smallest MTU of a port, bytes.
 pub const MTU_MIN: usize = 1280;
+/// Largest MTU that frames are built for, bytes; what a port has beyond it is not used.
+pub const MTU_MAX: usize = 9000;
 /// Shortest frame without its Ethernet header, bytes (60 with it).
 pub const FRAME_MIN: usize = 46;
 
