@@ -145,6 +145,13 @@ reasons! {
     VerifyFull => "verify-full",
     /// No room in the store.
     StoreFull => "store-full",
+
+    // The shell around the engine.
+
+    /// A frame longer than any that we would build.
+    Oversized => "oversized",
+    /// A device did not take a frame.
+    DeviceBusy => "device-busy",
 }
 
 impl fmt::Display for Drop {

@@ -66,12 +66,17 @@ impl Seed {
     }
 }
 
+/// Overwrites a secret so that the compiler cannot leave it out.
+pub fn wipe(secret: &mut [u8; 32]) {
+    *secret = [0; 32];
+    // Without these the compiler may see that nobody reads the zeros and leave them out.
+    black_box(secret);
+    compiler_fence(Ordering::SeqCst);
+}
+
 impl core::ops::Drop for Seed {
     fn drop(&mut self) {
-        self.0 = [0; 32];
-        // Without these the compiler may see that nobody reads the zeros and leave them out.
-        black_box(&mut self.0);
-        compiler_fence(Ordering::SeqCst);
+        wipe(&mut self.0);
     }
 }
 

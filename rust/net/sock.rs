@@ -12,12 +12,11 @@
 //! softirq.
 
 use core::{
-    ffi::{c_int, c_uint, c_ulong, c_void},
     marker::PhantomData,
     mem::size_of,
     ptr::NonNull, //
 };
-use feed_bindings as bindings;
+use crate::bindings;
 use kernel::{
     error::{
         code::*,
@@ -33,27 +32,30 @@ use kernel::{
 use super::net::Net;
 
 /// Poll bits as `poll(2)` knows them.
-pub const POLLIN: u32 = 0x0001 | 0x0040;
+pub(crate) const POLLIN: u32 = 0x0001 | 0x0040;
 /// Writable, or a pending connect has ended.
-pub const POLLOUT: u32 = 0x0004 | 0x0100;
+pub(crate) const POLLOUT: u32 = 0x0004 | 0x0100;
 /// An error waits in `SO_ERROR`.
-pub const POLLERR: u32 = 0x0008;
+pub(crate) const POLLERR: u32 = 0x0008;
 /// Both directions are shut down.
-pub const POLLHUP: u32 = 0x0010;
+pub(crate) const POLLHUP: u32 = 0x0010;
 /// No more will be read.
-pub const POLLRDHUP: u32 = 0x2000;
+pub(crate) const POLLRDHUP: u32 = 0x2000;
 
 /// `shutdown(2)`'s directions, as bits.
-pub const SHUT_RECEIVE: u32 = 1;
+pub(crate) const SHUT_RECEIVE: u32 = 1;
 /// The sending half.
-pub const SHUT_SEND: u32 = 2;
+pub(crate) const SHUT_SEND: u32 = 2;
+
+/// `FIONREAD` of asm-generic/ioctls.h.
+const FIONREAD: c_uint = 0x541b;
 
 /// The largest address any call may bring (`struct sockaddr_storage`).
 const ADDRESS_MAX: usize = 128;
 
 /// A `struct sock` for the length of one call.
 #[derive(Clone, Copy)]
-pub struct Sock<'a> {
+pub(crate) struct Sock<'a> {
     sk: NonNull<bindings::sock>,
     _call: PhantomData<&'a ()>,
 }
@@ -64,81 +66,84 @@ impl Sock<'_> {
     }
 
     /// The namespace it was made in.
-    pub fn net(&self) -> Net<'_> {
+    pub(crate) fn net(&self) -> Net<'_> {
         // SAFETY: The sock is live for the call and holds a reference on its namespace.
         unsafe { Net::from_raw(bindings::feed_sock_net(self.as_ptr()).cast()) }
     }
 
     /// `SO_RCVBUF` in bytes, as the kernel accounts it.
-    pub fn receive_buffer(&self) -> u32 {
+    pub(crate) fn receive_buffer(&self) -> u32 {
         // SAFETY: The sock is live for the call; a torn value cannot arise for an aligned int.
         let bytes = unsafe { (&raw const (*self.as_ptr()).sk_rcvbuf).read_volatile() };
         u32::try_from(bytes).unwrap_or(0)
     }
 
     /// `SO_SNDBUF` in bytes.
-    pub fn send_buffer(&self) -> u32 {
+    pub(crate) fn send_buffer(&self) -> u32 {
         // SAFETY: As in `receive_buffer`.
         let bytes = unsafe { (&raw const (*self.as_ptr()).sk_sndbuf).read_volatile() };
         u32::try_from(bytes).unwrap_or(0)
     }
 
     /// `SO_RCVTIMEO` in milliseconds; `None` waits for ever.
-    pub fn receive_timeout_ms(&self) -> Option<u64> {
+    pub(crate) fn receive_timeout_ms(&self) -> Option<u64> {
         // SAFETY: The sock is live for the call.
         let ms = unsafe { bindings::feed_sock_rcvtimeo_ms(self.as_ptr()) };
         (ms != u64::MAX).then_some(ms)
     }
 
     /// `SO_SNDTIMEO` in milliseconds; `None` waits for ever.
-    pub fn send_timeout_ms(&self) -> Option<u64> {
+    pub(crate) fn send_timeout_ms(&self) -> Option<u64> {
         // SAFETY: The sock is live for the call.
         let ms = unsafe { bindings::feed_sock_sndtimeo_ms(self.as_ptr()) };
         (ms != u64::MAX).then_some(ms)
     }
 
     /// Leaves `error` for `SO_ERROR` and for the next call.
-    pub fn set_error(&self, error: Error) {
+    pub(crate) fn set_error(&self, error: Error) {
         // SAFETY: The sock is live for the call; `sk_err` is an int that readers exchange.
         unsafe { (&raw mut (*self.as_ptr()).sk_err).write_volatile(error.to_errno().wrapping_neg()) };
     }
 
     /// Whether an error waits in `SO_ERROR`.
-    pub fn has_error(&self) -> bool {
+    pub(crate) fn has_error(&self) -> bool {
         // SAFETY: As in `set_error`.
         unsafe { (&raw const (*self.as_ptr()).sk_err).read_volatile() != 0 }
     }
 
     /// Takes the waiting error, as the socket layer does at the start of a call.
-    pub fn take_error(&self) -> Result {
+    pub(crate) fn take_error(&self) -> Result {
         // SAFETY: The sock is live for the call.
         to_result(unsafe { bindings::feed_sock_error(self.as_ptr()) })
-    }
-
-    /// The caller's user id in the initial user namespace: who is charged for pinned bytes.
-    pub fn uid(&self) -> u32 {
-        // SAFETY: The sock is live for the call.
-        unsafe { bindings::feed_sock_uid(self.as_ptr()) }
     }
 }
 
 /// What `poll` was called with.
-pub struct PollCall {
+pub(crate) struct PollCall {
     /// `struct file` for `poll_wait`.
     pub(super) file: *mut bindings::file,
     /// The caller's table, null when nobody will wait.
     pub(super) table: *mut bindings::poll_table_struct,
 }
 
+impl PollCall {
+    /// Hangs the caller on a wait queue head, which must live as long as the socket's namespace.
+    pub(crate) fn wait(&self, head: *mut kernel::bindings::wait_queue_head) {
+        // SAFETY: File and table are those of the call; the head lives in the namespace's node,
+        // and the socket holds its namespace.
+        unsafe { bindings::feed_sock_poll_wait(self.file, head.cast(), self.table) };
+    }
+}
+
 /// A value that `setsockopt` brings.
-pub struct OptionValue {
+pub(crate) struct OptionValue {
     ptr: bindings::sockptr_t,
     len: usize,
 }
 
 impl OptionValue {
     /// Bytes given.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
@@ -146,7 +151,7 @@ impl OptionValue {
     ///
     /// # Errors
     /// `EINVAL` when fewer were given, `EFAULT` when they cannot be read.
-    pub fn read(&self, out: &mut [u8]) -> Result {
+    pub(crate) fn read(&self, out: &mut [u8]) -> Result {
         if self.len < out.len() {
             return Err(EINVAL);
         }
@@ -160,7 +165,7 @@ impl OptionValue {
     ///
     /// # Errors
     /// `EINVAL` on another length, `EFAULT` when it cannot be read.
-    pub fn array<const N: usize>(&self) -> Result<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&self) -> Result<[u8; N]> {
         if self.len != N {
             return Err(EINVAL);
         }
@@ -171,7 +176,7 @@ impl OptionValue {
 }
 
 /// Where `getsockopt` writes.
-pub struct OptionRoom {
+pub(crate) struct OptionRoom {
     value: *mut c_void,
     len: *mut c_int,
 }
@@ -182,7 +187,7 @@ impl OptionRoom {
     ///
     /// # Errors
     /// `EINVAL` for a negative room, `EFAULT` when it cannot be written.
-    pub fn write(&self, bytes: &[u8]) -> Result {
+    pub(crate) fn write(&self, bytes: &[u8]) -> Result {
         // SAFETY: `bytes` is valid for its length; the helper checks both user pointers.
         to_result(unsafe {
             bindings::feed_put_sockopt(self.value, self.len, bytes.as_ptr().cast(), bytes.len())
@@ -191,76 +196,60 @@ impl OptionRoom {
 }
 
 /// One message header that a call came with.
-pub struct Message<'a> {
+pub(crate) struct Message<'a> {
     msg: NonNull<bindings::msghdr>,
     _call: PhantomData<&'a mut bindings::msghdr>,
 }
 
 /// A control message that the sender gave.
-pub struct Control<'a> {
+pub(crate) struct Control<'a> {
     /// `cmsg_level`.
-    pub level: i32,
+    pub(crate) level: i32,
     /// `cmsg_type`.
-    pub kind: i32,
+    pub(crate) kind: i32,
     /// What follows the header.
-    pub data: &'a [u8],
+    pub(crate) data: &'a [u8],
 }
 
 impl Message<'_> {
     /// `MSG_*` of the call (sending).
-    pub fn flags(&self) -> u32 {
+    pub(crate) fn flags(&self) -> u32 {
         // SAFETY: The header is live for the call.
         unsafe { (*self.msg.as_ptr()).msg_flags }
     }
 
     /// Sets `MSG_*` bits that the receiver will see.
-    pub fn add_flags(&mut self, bits: u32) {
+    pub(crate) fn add_flags(&mut self, bits: u32) {
         // SAFETY: The header is live and ours for the call.
         unsafe { (*self.msg.as_ptr()).msg_flags |= bits };
     }
 
     /// Whether the caller named a destination.
-    pub fn has_name(&self) -> bool {
+    pub(crate) fn has_name(&self) -> bool {
         // SAFETY: The header is live for the call.
         unsafe { !(*self.msg.as_ptr()).msg_name.is_null() && (*self.msg.as_ptr()).msg_namelen > 0 }
     }
 
-    /// Writes the peer's address for `recvfrom`.
-    pub fn put_name(&mut self, address: &[u8]) {
-        if address.len() > ADDRESS_MAX {
-            return;
-        }
-        // SAFETY: The header is live; a non-null `msg_name` of a receive call points to a
-        // `struct sockaddr_storage` in kernel memory (net/socket.c).
-        unsafe {
-            let name = (*self.msg.as_ptr()).msg_name.cast::<u8>();
-            if !name.is_null() {
-                core::ptr::copy_nonoverlapping(address.as_ptr(), name, address.len());
-                (*self.msg.as_ptr()).msg_namelen = address.len() as c_int;
-            }
-        }
-    }
-
     /// The caller's buffers, to read from.
-    pub fn source(&mut self) -> &mut IovIterSource<'_> {
+    pub(crate) fn source(&mut self) -> &mut IovIterSource<'_> {
         // SAFETY: A send call's iterator is a source and lives as long as the header.
         unsafe { IovIterSource::from_raw((&raw mut (*self.msg.as_ptr()).msg_iter).cast()) }
     }
 
     /// The caller's buffers, to write to.
-    pub fn destination(&mut self) -> &mut IovIterDest<'_> {
+    pub(crate) fn destination(&mut self) -> &mut IovIterDest<'_> {
         // SAFETY: A receive call's iterator is a destination and lives as long as the header.
         unsafe { IovIterDest::from_raw((&raw mut (*self.msg.as_ptr()).msg_iter).cast()) }
     }
 
     /// Whether the receiver gave room for control messages.
-    pub fn wants_control(&self) -> bool {
+    pub(crate) fn wants_control(&self) -> bool {
         // SAFETY: The header is live for the call.
         unsafe { (*self.msg.as_ptr()).msg_controllen > 0 }
     }
 
     /// Hands the receiver a control message; the socket layer sets MSG_CTRUNC if it does not fit.
-    pub fn put_control(&mut self, level: i32, kind: i32, data: &[u8]) {
+    pub(crate) fn put_control(&mut self, level: i32, kind: i32, data: &[u8]) {
         // SAFETY: The header is live; `put_cmsg` copies `data` and checks the room itself.
         unsafe {
             bindings::put_cmsg(
@@ -274,7 +263,7 @@ impl Message<'_> {
     }
 
     /// The sender's control messages, in order.
-    pub fn controls(&self) -> Controls<'_> {
+    pub(crate) fn controls(&self) -> Controls<'_> {
         // SAFETY: On the send side the socket layer has copied the control buffer into kernel
         // memory of `msg_controllen` bytes (net/socket.c: ____sys_sendmsg); in-kernel senders
         // give kernel memory as well.
@@ -292,7 +281,7 @@ impl Message<'_> {
 }
 
 /// Iterator over a sender's control messages; ends with an error at the first malformed one.
-pub struct Controls<'a> {
+pub(crate) struct Controls<'a> {
     rest: &'a [u8],
 }
 
@@ -325,13 +314,13 @@ impl<'a> Iterator for Controls<'a> {
 }
 
 /// A pipe that `splice` fills. See [`super::pipe`].
-pub struct PipeCall {
+pub(crate) struct PipeCall {
     /// The pipe, locked by nobody yet.
     pub(super) pipe: *mut bindings::pipe_inode_info,
 }
 
 /// The meaning of a socket. Context of every method: process, may sleep.
-pub trait Protocol: Send + Sync + Sized + 'static {
+pub(crate) trait Protocol: Send + Sync + Sized + 'static {
     /// The family's number, read once when it is registered.
     fn family() -> i32;
     /// Whether a socket of this type and protocol exists.
@@ -577,9 +566,9 @@ unsafe extern "C" fn poll<T: Protocol>(
 unsafe extern "C" fn ioctl<T: Protocol>(
     sock: *mut bindings::socket,
     command: c_uint,
-    argument: c_ulong,
+    argument: usize,
 ) -> c_int {
-    if command != bindings::FIONREAD {
+    if command != FIONREAD {
         return ENOIOCTLCMD.to_errno();
     }
     // SAFETY: The socket layer's contract for `ioctl`.
@@ -696,7 +685,7 @@ fn proto<T: Protocol>() -> *mut bindings::proto {
 ///
 /// The socket layer holds a reference on the module for every open socket, so by the time this
 /// is dropped none exists.
-pub struct Family<T: Protocol> {
+pub(crate) struct Family<T: Protocol> {
     number: i32,
     _protocol: PhantomData<T>,
 }
@@ -708,7 +697,7 @@ impl<T: Protocol> Family<T> {
     ///
     /// # Errors
     /// `EEXIST` when the number is taken.
-    pub fn register(name: &CStr) -> Result<Self> {
+    pub(crate) fn register(name: &CStr) -> Result<Self> {
         let number = T::family();
         // SAFETY: Module init runs once and alone; both records live as long as the module.
         unsafe {

@@ -5,6 +5,7 @@
  * getsockopt() convention.
  */
 #include <linux/export.h>
+#include <linux/poll.h>
 #include <linux/sched/signal.h>
 #include <linux/sockptr.h>
 #include <linux/splice.h>
@@ -39,9 +40,10 @@ int feed_sock_error(struct sock *sk)
 	return sock_error(sk);
 }
 
-u32 feed_sock_uid(struct sock *sk)
+void feed_sock_poll_wait(struct file *file, struct wait_queue_head *head,
+			 struct poll_table_struct *table)
 {
-	return from_kuid(&init_user_ns, sk_uid(sk));
+	poll_wait(file, head, table);
 }
 
 int feed_copy_from_sockptr(void *to, sockptr_t from, size_t len)

@@ -9,6 +9,7 @@ pub(crate) mod clock;
 pub(crate) mod lock;
 pub(crate) mod queue;
 pub(crate) mod rcu;
+pub(crate) mod shared;
 pub(crate) mod timer;
 pub(crate) mod wait;
 

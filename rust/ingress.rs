@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Frames in: from a device to the engine.
+//!
+//! Context: softirq. A frame's bytes are copied to memory of ours and only then looked at: a local
+//! sender may still be writing to the pages that a frame came in.
+
+use crate::{
+    net::{
+        hook::{
+            Frame,
+            Receive, //
+        },
+        skb::Drop, //
+    },
+    node::Node, //
+};
+use feed_core::{
+    engine::{
+        limits::FRAME_MAX,
+        Mac,
+        PortId,
+        Rx, //
+    },
+    Drop as DropReason, //
+};
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+
+/// What a port's frames go to.
+pub(crate) struct Ingress {
+    node: Arc<Node>,
+    port: PortId,
+}
+
+impl Ingress {
+    /// The receiver of the port with this interface index.
+    pub(crate) fn new(node: Arc<Node>, ifindex: u32) -> Self {
+        Self {
+            node,
+            port: PortId(ifindex),
+        }
+    }
+}
+
+impl Receive for Ingress {
+    fn receive(&self, frame: &Frame<'_>) -> Result<(), Drop> {
+        let len = frame.len();
+        if len > FRAME_MAX {
+            self.node.world.stats.dropped(DropReason::Oversized);
+            return Err(Drop::Malformed);
+        }
+        let rx = Rx {
+            port: self.port,
+            mac: Mac(frame.source()),
+            group: frame.is_group(),
+        };
+        match self.node.receive(rx, len, |room| frame.copy(0, room)) {
+            Some(true) => Ok(()),
+            Some(false) => Err(Drop::Truncated),
+            // The namespace is at its end.
+            None => Err(Drop::Unwanted),
+        }
+    }
+}

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What operators do to a node: ports, routes, role, shared feeds, the store's limit.
+//!
+//! Context: process, may sleep.
+
+use super::{
+    env::KernelEnv,
+    local::errno,
+    Node,
+    Port, //
+};
+use crate::{
+    ingress::Ingress,
+    net::{
+        device::{
+            Device,
+            Rtnl, //
+        },
+        hook::Hook,
+        namespace::Registered,
+        net::Net,
+        notifier::{
+            Change,
+            Watch, //
+        }, //
+    },
+    store::Figures,
+    sync::shared, //
+};
+use feed_core::{
+    engine::{
+        limits::{
+            PORTS_MAX,
+            PORT_MTU_MIN, //
+        },
+        FeedState,
+        Mac,
+        PortId,
+        PortInfo,
+        Role,
+        Route, //
+    },
+    id::{
+        DiscoveryId,
+        Name, //
+    }, //
+};
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+
+/// The largest MTU that frames are built for.
+const MTU_MAX: u32 = feed_core::wire::MTU_MAX as u32;
+
+fn describe(rtnl: &Rtnl, device: &Device) -> PortInfo {
+    PortInfo {
+        mac: Mac(device.mac(rtnl)),
+        mtu: device.mtu().min(MTU_MAX) as u16,
+        up: device.is_up(),
+    }
+}
+
+/// A port as dumps show it.
+pub(crate) struct PortRow {
+    pub(crate) ifindex: u32,
+    pub(crate) mac: [u8; 6],
+    pub(crate) mtu: u16,
+    pub(crate) up: bool,
+}
+
+impl Node {
+    /// Makes a port of a device.
+    ///
+    /// # Errors
+    /// `EOPNOTSUPP` for a device without Ethernet addresses, `EINVAL` for an MTU under 1,280,
+    /// `EEXIST` for a port, `ENOSPC` when there are too many.
+    pub(crate) fn port_add(self: &Arc<Self>, rtnl: &Rtnl, device: Device) -> Result {
+        if !device.is_ethernet() {
+            return Err(EOPNOTSUPP);
+        }
+        if device.mtu() < u32::from(PORT_MTU_MIN) {
+            return Err(EINVAL);
+        }
+        let ifindex = device.ifindex();
+        let id = PortId(ifindex);
+        let info = describe(rtnl, &device);
+        let mut ports = self.ports.lock();
+        ports.reserve(1, GFP_KERNEL)?;
+        self.world.store.activate();
+        let room = KernelEnv::device_room(PORTS_MAX)?;
+        // Only this function adds devices, and it holds `ports`: the room is enough.
+        let added = self.with_engine(|engine, _, env| -> Result<_> {
+            engine.port_add(id, info).map_err(errno)?;
+            env.add_device(id, device.clone(), room)
+        });
+        // The list before: its memory is freed here, outside of the lock.
+        drop(added.ok_or(ENETDOWN)??);
+        let receiver = Ingress::new(self.clone(), ifindex);
+        let group = self.world.group;
+        match Hook::attach(rtnl, device, shared::ethertype(), group, receiver) {
+            Ok(hook) => {
+                ports.push(Port { ifindex, hook }, GFP_KERNEL)?;
+                Ok(())
+            }
+            Err(e) => {
+                self.forget(id);
+                Err(e)
+            }
+        }
+    }
+
+    /// The device is no port any more.
+    ///
+    /// # Errors
+    /// `ENOENT` when it was none.
+    pub(crate) fn port_del(self: &Arc<Self>, _rtnl: &Rtnl, ifindex: u32) -> Result {
+        let port = {
+            let mut ports = self.ports.lock();
+            let at = ports
+                .iter()
+                .position(|port| port.ifindex == ifindex)
+                .ok_or(ENOENT)?;
+            ports.remove(at).map_err(|_| ENOENT)?
+        };
+        // Waits for frames that are on their way in.
+        drop(port.hook);
+        self.forget(PortId(ifindex));
+        Ok(())
+    }
+
+    fn forget(self: &Arc<Self>, id: PortId) {
+        self.world.jobs.forget(id);
+        let device = self.with_engine(|engine, now, env| {
+            engine.port_remove(now, id, env);
+            env.forget_device(id)
+        });
+        drop(device);
+    }
+
+    /// The device has changed: address, MTU, up or down.
+    fn port_changed(self: &Arc<Self>, rtnl: &Rtnl, device: &Device) {
+        let info = describe(rtnl, device);
+        let id = PortId(device.ifindex());
+        let known = self.with_engine(|engine, _, _| {
+            let known = engine.port_info(id);
+            known.map(|_| engine.port_set(id, info))
+        });
+        if let Some(Some(Err(_))) = known {
+            // An MTU below the least: the port cannot carry our frames any more.
+            pr_warn!("port {} removed: its MTU is under {}\n", id.0, PORT_MTU_MIN);
+            let _ = self.port_del(rtnl, id.0);
+        }
+    }
+
+    /// The port in place `index`, for dumps; `None` behind the last.
+    pub(crate) fn port_at(self: &Arc<Self>, index: usize) -> Option<PortRow> {
+        let (id, info) = self.with_engine(|engine, _, _| engine.port_at(index))??;
+        Some(PortRow {
+            ifindex: id.0,
+            mac: info.mac.0,
+            mtu: info.mtu,
+            up: info.up,
+        })
+    }
+
+    /// Adds a route. `ENOENT` when its port does not exist.
+    pub(crate) fn route_add(self: &Arc<Self>, route: Route) -> Result {
+        self.with_engine(|engine, _, _| engine.route_add(route))
+            .ok_or(ENETDOWN)?
+            .map_err(errno)
+    }
+
+    /// Removes the route of the same feed, port and neighbour.
+    pub(crate) fn route_del(self: &Arc<Self>, route: &Route) -> Result {
+        let found = self.with_engine(|engine, _, _| engine.route_del(route));
+        found.unwrap_or(false).then_some(()).ok_or(ENOENT)
+    }
+
+    /// The next route at or behind place `index`, and its place, for dumps.
+    pub(crate) fn route_from(self: &Arc<Self>, index: u32) -> Option<(u32, Route)> {
+        self.with_engine(|engine, _, _| {
+            let places = engine.route_places() as u32;
+            (index..places).find_map(|at| Some((at, engine.route_at(at)?)))
+        })?
+    }
+
+    /// The next feed at or behind place `index`, and its place, for dumps.
+    pub(crate) fn feed_from(self: &Arc<Self>, index: u32) -> Option<(u32, FeedState)> {
+        self.with_engine(|engine, _, _| {
+            let places = engine.feed_places() as u32;
+            (index..places).find_map(|at| Some((at, engine.feed_at(at)?)))
+        })?
+    }
+
+    /// Whether the node serves everything (`Cache`) or its own only (`Host`).
+    pub(crate) fn role(self: &Arc<Self>) -> Role {
+        self.with_engine(|engine, _, _| engine.role()).unwrap_or_default()
+    }
+
+    /// Changes the role.
+    pub(crate) fn set_role(self: &Arc<Self>, role: Role) {
+        self.with_engine(|engine, _, _| engine.set_role(role));
+    }
+
+    /// Lets a host serve a feed that it does not author, or no longer.
+    pub(crate) fn share(self: &Arc<Self>, name: Name, shared: bool) -> Result {
+        let id = name.id();
+        self.feed_open(&id, name)?;
+        let done = self
+            .with_engine(|engine, _, _| engine.feed_share(&id, shared))
+            .ok_or(ENETDOWN)
+            .and_then(|done| done.map_err(errno));
+        self.feed_close(&id);
+        done
+    }
+
+    /// Lookups in flight, and who waits for them.
+    pub(crate) fn waiting(self: &Arc<Self>) -> (usize, usize) {
+        self.with_engine(|engine, _, _| (engine.pending_len(), engine.waiting_len()))
+            .unwrap_or_default()
+    }
+
+    /// The store's figures.
+    pub(crate) fn figures(&self) -> Figures {
+        self.world.store.figures()
+    }
+
+    /// Bounds the store, bytes.
+    pub(crate) fn set_limit(&self, bytes: u64) -> Result {
+        self.world
+            .store
+            .set_limit(usize::try_from(bytes).map_err(|_| ERANGE)?)
+    }
+
+    /// Drops everything cached; own feeds stay.
+    pub(crate) fn flush(&self) {
+        self.world.store.flush();
+    }
+
+    /// Whether `id` names a feed that is known here.
+    pub(crate) fn knows(self: &Arc<Self>, id: &DiscoveryId) -> bool {
+        self.feed_state(id).is_some()
+    }
+}
+
+/// Hears what becomes of devices.
+pub(crate) struct Devices;
+
+impl Watch for Devices {
+    fn changed(rtnl: &Rtnl, net: Net<'_>, device: &Device, change: Change) {
+        let Some(node) = Node::of(net) else { return };
+        match change {
+            Change::Gone => {
+                // Most devices are no ports.
+                let _ = node.port_del(rtnl, device.ifindex());
+            }
+            Change::Down | Change::Up | Change::Mtu | Change::Address => {
+                node.port_changed(rtnl, device);
+            }
+        }
+    }
+}

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What sockets ask of their node.
+//!
+//! Context: process, may sleep, unless it says otherwise.
+
+use super::{
+    env,
+    memory::Lender,
+    wait_key,
+    Node, //
+};
+use crate::{
+    af_feed::{
+        author::OwnFeed,
+        uapi::FEED_BATCH_MS, //
+    },
+    net::sock::PollCall,
+    store::{
+        Extent,
+        Owner, //
+    },
+    sync::{
+        clock::monotonic_us,
+        wait,
+        Unfinished, //
+    }, //
+};
+use feed_core::{
+    engine::{
+        fetch::{
+            Credit,
+            Reader,
+            Status, //
+        },
+        FeedMemory,
+        FeedState,
+        Refused,
+        Wanted, //
+    },
+    head::SignedHead,
+    id::{
+        BlobName,
+        DiscoveryId,
+        Hash,
+        Name, //
+    },
+    leaf::{
+        Leaf,
+        LEAF_LEN, //
+    },
+    object::{
+        locate,
+        locate_leaf,
+        pack_leaf,
+        unpack_leaf,
+        TreeOf, //
+    },
+    tree::{
+        Node as TreeNode,
+        Peaks, //
+    },
+    verify::{
+        freshness,
+        Freshness, //
+    },
+    wire::{
+        ANY_AGE,
+        WINDOW,
+        WINDOW_HEIGHT, //
+    },
+    Drop as DropReason, //
+};
+use kernel::{
+    prelude::*,
+    sync::Arc,
+    time::msecs_to_jiffies, //
+};
+
+/// How long an author's wish for its own feed lives, ms; it asks again while it waits.
+const RECOVER_MS: u32 = 5_000;
+
+/// The errno of a refusal by the engine's tables.
+pub(super) fn errno(refused: Refused) -> Error {
+    match refused {
+        Refused::Full => ENOSPC,
+        Refused::Exists => EEXIST,
+        Refused::Missing => ENOENT,
+        Refused::Invalid => EINVAL,
+    }
+}
+
+impl Node {
+    /// The wall clock, ms since 1970; `None` while it is not set. Context: any.
+    pub(crate) fn wall_ms(&self) -> Option<u64> {
+        env::wall_ms()
+    }
+
+    /// Sleeps until `condition` gives a value, looking whenever the feed is woken.
+    pub(crate) fn wait<R>(
+        &self,
+        feed: &DiscoveryId,
+        timeout_ms: Option<u64>,
+        condition: impl FnMut() -> Option<R>,
+    ) -> Result<R, Unfinished> {
+        let jiffies = match timeout_ms {
+            None => wait::FOREVER,
+            Some(ms) => msecs_to_jiffies(u32::try_from(ms).unwrap_or(u32::MAX)) as c_long,
+        };
+        self.world.waits.wait(wait_key(feed), jiffies, condition)
+    }
+
+    /// Lets sleepers of a feed look again. Context: any.
+    pub(crate) fn wake(&self, feed: &DiscoveryId) {
+        self.world.waits.wake(wait_key(feed));
+    }
+
+    /// Hangs a poll on a feed.
+    pub(crate) fn poll_wait(&self, feed: &DiscoveryId, call: &PollCall) {
+        call.wait(self.world.waits.head(wait_key(feed)));
+    }
+
+    /// A socket works with the feed from now on.
+    pub(crate) fn feed_open(self: &Arc<Self>, id: &DiscoveryId, name: Name) -> Result {
+        self.world.store.activate();
+        for _ in 0..2 {
+            let opened = self.with_engine(|engine, _, _| engine.feed_open(id, Some(name)));
+            match opened.ok_or(ENETDOWN)? {
+                Err(Refused::Full) => self.grow_tables(),
+                done => return done.map_err(errno),
+            }
+        }
+        Err(ENOSPC)
+    }
+
+    /// Undoes one [`Node::feed_open`].
+    pub(crate) fn feed_close(self: &Arc<Self>, id: &DiscoveryId) {
+        self.with_engine(|engine, _, _| engine.feed_close(id));
+    }
+
+    /// What is known of a feed.
+    pub(crate) fn feed_state(self: &Arc<Self>, id: &DiscoveryId) -> Option<FeedState> {
+        self.with_engine(|engine, _, _| engine.feed_state(id))?
+    }
+
+    /// The newest verified head.
+    pub(crate) fn head(self: &Arc<Self>, id: &DiscoveryId) -> Option<SignedHead> {
+        self.feed_state(id)?.head
+    }
+
+    /// How old the head is, and whether its author has broken a promise.
+    pub(crate) fn freshness(self: &Arc<Self>, id: &DiscoveryId) -> Option<Freshness> {
+        let state = self.feed_state(id)?;
+        let grant = state.grant.as_ref().map(|grant| &grant.grant);
+        Some(freshness(&state.head?.head, grant, self.wall_ms()))
+    }
+
+    /// Two heads that exclude each other.
+    pub(crate) fn fork(self: &Arc<Self>, id: &DiscoveryId) -> Option<(SignedHead, SignedHead)> {
+        let [a, b] = self.with_engine(|engine, _, _| engine.fork_evidence(id).copied())??;
+        Some((SignedHead::parse(&a).ok()?, SignedHead::parse(&b).ok()?))
+    }
+
+    /// Asks for a head of at least (epoch, n).
+    pub(crate) fn want_head(
+        self: &Arc<Self>,
+        id: &DiscoveryId,
+        at_least: (u32, u64),
+        life_ms: u32,
+    ) -> Wanted {
+        self.with_engine(|engine, now, env| {
+            engine.want_head(now, id, at_least, ANY_AGE, life_ms, env)
+        })
+        .unwrap_or(Wanted::NoPort)
+    }
+
+    /// News of the feed come without asking, or no longer.
+    pub(crate) fn follow(self: &Arc<Self>, id: &DiscoveryId, add: bool) {
+        self.with_engine(|engine, now, env| engine.follow_local(now, id, add, env));
+    }
+
+    /// Looks at a reader's cursor and asks for what is missing.
+    pub(crate) fn pump(self: &Arc<Self>, reader: &mut Reader, credit: &Credit) -> Status {
+        self.with_engine(|engine, now, env| reader.pump(engine, now, credit, env))
+            .unwrap_or(Status::Stuck(Wanted::NoPort))
+    }
+
+    /// A verified leaf, if it is in the store.
+    pub(crate) fn leaf(self: &Arc<Self>, id: &DiscoveryId, seq: u64) -> Option<Leaf> {
+        let head = self.head(id)?.head;
+        if seq >= head.n {
+            return None;
+        }
+        let (key, slot) = locate_leaf(&head.name, head.epoch, seq);
+        let mut bytes = [0; LEAF_LEN];
+        if !self.world.store.slot_get(&key, slot as u8, &mut bytes) {
+            return None;
+        }
+        unpack_leaf(&bytes).map(|(leaf, _)| leaf)
+    }
+
+    /// Moves the feeds to larger tables when the present ones are crowded.
+    pub(super) fn grow_tables(self: &Arc<Self>) {
+        let wanted = self.with_engine(|engine, _, _| engine.feeds_wanted()).flatten();
+        let Some(len) = wanted else { return };
+        // Without memory the tables stay as they are, and the engine recycles idle feeds.
+        if let Ok(memory) = FeedMemory::lend(len, &mut Lender) {
+            let old = self.with_engine(|engine, _, _| engine.grow_feeds(memory));
+            drop(old);
+        }
+    }
+}
+
+/// For authors.
+impl Node {
+    /// The author's side of a feed, made when it is first asked for.
+    pub(crate) fn own_feed(&self, name: Name) -> Result<Arc<OwnFeed>> {
+        let mut own = self.own.lock();
+        if let Some(feed) = own.get(&name.0) {
+            return Ok(feed.clone());
+        }
+        let feed = Arc::pin_init(OwnFeed::new(name), GFP_KERNEL)?;
+        own.try_create_and_insert(name.0, feed.clone(), GFP_KERNEL)?;
+        Ok(feed)
+    }
+
+    /// This node signs the feed from now on: it stays known, and a host serves it.
+    pub(crate) fn mark_own(self: &Arc<Self>, id: &DiscoveryId, name: Name) -> Result {
+        self.feed_open(id, name)
+    }
+
+    /// Publishes a head that was signed here. What it covers must be in the store.
+    pub(crate) fn own_head(self: &Arc<Self>, id: &DiscoveryId, head: &SignedHead) -> Result {
+        self.with_engine(|engine, now, env| engine.own_head(now, id, &head.bytes, env))
+            .ok_or(ENETDOWN)?
+            .map_err(|reason| match reason {
+                DropReason::FeedsFull => ENOSPC,
+                DropReason::OldHead => ESTALE,
+                _ => EIO,
+            })
+    }
+
+    /// Asks for the feed's own last entry, whose proof is what an author needs to go on.
+    pub(crate) fn want_entry(self: &Arc<Self>, id: &DiscoveryId, seq: u64) {
+        let bit = 1u32 << (seq % u64::from(WINDOW));
+        self.with_engine(|engine, now, env| {
+            engine.want_range(now, id, seq >> WINDOW_HEIGHT, bit, RECOVER_MS, env)
+        });
+    }
+
+    /// Asks for a head that is at least what an author remembers.
+    pub(crate) fn want_own_head(self: &Arc<Self>, id: &DiscoveryId, at_least: (u32, u64)) {
+        self.want_head(id, at_least, RECOVER_MS);
+    }
+
+    /// The peaks of the tree of `n` entries, if its nodes are here.
+    pub(crate) fn peaks(&self, name: &Name, n: u64) -> Option<Peaks> {
+        let tree = TreeOf::Feed { name: *name, epoch: 0 };
+        Peaks::load(n, &mut |node: TreeNode| {
+            let (key, slot) = locate(&tree, node);
+            let mut hash = [0; 32];
+            let here = self.world.store.slot_get(&key, slot as u8, &mut hash);
+            (here && hash != [0; 32]).then_some(Hash(hash))
+        })
+    }
+
+    /// Payload bytes of the first `n` entries, if the last one's leaf is here.
+    pub(crate) fn end_offset(self: &Arc<Self>, id: &DiscoveryId, n: u64) -> Option<u64> {
+        match n.checked_sub(1) {
+            None => Some(0),
+            Some(last) => {
+                let leaf = self.leaf(id, last)?;
+                leaf.offset.checked_add(u64::from(leaf.len))
+            }
+        }
+    }
+
+    /// Stores a node of an own feed's tree.
+    pub(crate) fn pin_node(&self, name: &Name, node: TreeNode, hash: &Hash, uid: Owner) -> Result {
+        let (key, slot) = locate(&TreeOf::Feed { name: *name, epoch: 0 }, node);
+        self.world.store.pinned_slot_put(&key, slot as u8, &hash.0, uid)
+    }
+
+    /// Stores a leaf of an own feed.
+    pub(crate) fn pin_leaf(&self, name: &Name, leaf: &Leaf, uid: Owner) -> Result {
+        let (key, slot) = locate_leaf(name, 0, leaf.seq);
+        self.world.store.pinned_slot_put(&key, slot as u8, &pack_leaf(leaf, 0), uid)
+    }
+
+    /// Stores a node of an own blob's tree.
+    pub(crate) fn pin_blob_node(
+        &self,
+        blob: &BlobName,
+        node: TreeNode,
+        hash: &Hash,
+        uid: Owner,
+    ) -> Result {
+        let (key, slot) = locate(&TreeOf::Blob(*blob), node);
+        self.world.store.pinned_slot_put(&key, slot as u8, &hash.0, uid)
+    }
+
+    /// Copies a window of a payload to where nothing finds it yet.
+    pub(crate) fn pin_bytes(&self, bytes: &[u8], uid: Owner) -> Result<Extent> {
+        let len = u32::try_from(bytes.len()).map_err(|_| EMSGSIZE)?;
+        // A feed's author serves it even as a host: its payloads are public.
+        let mut extent = self.world.store.pinned_reserve(len, true, uid)?;
+        if extent.write(0, bytes) {
+            Ok(extent)
+        } else {
+            Err(EIO)
+        }
+    }
+
+    /// Signs within [`FEED_BATCH_MS`] what was appended with MSG_MORE.
+    pub(crate) fn arm_batch(&self) {
+        self.batch.arm(monotonic_us().saturating_add(FEED_BATCH_MS * 1_000));
+    }
+
+    /// Signs all batches whose time may be over.
+    pub(super) fn sign_batches(self: &Arc<Self>) {
+        let mut waiting = KVec::new();
+        for feed in self.own.lock().values() {
+            if feed.has_provisional() && waiting.push(feed.clone(), GFP_KERNEL).is_err() {
+                // No memory for the list: the next tick signs the others.
+                self.arm_batch();
+                break;
+            }
+        }
+        for feed in waiting.iter() {
+            feed.sign_provisional(self);
+        }
+    }
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory that the engine borrows: vectors of the kernel, made in process context.
+
+use feed_core::engine::{
+    limits::Lend,
+    Memory, //
+};
+use kernel::prelude::*;
+
+/// Tables in kmalloc or vmalloc memory, whichever fits.
+pub(crate) struct KernelMemory;
+
+impl Memory for KernelMemory {
+    type Of<T> = KVVec<T>;
+}
+
+/// Lends tables of default values.
+///
+/// Context: process, may sleep.
+pub(crate) struct Lender;
+
+impl Lend<KernelMemory> for Lender {
+    type Error = Error;
+
+    fn lend<T: Default>(&mut self, len: usize) -> Result<KVVec<T>> {
+        let mut table = KVVec::with_capacity(len, GFP_KERNEL)?;
+        for _ in 0..len {
+            table.push(T::default(), GFP_KERNEL)?;
+        }
+        Ok(table)
+    }
+}
