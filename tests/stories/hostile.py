@@ -34,8 +34,8 @@ def only(kind, change):
     return tamper
 
 
-def spoil(raw, at, value=None):
-    return raw[:at] + (bytes([raw[at] ^ 1]) if value is None else value) + raw[at + (1 if value is None else len(value)):]
+def with_bytes(raw, at, new):
+    return raw[:at] + new + raw[at + len(new):]
 
 
 def cases():
@@ -53,7 +53,7 @@ def cases():
 
     f = feed_of("longer than it is")
     yield ("a head with more entries than were signed", f,
-           only(frames.LOOKUP_HEAD, lambda m, f=f: [frames.head(m.token, spoil(f.head(), 8))]), {"bad-signature"})
+           only(frames.LOOKUP_HEAD, lambda m, f=f: [frames.head(m.token, with_bytes(f.head(), 8, b"\7"))]), {"bad-signature"})
 
     f = feed_of("future")
     ahead = int(time.time() * 1000) + 3600_000
@@ -78,7 +78,7 @@ def cases():
     f = feed_of("another index")
     yield ("an entry under another index", f,
            only(frames.LOOKUP_RANGE, lambda m, f=f: [
-               frames.entry(m.token, 3, spoil(f.leaves[1], 0, struct.pack("<Q", 2)), f.entry_siblings(2), f.payload(1))]),
+               frames.entry(m.token, 3, with_bytes(f.leaves[1], 0, struct.pack("<Q", 2)), f.entry_siblings(2), f.payload(1))]),
            {"proof-mismatch"})
 
     f = feed_of("siblings missing")
@@ -186,11 +186,7 @@ def old_heads(results):
     with peer, spaces.inside("reader"):
         with feedsock.reader(feed.name, known, 600) as socket:
             results.equal("old heads change nothing", socket.known()[1], known)
-            try:
-                socket.set(feedsock.TIMEOUT, struct.pack("=Q", 500))
-                results.equal("there is nothing newer", socket.ready(0.7), False)
-            finally:
-                pass
+            results.equal("there is nothing newer", socket.ready(0.7), False)
             results.equal("the held head stays", socket.known()[1], known)
 
 

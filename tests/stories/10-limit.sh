@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# limit: 600
+#
+#   [author]r--l[c1]r--l[reader]
+#                 \s--l[other]
+#
+# Ten times a forwarder's limit goes through it: it is never above the limit,
+# and what two neighbours asked for is kept while a scan goes by (LRU would
+# have lost all of it).
+. "$(dirname -- "$0")/../lib.sh"
+
+LIMIT=$((4 << 20))
+SIZE=30000
+HOT=30			# 0.9 MB: fits in the limit
+SCAN=1400		# 42 MB: ten times the limit
+
+load
+chain 2
+node other
+link c1 s other l
+port c1 s
+port other l
+uplink other l
+must on c1 feedctl store set limit "$LIMIT"
+for n in reader other; do must on "$n" feedctl store set limit 8M; done
+FILL=$TESTS/stories/fill.py
+must on author python3 "$FILL" append hot "$HOT" "$SIZE"
+must on author python3 "$FILL" append scan "$SCAN" "$SIZE"
+
+check "the hot set is read here" on reader python3 "$FILL" read hot 0 "$HOT" "$SIZE"
+check "and there" on other python3 "$FILL" read hot 0 "$HOT" "$SIZE"
+
+watch() {
+	local most=0 used
+	while [ ! -e "$TMP/scanned" ]; do
+		used=$(figure c1 used)
+		[ "$used" -le "$most" ] || most=$used
+		sleep 0.1
+	done
+	echo "$most" >"$TMP/most"
+}
+watch &
+watcher=$!
+check "a scan of ten times the limit" on reader python3 "$FILL" read scan 0 "$SCAN" "$SIZE"
+touch "$TMP/scanned"
+wait "$watcher"
+check_between "the forwarder never held more than its limit" "$(cat "$TMP/most")" 1000000 "$LIMIT"
+check_between "it evicted" "$(figure c1 evicted)" 300 100000
+
+must on other feedctl store flush
+result=$(on other python3 "$FILL" read hot 0 "$HOT" "$SIZE")
+say "the hot set afterwards: $result"
+check "it still reads right" test "${result#right $HOT wrong 0}" != "$result"
+near=$(sed -n 's/.* 1:\([0-9]*\).*/\1/p' <<<"$result")
+check_between "most of it was still in the forwarder" "$near" $((HOT * 6 / 10)) "$HOT"
+
+say "an author's own data is not evicted: at the limit appends fail"
+must on author feedctl store set limit 48M
+check "the author gets ENOSPC" on author python3 -c "
+import errno, sys
+sys.argv = ['', 'append', 'full', '10000', '$SIZE']
+try:
+    exec(open('$FILL').read())
+except OSError as error:
+    sys.exit(error.errno not in (errno.ENOSPC, errno.EDQUOT))
+sys.exit('everything fitted')"
+check "what was appended before still reads right" on reader python3 "$FILL" read scan 1390 1400 "$SIZE"
+
+story_end

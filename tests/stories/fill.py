@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Authors and readers of many entries, for stories about the store.
+
+    fill.py append SEED COUNT SIZE [FIRST]    entries of SIZE bytes, made from SEED and their number
+    fill.py read SEED FROM TO SIZE            reads and compares; prints how many came how far:
+                                              `right N wrong N missing N hops 0:N 1:N 2:N`
+    fill.py name SEED
+"""
+
+import collections
+import hashlib
+import sys
+
+import feedsock
+
+
+def seed_of(word):
+    return hashlib.sha256(f"fill {word}".encode()).digest()
+
+
+def payload(word, number, size):
+    return hashlib.shake_128(f"{word} {number}".encode()).digest(size)
+
+
+def name_of(word):
+    with feedsock.Socket() as socket:
+        return socket.seed(seed_of(word))
+
+
+def append(word, count, size, first=0):
+    with feedsock.author(seed_of(word), first == 0) as author:
+        for i in range(first, first + count):
+            author.send(payload(word, i, size))
+    print(f"appended {count}")
+
+
+def read(word, begin, end, size):
+    tally = collections.Counter()
+    hops = collections.Counter()
+    with feedsock.reader(name_of(word), begin, 30000) as reader:
+        for i in range(begin, end):
+            try:
+                data = b""
+                most = 0
+                while not data or not reader.flags & feedsock.MSG_EOR:
+                    data += reader.receive()
+                    most = max(most, reader.info.hops)
+                tally["right" if data == payload(word, i, size) else "wrong"] += 1
+                hops[most] += 1
+            except OSError as error:
+                print(f"entry {i}: {error}", file=sys.stderr)
+                tally["missing"] += 1
+                break
+    print("right {right} wrong {wrong} missing {missing} hops".format(
+        **{k: tally[k] for k in ("right", "wrong", "missing")}),
+        *(f"{h}:{hops[h]}" for h in range(4)))
+    return tally["right"] != end - begin
+
+
+def main():
+    verb, word, *numbers = sys.argv[1:]
+    numbers = list(map(int, numbers))
+    if verb == "append":
+        append(word, *numbers)
+    elif verb == "read":
+        sys.exit(read(word, *numbers))
+    elif verb == "name":
+        print("feed:" + name_of(word).hex())
+    else:
+        sys.exit(__doc__)
+
+
+main()
