@@ -224,10 +224,13 @@ impl FromStr for FeedText {
 
     /// Takes exactly the form that `Display` writes: no upper case, no sign, no leading zero.
     fn from_str(text: &str) -> Result<Self, Drop> {
+        // Searching for the slash would bring in arithmetic that can panic, and it has one place.
         let rest = text.strip_prefix("feed:").ok_or(Drop::BadText)?;
-        let (digits, seq) = match rest.split_once('/') {
-            Some((digits, seq)) => (digits, Some(parse_seq(seq)?)),
-            None => (rest, None),
+        let (digits, rest) = rest.split_at_checked(64).ok_or(Drop::BadText)?;
+        let seq = match rest.strip_prefix('/') {
+            Some(seq) => Some(parse_seq(seq)?),
+            None if rest.is_empty() => None,
+            None => return Err(Drop::BadText),
         };
         Ok(FeedText {
             name: Name(parse_hex(digits)?),
@@ -236,16 +239,22 @@ impl FromStr for FeedText {
     }
 }
 
+/// `str::parse` would bring in arithmetic that can panic.
 fn parse_seq(text: &str) -> Result<u64, Drop> {
-    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let leading_zero = text.len() > 1 && text.starts_with('0');
-    if !plain || leading_zero {
+    if text.is_empty() || leading_zero {
         return Err(Drop::BadText);
     }
-    text.parse()
-        .ok()
-        .filter(|seq| *seq < crate::wire::MAX_ENTRIES)
-        .ok_or(Drop::BadText)
+    let append = |seq: u64, digit: u8| {
+        let value = digit.checked_sub(b'0').filter(|value| *value < 10)?;
+        seq.checked_mul(10)?.checked_add(u64::from(value))
+    };
+    let seq = text.bytes().try_fold(0, append).ok_or(Drop::BadText)?;
+    if seq < crate::wire::MAX_ENTRIES {
+        Ok(seq)
+    } else {
+        Err(Drop::BadText)
+    }
 }
 
 fn parse_hex(text: &str) -> Result<[u8; 32], Drop> {

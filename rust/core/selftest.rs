@@ -356,15 +356,21 @@ fn blake3() -> Option<()> {
     })
 }
 
+// Functions that are not inlined keep each stack frame small, here and below.
+
 /// The way of chunk mode: each chunk by itself, then the page.
+#[inline(never)]
 fn blake3_chunks() -> Option<()> {
-    let mut hasher = WindowHasher::new();
-    BLAKE3
-        .iter()
-        .try_for_each(|(len, expected)| holds(hash_by_chunks(&mut hasher, *len)?.0 == *expected))
+    blake3_with(&mut WindowHasher::new())
 }
 
-// Here and below, functions of their own keep each stack frame small.
+#[inline(never)]
+fn blake3_with(hasher: &mut WindowHasher) -> Option<()> {
+    BLAKE3
+        .iter()
+        .try_for_each(|(len, expected)| holds(hash_by_chunks(hasher, *len)?.0 == *expected))
+}
+
 #[inline(never)]
 fn hash_by_chunks(hasher: &mut WindowHasher, len: u32) -> Option<Hash> {
     let mut rest = PATTERN.get(..usize::try_from(len).ok()?)?;

@@ -54,6 +54,7 @@ impl Seed {
     }
 
     /// Signs `message` under `tag`.
+    #[inline(never)]
     pub fn sign(&self, tag: &[u8; 32], message: &[u8]) -> Result<[u8; SIGNATURE_LEN], Drop> {
         let mut buf = [0; MESSAGE_MAX + 32];
         let tagged = tagged(&mut buf, tag, message).ok_or(Drop::OutOfRange)?;
@@ -99,6 +100,8 @@ impl PublicKey {
     }
 
     /// Checks `signature` over `message` under `tag`. Needs about 6 KiB of stack.
+    // Not inlined, here and below: callers' frames must not grow by the verifier's state.
+    #[inline(never)]
     pub fn verify(
         &self,
         tag: &[u8; 32],
@@ -111,6 +114,7 @@ impl PublicKey {
     }
 
     /// The bare predicate, for test vectors. Formats always use [`PublicKey::verify`].
+    #[inline(never)]
     pub fn verify_untagged(
         &self,
         message: &[u8],

@@ -379,7 +379,7 @@ fn resolve__bounded_and_honest_about_what_is_missing() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Trees of up to 2^36 leaves, of which only a few are known.
     #[test]

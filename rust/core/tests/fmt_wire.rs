@@ -527,6 +527,8 @@ fn hashes__views() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn frame__random_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         if let Ok(view) = FrameView::parse(&bytes) {
