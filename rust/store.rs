@@ -204,7 +204,10 @@ impl Store {
     /// Fills the pool, from now on and for ever: the namespace is in use. Context: process, may
     /// sleep.
     pub(crate) fn activate(self: &Arc<Self>) {
-        if !self.active.xchg(true, kernel::sync::atomic::ordering::Relaxed) {
+        if !self
+            .active
+            .xchg(true, kernel::sync::atomic::ordering::Relaxed)
+        {
             self.work_once();
         }
     }
@@ -235,7 +238,9 @@ impl Store {
                 .and_then(|folios| Ok(Arc::new(folios, GFP_KERNEL)?));
             if folios.is_err() {
                 self.segments.end(id);
-                self.arena(pinned).mapping.truncate(view.page(), SEGMENT_PAGES);
+                self.arena(pinned)
+                    .mapping
+                    .truncate(view.page(), SEGMENT_PAGES);
             }
             Ok((id, folios?))
         });
@@ -252,7 +257,9 @@ impl Store {
         let Some((view, entries)) = self.segments.end(id) else {
             return false;
         };
-        self.arena(view.pinned()).mapping.truncate(view.page(), SEGMENT_PAGES);
+        self.arena(view.pinned())
+            .mapping
+            .truncate(view.page(), SEGMENT_PAGES);
         self.uncharge();
         self.counters.dead_entries.add(i64::from(entries), Relaxed);
         self.counters.segments_freed.add(1, Relaxed);

@@ -3,7 +3,6 @@
 //! A reference to a folio of a [`Mapping`](super::Mapping).
 
 use super::PAGE_SIZE;
-use feed_bindings as bindings;
 use core::{
     mem::ManuallyDrop,
     ptr::{
@@ -11,6 +10,7 @@ use core::{
         NonNull, //
     }, //
 };
+use feed_bindings as bindings;
 use kernel::prelude::*;
 
 /// A reference to an uptodate folio. The folio stays as long as this object, even if the kernel
@@ -105,10 +105,17 @@ impl Folio {
 
     /// Lends bytes that nobody writes at present to `look`. Context: as `look`.
     #[inline]
-    pub(crate) fn lend<R>(&self, offset: usize, len: usize, look: impl FnOnce(&[u8]) -> R) -> Option<R> {
+    pub(crate) fn lend<R>(
+        &self,
+        offset: usize,
+        len: usize,
+        look: impl FnOnce(&[u8]) -> R,
+    ) -> Option<R> {
         let from = self.bytes(offset, len)?;
         // SAFETY: Valid for `len` bytes by `bytes()`; the caller says that they are not written.
-        Some(look(unsafe { core::slice::from_raw_parts(from.as_ptr(), len) }))
+        Some(look(unsafe {
+            core::slice::from_raw_parts(from.as_ptr(), len)
+        }))
     }
 
     /// Tells the kernel that the folio is in use, so that it is reclaimed later than others.

@@ -7,11 +7,11 @@ use super::{
     memcg::MemCgroup,
     PAGE_SIZE, //
 };
-use feed_bindings as bindings;
 use core::{
     mem::MaybeUninit,
     ptr::NonNull, //
 };
+use feed_bindings as bindings;
 use kernel::{
     error::{
         from_err_ptr,
@@ -250,7 +250,11 @@ impl Folios {
     /// The folio that byte `offset` is in, where in it, and how many bytes follow there.
     #[inline]
     fn at(&self, offset: usize) -> Option<(&Folio, usize, usize)> {
-        let size = if self.list.len() == 1 { RUN_BYTES } else { PAGE_SIZE };
+        let size = if self.list.len() == 1 {
+            RUN_BYTES
+        } else {
+            PAGE_SIZE
+        };
         let folio = self.list.get(offset / size)?;
 
         Some((folio, offset % size, size - offset % size))
@@ -274,7 +278,12 @@ impl Folios {
     /// Lends bytes, piece by piece as they lie in memory, to `look`, with each piece's distance
     /// from `offset`. Nobody may be writing them. False if the range is not inside.
     /// Context: as `look`.
-    pub(crate) fn lend(&self, offset: usize, len: usize, mut look: impl FnMut(usize, &[u8])) -> bool {
+    pub(crate) fn lend(
+        &self,
+        offset: usize,
+        len: usize,
+        mut look: impl FnMut(usize, &[u8]),
+    ) -> bool {
         let mut done = 0;
         while done < len {
             let Some((folio, at, room)) = self.at(offset + done) else {

@@ -30,7 +30,13 @@ const SIMD_CHUNKS: usize = 4;
 
 /// BLAKE3's key for plain hashing: the initial words of SHA-256.
 const KEY: [u32; 8] = [
-    0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab,
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
     0x5be0_cd19,
 ];
 
@@ -38,7 +44,6 @@ const CHUNK_START: u8 = 1 << 0;
 const CHUNK_END: u8 = 1 << 1;
 const PARENT: u8 = 1 << 2;
 const ROOT: u8 = 1 << 3;
-
 
 #[cfg(CONFIG_X86_64)]
 extern "C" {
@@ -138,7 +143,11 @@ impl<'a> WindowHash<'a> {
         // BLAKE3's tree: its left subtrees are full, and as large as can be.
         let mut len = self.len;
         while len > 1 {
-            let flags = if self.root && len == 2 { PARENT | ROOT } else { PARENT };
+            let flags = if self.root && len == 2 {
+                PARENT | ROOT
+            } else {
+                PARENT
+            };
             for pair in 0..len / 2 {
                 self.cvs[pair] = parent(&self.cvs[2 * pair], &self.cvs[2 * pair + 1], flags);
             }

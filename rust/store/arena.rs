@@ -183,7 +183,11 @@ impl Arena {
             Some(offset) => offset,
             None => {
                 let keep = if spare { 0 } else { READY_SPARE };
-                let next = if ready.len() > keep { ready.pop() } else { None };
+                let next = if ready.len() > keep {
+                    ready.pop()
+                } else {
+                    None
+                };
                 let Some(next) = next else {
                     self.empty.add(1, Relaxed);
                     return Err(Full);
@@ -261,7 +265,9 @@ impl Arena {
         // Twice what was used since the last look: the pool then outlasts two looks. It shrinks
         // slowly, because demand comes in bursts.
         let wanted = (2 * taken).max(target - target / 8);
-        let target = wanted.clamp(READY_MIN, READY_MAX).min(bound.max(READY_SPARE + 1));
+        let target = wanted
+            .clamp(READY_MIN, READY_MAX)
+            .min(bound.max(READY_SPARE + 1));
 
         self.target.store(target, Relaxed);
         target.saturating_sub(ready)

@@ -79,7 +79,11 @@ impl Extent {
             .checked_add(bytes.len())
             .is_some_and(|end| end <= self.len as usize);
 
-        inside && self.taken.folios.write((self.taken.place.offset + offset) as usize, bytes)
+        inside
+            && self
+                .taken
+                .folios
+                .write((self.taken.place.offset + offset) as usize, bytes)
     }
 
     /// Lends the bytes from `offset` on, piece by piece as they lie in memory. Every piece but
@@ -150,7 +154,10 @@ impl Extent {
                 }
                 entry.set_place(place);
                 entry.set_info(info & INFO_PUBLIC);
-            } else if shard.insert(&Entry::new(&key, hash, place, info), &store.segments).is_err() {
+            } else if shard
+                .insert(&Entry::new(&key, hash, place, info), &store.segments)
+                .is_err()
+            {
                 return Published::Full;
             }
             segment.gain(self.len);

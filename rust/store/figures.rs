@@ -95,7 +95,10 @@ impl Store {
             let view = self.segments.look(slot);
             if view.alive() {
                 pinned += usize::from(view.pinned());
-                live += self.segments.record(slot).map_or(0, |segment| segment.live().into());
+                live += self
+                    .segments
+                    .record(slot)
+                    .map_or(0, |segment| segment.live().into());
             }
         }
         let count = self.count.load(Relaxed);
@@ -105,7 +108,8 @@ impl Store {
             bytes_limit: bytes(self.limit.load(Relaxed).min(self.ground.cap())),
             bytes_live: live,
             bytes_pinned: bytes(pinned),
-            bytes_resident: ((self.cache.mapping.cached_pages() + self.pinned.mapping.cached_pages())
+            bytes_resident: ((self.cache.mapping.cached_pages()
+                + self.pinned.mapping.cached_pages())
                 * crate::mm::PAGE_SIZE) as u64,
             bytes_index: self.index.bytes() as u64,
             entries: self.index.len() as u64,

@@ -38,8 +38,10 @@ use kernel::prelude::*;
 
 /// Shards, a power of two.
 pub(super) const SHARDS: usize = 16;
-/// Entries of a shard at first, and at least.
-const SHARD_MIN: usize = 16;
+/// Entries of a shard before the store is used.
+const SHARD_FIRST: usize = 16;
+/// Free places that a shard has at least, once it is: what may come in before the worker runs.
+const HEADROOM: usize = 64;
 /// Entries that are moved or looked at under the lock in one go.
 pub(super) const BATCH: usize = 256;
 
@@ -311,7 +313,13 @@ impl Table {
         let mut gap = at;
         let mut from = self.next(at);
         // Distances go round the end of the array.
-        let distance = |to: usize, from: usize| if to >= from { to - from } else { to + len - from };
+        let distance = |to: usize, from: usize| {
+            if to >= from {
+                to - from
+            } else {
+                to + len - from
+            }
+        };
         for _ in 1..len {
             let Some(entry) = self.entries.get(from).copied() else {
                 break;
@@ -335,7 +343,12 @@ impl Table {
     }
 
     /// Looks at up to `count` places from `at` on; true when that was the end.
-    fn scan(&mut self, at: &mut usize, count: usize, look: &mut impl FnMut(&Entry) -> Keep) -> bool {
+    fn scan(
+        &mut self,
+        at: &mut usize,
+        count: usize,
+        look: &mut impl FnMut(&Entry) -> Keep,
+    ) -> bool {
         for _ in 0..count {
             let Some(entry) = self.entries.get(*at) else {
                 return true;
@@ -370,7 +383,11 @@ impl Shard {
             Some(_) => false,
             None => self.old.as_ref()?.find(key, hash).is_some(),
         };
-        let table = if in_old { self.old.as_mut()? } else { &mut self.table };
+        let table = if in_old {
+            self.old.as_mut()?
+        } else {
+            &mut self.table
+        };
         let at = table.find(key, hash)?;
         if !segments.alive(table.entries.get(at)?.segment()) {
             table.remove(at);
@@ -391,9 +408,16 @@ impl Shard {
     /// Removes the entry of `key`, if it still points to `place`. Context: any.
     pub(super) fn remove(&mut self, key: &Key, hash: u64, place: Place) -> bool {
         let hash = hash as u32;
-        for table in [Some(&mut self.table), self.old.as_mut()].into_iter().flatten() {
+        for table in [Some(&mut self.table), self.old.as_mut()]
+            .into_iter()
+            .flatten()
+        {
             if let Some(at) = table.find(key, hash) {
-                if table.entries.get(at).is_some_and(|entry| entry.place() == place) {
+                if table
+                    .entries
+                    .get(at)
+                    .is_some_and(|entry| entry.place() == place)
+                {
                     table.remove(at);
                     return true;
                 }
@@ -404,21 +428,18 @@ impl Shard {
 
     /// Whether the worker should see to its size.
     pub(super) fn is_tight(&self) -> bool {
-        self.old.is_none() && self.used() * 4 >= self.table.entries.len() * 3
+        let (len, used) = (self.table.entries.len(), self.used());
+        self.old.is_none() && (used * 4 >= len * 3 || used + HEADROOM > len)
     }
 
     /// The length that it should have, if it is another than it has.
     fn wanted_len(&self) -> Option<usize> {
-        let len = self.table.entries.len();
-        let used = self.used();
-        let idle = len > SHARD_MIN && used * 5 < len;
+        let (len, used) = (self.table.entries.len(), self.used());
+        // Loaded to less than two thirds; any length spreads as well as a power of two.
+        let wanted = (used + used / 2 + used / 8).max(used + 2 * HEADROOM);
+        let wasteful = len > 3 * wanted;
 
-        if self.old.is_some() || !(self.is_tight() || idle) {
-            return None;
-        }
-        // Half full to two thirds; the odd length spreads by multiplication as well as any.
-        let wanted = (used + used / 2 + used / 8).max(SHARD_MIN);
-        (wanted != len).then_some(wanted)
+        (self.old.is_none() && (self.is_tight() || wasteful)).then_some(wanted)
     }
 }
 
@@ -435,7 +456,7 @@ impl Index {
         let mut shards = KVec::with_capacity(SHARDS, GFP_KERNEL)?;
         for _ in 0..SHARDS {
             let shard = Shard {
-                table: Table::allocate(SHARD_MIN)?,
+                table: Table::allocate(SHARD_FIRST)?,
                 old: None,
             };
             let shard = KBox::pin_init(new_spinlock_bh!(shard, "feed_index"), GFP_KERNEL)?;

@@ -69,7 +69,11 @@ const CHARGE: Charge = Charge {
 macro_rules! check {
     ($condition:expr) => {
         if !$condition {
-            pr_err!("store test, line {}: not {}\n", line!(), stringify!($condition));
+            pr_err!(
+                "store test, line {}: not {}\n",
+                line!(),
+                stringify!($condition)
+            );
             return Err(EINVAL);
         }
     };
@@ -221,12 +225,22 @@ fn fill_and_find() -> Result {
         let blob = made_up(seed, *len);
         check!(bench.store.blob_find(&blob, 0).is_none());
         check!(bench.store_blob(seed, *len)? == blob);
-        check!(bench.store.blob_find(&blob, 0).is_some_and(|info| info.hops == 1 && !info.public));
+        check!(bench
+            .store
+            .blob_find(&blob, 0)
+            .is_some_and(|info| info.hops == 1 && !info.public));
         bench.store.blob_share(&blob, 0);
-        check!(bench.store.blob_find(&blob, 0).is_some_and(|info| info.public));
+        check!(bench
+            .store
+            .blob_find(&blob, 0)
+            .is_some_and(|info| info.public));
         check!(bench.reads(seed, &blob)?);
         let pages = bench.store.blob_pages(&blob, 0, 0, window_len(*len, 0));
-        let total: usize = pages.ok_or(ENOENT)?.into_iter().map(|piece| piece.len).sum();
+        let total: usize = pages
+            .ok_or(ENOENT)?
+            .into_iter()
+            .map(|piece| piece.len)
+            .sum();
         check!(total == window_len(*len, 0) as usize);
         // The same hash with another length is another name.
         let other = BlobName {
@@ -234,7 +248,10 @@ fn fill_and_find() -> Result {
             ..blob
         };
         check!(bench.store.blob_find(&other, 0).is_none());
-        check!(bench.store.blob_pages(&blob, 0, window_len(*len, 0), 1).is_none());
+        check!(bench
+            .store
+            .blob_pages(&blob, 0, window_len(*len, 0), 1)
+            .is_none());
     }
     bench.end()
 }
@@ -255,7 +272,8 @@ fn hashes() -> Result {
 
             let mut fed = true;
             hasher.window(*len, window).map_err(|_| EINVAL)?;
-            check!(extent.lend(0, extent.len(), |_, bytes| fed &= hasher.update(bytes).is_ok()));
+            check!(extent.lend(0, extent.len(), |_, bytes| fed &=
+                hasher.update(bytes).is_ok()));
             check!(fed);
             let wanted = hasher.finish().map_err(|_| EINVAL)?;
             check!(extent.cv(0..chunks, first, root) == Some(wanted.0));
@@ -266,7 +284,8 @@ fn hashes() -> Result {
             hasher
                 .chunk(*len, first as u32 + u32::from(chunk))
                 .map_err(|_| EINVAL)?;
-            check!(extent.lend(start, end - start, |_, bytes| fed &= hasher.update(bytes).is_ok()));
+            check!(extent.lend(start, end - start, |_, bytes| fed &=
+                hasher.update(bytes).is_ok()));
             let wanted = hasher.finish().map_err(|_| EINVAL)?;
             check!(extent.cv(chunk..chunks, first, root && chunks == 1) == Some(wanted.0));
         }
@@ -300,7 +319,10 @@ fn dedup() -> Result {
     let mut second = bench.reserve(&blob, 0)?;
     check!(fill(&mut first, 1, 0, &mut buffer) && fill(&mut second, 1, 0, &mut buffer));
     check!(second.publish(3) && first.publish(1));
-    check!(bench.store.blob_find(&blob, 0).is_some_and(|info| info.hops == 3));
+    check!(bench
+        .store
+        .blob_find(&blob, 0)
+        .is_some_and(|info| info.hops == 3));
     check!(bench.store.figures().bytes_live == 20_000);
     check!(bench.store.figures().entries == 1);
     check!(bench.reads(1, &blob)?);
@@ -317,7 +339,10 @@ fn objects() -> Result {
             let bytes = [slot ^ index as u8; 64];
             patiently(|| bench.store.slot_put(&key, slot, &bytes, CHARGE).ok())?;
             // The first stays, as whatever is stored is verified.
-            check!(bench.store.slot_put(&key, slot, &[0xff; 64], CHARGE).is_ok());
+            check!(bench
+                .store
+                .slot_put(&key, slot, &[0xff; 64], CHARGE)
+                .is_ok());
         }
     }
     for index in 0..200 {
@@ -389,7 +414,9 @@ fn pinned() -> Result {
     // An object that was cached keeps its slots.
     let mut out = [0; 64];
     patiently(|| bench.store.slot_put(&object(1), 3, &[3; 64], CHARGE).ok())?;
-    bench.store.pinned_slot_put(&object(1), 4, &[4; 64], owner)?;
+    bench
+        .store
+        .pinned_slot_put(&object(1), 4, &[4; 64], owner)?;
     bench.store.flush();
     check!(bench.reads(1, &blob)?);
     check!(bench.store.slot_get(&object(1), 3, &mut out) && out == [3; 64]);
@@ -511,7 +538,9 @@ fn index_growth() -> Result {
     let index = figures.bytes_index / u64::from(COUNT);
     let store_ns = (stored - started) * 1000 / u64::from(COUNT);
     let find_ns = (found - stored) * 1000 / u64::from(COUNT);
-    pr_info!("store test: {index} index bytes per entry; {store_ns} ns to store, {find_ns} ns to find\n");
+    pr_info!(
+        "store test: {index} index bytes per entry; {store_ns} ns to store, {find_ns} ns to find\n"
+    );
     check!(figures.bytes_index / u64::from(COUNT) <= 128);
     bench.store.flush();
     check!(bench.store.figures().bytes_index < figures.bytes_index / 8);
@@ -542,7 +571,9 @@ impl Softirq {
         let mut buffer = [0; 256];
         let filled = fill(&mut extent, seed, 0, &mut buffer);
         let hashed = extent.cv(0..8, 0, true).is_some();
-        let _ = self.store.slot_put(&object(seed.into()), 1, &[1; 64], CHARGE);
+        let _ = self
+            .store
+            .slot_put(&object(seed.into()), 1, &[1; 64], CHARGE);
         let mut out = [0; 64];
         self.store.slot_get(&object(seed.into()), 1, &mut out);
         filled

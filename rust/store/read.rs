@@ -63,9 +63,9 @@ impl Store {
     pub(crate) fn blob_find(&self, blob: &BlobName, window: u16) -> Option<BlobInfo> {
         let key = Key::blob(blob, window);
         let hash = self.index.hash(&key);
-        let info = self
-            .index
-            .with(hash, |shard| Some(shard.find(&key, hash, &self.segments)?.info()))?;
+        let info = self.index.with(hash, |shard| {
+            Some(shard.find(&key, hash, &self.segments)?.info())
+        })?;
 
         Some(BlobInfo {
             hops: (info & INFO_HOPS) as u8,
@@ -86,7 +86,13 @@ impl Store {
 
     /// Copies bytes of a published window from `offset` on. False if not all of them are here.
     /// Context: any.
-    pub(crate) fn blob_read(&self, blob: &BlobName, window: u16, offset: u32, out: &mut [u8]) -> bool {
+    pub(crate) fn blob_read(
+        &self,
+        blob: &BlobName,
+        window: u16,
+        offset: u32,
+        out: &mut [u8],
+    ) -> bool {
         let Ok(len) = u32::try_from(out.len()) else {
             return false;
         };
@@ -99,29 +105,43 @@ impl Store {
     }
 
     /// References to the pages of a range of a published window. Context: any.
-    pub(crate) fn blob_pages(&self, blob: &BlobName, window: u16, offset: u32, len: u32) -> Option<Pieces> {
+    pub(crate) fn blob_pages(
+        &self,
+        blob: &BlobName,
+        window: u16,
+        offset: u32,
+        len: u32,
+    ) -> Option<Pieces> {
         let mut pieces = Pieces {
             list: [const { None }; PIECES_MAX],
         };
         let mut places = pieces.list.iter_mut();
-        let all = self.visit(&Key::blob(blob, window), offset, len, |folio, offset, len| {
-            let Some(place) = places.next() else {
-                return false;
-            };
-            *place = Some(Piece { folio, offset, len });
-            true
-        });
+        let all = self.visit(
+            &Key::blob(blob, window),
+            offset,
+            len,
+            |folio, offset, len| {
+                let Some(place) = places.next() else {
+                    return false;
+                };
+                *place = Some(Piece { folio, offset, len });
+                true
+            },
+        );
         all.then_some(pieces)
     }
 
     /// Reads one slot of an object. False if it is not here. Context: any.
     pub(crate) fn slot_get(&self, key: &ObjectKey, slot: u8, out: &mut [u8]) -> bool {
-        let (Some(key), Some((offset, bit))) = (Key::object(key), slot_place(slot, out.len())) else {
+        let (Some(key), Some((offset, bit))) = (Key::object(key), slot_place(slot, out.len()))
+        else {
             return false;
         };
         let found = self.find_entry(&key, |entry| entry.info() & bit != 0);
         let read = found.is_some_and(|(entry, view)| {
-            self.visit_entry(&entry, view, offset, out.len() as u32, |folio, at, _| folio.read(at, out))
+            self.visit_entry(&entry, view, offset, out.len() as u32, |folio, at, _| {
+                folio.read(at, out)
+            })
         });
         self.count(read);
         read
@@ -138,7 +158,11 @@ impl Store {
     ) -> bool {
         let stored = key.stored_len();
         let inside = offset.checked_add(len).is_some_and(|end| end <= stored);
-        let found = if inside { self.find_entry(key, |_| true) } else { None };
+        let found = if inside {
+            self.find_entry(key, |_| true)
+        } else {
+            None
+        };
         let seen =
             found.is_some_and(|(entry, view)| self.visit_entry(&entry, view, offset, len, look));
         self.count(seen);
@@ -203,7 +227,11 @@ impl Store {
     }
 
     fn count(&self, hit: bool) {
-        let counter = if hit { &self.counters.hits } else { &self.counters.misses };
+        let counter = if hit {
+            &self.counters.hits
+        } else {
+            &self.counters.misses
+        };
         counter.add(1, Relaxed);
     }
 }

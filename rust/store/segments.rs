@@ -251,7 +251,10 @@ impl Segments {
     /// What `slot` holds now. Context: any.
     #[inline]
     pub(super) fn look(&self, slot: u32) -> View {
-        View(self.record(slot).map_or(FREE, |segment| segment.word.load(Acquire)))
+        View(
+            self.record(slot)
+                .map_or(FREE, |segment| segment.word.load(Acquire)),
+        )
     }
 
     /// The segment `id`, if it is still there. Context: any.
@@ -325,7 +328,14 @@ impl Segments {
             return false;
         };
         let flags = view.0 & !((1 << STATE_BITS) - 1) | view.0 & PINNED;
-        segment.word.cmpxchg(flags | from, flags | to, kernel::sync::atomic::ordering::Full).is_ok()
+        segment
+            .word
+            .cmpxchg(
+                flags | from,
+                flags | to,
+                kernel::sync::atomic::ordering::Full,
+            )
+            .is_ok()
     }
 
     /// It is full: OPEN to SEALED. Context: any.

@@ -111,7 +111,9 @@ impl Store {
     /// Calls the worker. Context: any.
     #[inline]
     pub(super) fn kick(self: &Arc<Self>) {
-        if !self.called.load(Relaxed) && !self.called.xchg(true, kernel::sync::atomic::ordering::Full) {
+        if !self.called.load(Relaxed)
+            && !self.called.xchg(true, kernel::sync::atomic::ordering::Full)
+        {
             self.ground.queue.kick::<_, 0>(self);
         }
     }
@@ -237,7 +239,9 @@ impl Store {
         let all = on_probation + main;
         let count = (all / VICTIMS_FRACTION).max(VICTIMS_MIN).max(wanted);
 
-        let first = on_probation.saturating_sub(all / PROBATION_FRACTION).min(count);
+        let first = on_probation
+            .saturating_sub(all / PROBATION_FRACTION)
+            .min(count);
         let second = main.min(count - first);
         let third = (on_probation - first).min(count - first - second);
         let mut victims = KVec::with_capacity(count.min(all), GFP_KERNEL)?;
@@ -270,7 +274,10 @@ impl Store {
         let mut bound = self.segments.last_serial();
         while above + 1 < bound {
             let middle = above + (bound - above) / 2;
-            let below = self.candidates(main).filter(|(serial, _)| *serial <= middle).count();
+            let below = self
+                .candidates(main)
+                .filter(|(serial, _)| *serial <= middle)
+                .count();
             if below >= count {
                 bound = middle;
             } else {
@@ -310,8 +317,15 @@ impl Store {
     fn rescue(&self, entry: &Entry) -> bool {
         let key = entry.key();
         let len = key.stored_len();
-        let kind = if key.is_object() { Kind::Object } else { Kind::of_payload(len) };
-        let Ok((mut taken, _)) = self.cache.take(kind, Class::Main, len, true, &self.segments) else {
+        let kind = if key.is_object() {
+            Kind::Object
+        } else {
+            Kind::of_payload(len)
+        };
+        let Ok((mut taken, _)) = self
+            .cache
+            .take(kind, Class::Main, len, true, &self.segments)
+        else {
             return false;
         };
         if self.copy_extent(entry, &taken, len) && self.repoint(&key, entry, &taken) {

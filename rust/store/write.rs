@@ -145,7 +145,12 @@ impl Store {
     /// [`Extent::publish_as`]. A host may answer with it if `public`. EDQUOT and ENOSPC say that
     /// the user's or the store's limit is reached. Context: process, may sleep; so has dropping
     /// the extent.
-    pub(crate) fn pinned_reserve(self: &Arc<Self>, len: u32, public: bool, owner: Owner) -> Result<Extent> {
+    pub(crate) fn pinned_reserve(
+        self: &Arc<Self>,
+        len: u32,
+        public: bool,
+        owner: Owner,
+    ) -> Result<Extent> {
         let taken = self.take_pinned(Kind::of_payload(len), len, owner)?;
         Ok(Extent::new(
             self.clone(),
@@ -195,7 +200,10 @@ impl Store {
     fn take_pinned_paid(self: &Arc<Self>, kind: Kind, len: u32) -> Result<Taken> {
         for _ in 0..TRIES {
             // Whether the pool is low is of no interest: authors fill it themselves.
-            if let Ok((taken, _)) = self.pinned.take(kind, Class::Main, len, true, &self.segments) {
+            if let Ok((taken, _)) = self
+                .pinned
+                .take(kind, Class::Main, len, true, &self.segments)
+            {
                 return Ok(taken);
             }
             let (id, folios) = self.make_room()?;
@@ -272,7 +280,10 @@ impl Store {
         bit: u64,
         bytes: &[u8],
     ) -> Result<bool, Full> {
-        if !taken.folios.write((taken.place.offset + offset) as usize, bytes) {
+        if !taken
+            .folios
+            .write((taken.place.offset + offset) as usize, bytes)
+        {
             return Err(Full);
         }
         let mut bits = bit;
