@@ -150,7 +150,7 @@ impl RangeAsk {
 
     fn is_alone<E: Env>(&self, env: &mut E, bit: u32) -> bool {
         let Some(payload) = self.bit_is_here(env, bit) else { return false };
-        let siblings = tree::inclusion_nodes(self.n, self.seq(bit)).count();
+        let siblings = nodes::length(tree::inclusion_nodes(self.n, self.seq(bit)));
         let len = ENTRY_HEADER_LEN.saturating_add(siblings.saturating_mul(32)).saturating_add(payload as usize);
         FRAME_HEADER_LEN.saturating_add(len) <= self.mtu && nodes::can_include(env, &self.tree(), self.n, self.seq(bit))
     }

@@ -62,7 +62,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     pub(super) fn take_blob_path(&mut self, now: u64, _: &Rx, slot: u32, m: &BlobPath<'_>, env: &mut E) -> Result<(), Drop> {
         let (index, _) = self.transfer_of(slot, m.window)?;
         let transfer = self.transfers.table.get_mut(index).ok_or(Drop::Unsolicited)?;
-        if m.siblings.len() != blob::path_nodes(transfer.blob.len, m.window).count() {
+        if m.siblings.len() != nodes::length(blob::path_nodes(transfer.blob.len, m.window)) {
             return Err(Drop::ProofLength);
         }
         if transfer.path_verified {
@@ -99,7 +99,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// Chunk mode: whole chunks, each compared with the page before it is kept.
     fn take_chunks(&mut self, now: u64, slot: u32, index: u32, offset: u32, bytes: &[u8], env: &mut E) -> Result<(), Drop> {
         let mut wrong = false;
-        for (chunk, part) in (offset / CHUNK..).zip(bytes.chunks(CHUNK as usize)) {
+        for (chunk, part) in (offset / CHUNK..u32::MAX).zip(bytes.chunks(CHUNK as usize)) {
             let cv = self.page_hash_of(index, chunk);
             let Some(hasher) = self.hasher.first_mut() else { return Err(Drop::StoreFull) };
             let Some(transfer) = self.transfers.table.get_mut(index) else { return Err(Drop::Unsolicited) };

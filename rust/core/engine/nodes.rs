@@ -51,6 +51,11 @@ pub(super) fn collect<E: Env>(env: &mut E, of: &TreeOf, wanted: impl Iterator<It
     true
 }
 
+/// How many; [`Iterator::count`] has a panic path where overflow is checked.
+pub(super) fn length(nodes: impl Iterator<Item = Node>) -> usize {
+    nodes.fold(0, |length: usize, _| length.saturating_add(1))
+}
+
 fn all_held<E: Env>(env: &mut E, of: &TreeOf, wanted: impl Iterator<Item = Node>) -> bool {
     for want in wanted {
         if node(env, of, want).is_none() {

@@ -80,7 +80,7 @@ impl<T: Default, M: Memory> Slab<T, M> {
 
     /// All values with their indices.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        (0u32..).zip(self.slots.iter()).filter(|(_, slot)| slot.used).map(|(index, slot)| (index, &slot.value))
+        (0..u32::MAX).zip(self.slots.iter()).filter(|(_, slot)| slot.used).map(|(index, slot)| (index, &slot.value))
     }
 
     /// How often the slot was reused.
