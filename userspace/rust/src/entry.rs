@@ -70,8 +70,8 @@ pub struct Info {
     pub entries: u64,
     /// Payload bytes received or sent.
     pub bytes: u64,
-    /// Lookups that this reader caused.
-    pub lookups: u64,
+    /// Entries received that had to come over a link.
+    pub fetched: u64,
     /// Waits that ended without an answer.
     pub timeouts: u64,
     /// Epoch of the held head.
@@ -88,7 +88,7 @@ impl From<&sys::Info> for Info {
             offset: raw.offset,
             entries: raw.entries,
             bytes: raw.bytes,
-            lookups: raw.lookups,
+            fetched: raw.fetched,
             timeouts: raw.timeouts,
             epoch: raw.epoch,
             in_flight: raw.in_flight,

@@ -150,3 +150,36 @@ impl From<Error> for io::Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AuthorOptions, Name, Reader, Seed};
+
+    #[test]
+    fn error__without_the_module_says_how_to_load_it() {
+        if std::path::Path::new("/sys/module/feed").exists() {
+            return;
+        }
+        let seed = Seed::from_bytes([1; 32]);
+        let failures = [
+            Reader::open(Name([1; 32])).unwrap_err(),
+            AuthorOptions::new().open(&seed).unwrap_err(),
+        ];
+        for error in failures {
+            assert_eq!(error.raw_os_error(), Some(libc::EAFNOSUPPORT));
+            assert!(error.to_string().contains("sudo insmod feed.ko"), "{error}");
+        }
+    }
+
+    #[test]
+    fn error__keeps_the_errno() {
+        let error = Error::os("append", io::Error::from_raw_os_error(libc::ESTALE));
+        assert!(error.is_stale() && !error.is_would_block());
+        assert!(
+            error.to_string().contains("the head that was kept last"),
+            "{error}"
+        );
+        assert_eq!(io::Error::from(error).raw_os_error(), Some(libc::ESTALE));
+    }
+}

@@ -57,6 +57,12 @@ macro_rules! plain {
             $(pub(crate) $field: $type,)*
         }
 
+        #[cfg(test)]
+        impl $name {
+            const FIELDS: &'static [(&'static str, usize)] =
+                &[$((stringify!($field), size_of::<$type>())),*];
+        }
+
         const _: () = assert!(size_of::<$name>() == $size);
         // The sum of the fields is the whole: no padding that would leak or be undefined.
         const _: () = assert!(0 $(+ size_of::<$type>())* == $size);
@@ -93,7 +99,7 @@ plain! {
 plain! {
     /// `struct feed_info`
     Info, 64 {
-        known: u64, next: u64, offset: u64, entries: u64, bytes: u64, lookups: u64, timeouts: u64,
+        known: u64, next: u64, offset: u64, entries: u64, bytes: u64, fetched: u64, timeouts: u64,
         epoch: u32, in_flight: u32,
     }
 }
@@ -384,4 +390,115 @@ pub(crate) fn random(buf: &mut [u8; 32]) -> io::Result<()> {
 pub(crate) fn wipe(secret: &mut [u8]) {
     // SAFETY: `secret` is writable for its length.
     unsafe { libc::explicit_bzero(secret.as_mut_ptr().cast(), secret.len()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = include_str!("../../../include/uapi/linux/feed.h");
+
+    /// The fields of a struct of the header, with their sizes.
+    fn fields(name: &str) -> Vec<(String, usize)> {
+        let heading = format!("struct {name} {{");
+        let lines = HEADER.lines().skip_while(|line| *line != heading).skip(1);
+        lines.take_while(|line| *line != "};").map(field).collect()
+    }
+
+    fn field(line: &str) -> (String, usize) {
+        let (kind, rest) = line
+            .trim()
+            .trim_end_matches(';')
+            .rsplit_once([' ', '\t'])
+            .unwrap();
+        let (name, count) = match rest.split_once('[') {
+            None => (rest, 1),
+            Some((name, count)) => {
+                let count = count.trim_end_matches(']');
+                let named = match count {
+                    "FEED_KEY_LEN" | "FEED_HASH_LEN" => 32,
+                    _ => count.parse().unwrap(),
+                };
+                (name, named)
+            }
+        };
+        let size = match kind.trim() {
+            "__u8" => 1,
+            "__u16" | "__kernel_sa_family_t" => 2,
+            "__u32" => 4,
+            "__u64" => 8,
+            "struct feed_head" => 160,
+            other => panic!("{other}"),
+        };
+        (name.replace("sfeed_", ""), size * count)
+    }
+
+    #[test]
+    fn sys__records_are_those_of_the_header() {
+        for (name, ours) in [
+            ("sockaddr_feed", SockAddr::FIELDS),
+            ("feed_seek", Seek::FIELDS),
+            ("feed_entry_info", EntryInfo::FIELDS),
+            ("feed_append", Append::FIELDS),
+            ("feed_info", Info::FIELDS),
+            ("feed_fork", Fork::FIELDS),
+        ] {
+            let ours: Vec<_> = ours
+                .iter()
+                .map(|(name, size)| ((*name).to_owned(), *size))
+                .collect();
+            assert_eq!(ours, fields(name), "{name}");
+        }
+    }
+
+    /// The number that the header gives a name, by #define or in an enum.
+    fn number(name: &str) -> i64 {
+        let value = HEADER
+            .lines()
+            .map(|line| {
+                line.trim()
+                    .trim_start_matches("#define")
+                    .replace('=', " ")
+                    .replace(',', " ")
+            })
+            .find_map(|line| {
+                let mut words = line.split_whitespace();
+                (words.next() == Some(name)).then(|| words.next().unwrap().to_owned())
+            })
+            .unwrap_or_else(|| panic!("{name}"));
+        match value.strip_prefix("0x") {
+            Some(digits) => i64::from_str_radix(digits, 16).unwrap(),
+            None => value.parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn sys__numbers_are_those_of_the_header() {
+        for (name, ours) in [
+            ("AF_FEED", i64::from(AF_FEED)),
+            ("SOL_FEED", SOL_FEED.into()),
+            ("FEED_BIND_NEW", BIND_NEW.into()),
+            ("FEED_OPT_SECRET_KEY", OPT_SECRET_KEY.into()),
+            ("FEED_OPT_PUBLIC_KEY", OPT_PUBLIC_KEY.into()),
+            ("FEED_OPT_AUTHOR_HEAD", OPT_AUTHOR_HEAD.into()),
+            ("FEED_OPT_HEAD", OPT_HEAD.into()),
+            ("FEED_OPT_SEEK", OPT_SEEK.into()),
+            ("FEED_OPT_INFO", OPT_INFO.into()),
+            ("FEED_OPT_FINAL", OPT_FINAL.into()),
+            ("FEED_OPT_NEXT_BY", OPT_NEXT_BY.into()),
+            ("FEED_OPT_FORK", OPT_FORK.into()),
+            ("FEED_OPT_TIMEOUT", OPT_TIMEOUT.into()),
+            ("FEED_CMSG_ENTRY", CMSG_ENTRY.into()),
+            ("FEED_CMSG_APPEND", CMSG_APPEND.into()),
+            ("FEED_ENTRY_NETWORK", ENTRY_NETWORK.into()),
+            ("FEED_ENTRY_STALE", ENTRY_STALE.into()),
+            ("FEED_ENTRY_AGE_UNKNOWN", ENTRY_AGE_UNKNOWN.into()),
+            ("FEED_APPEND_TIME", APPEND_TIME.into()),
+            ("FEED_APPEND_EMPTY", APPEND_EMPTY.into()),
+        ] {
+            assert_eq!(number(name), ours, "{name}");
+        }
+        assert!(HEADER.contains("#define FEED_SEQ_NEW\t\t(~0ULL)"));
+        assert!(HEADER.contains("#define FEED_ENTRY_MAX\t\t(16 << 20)"));
+    }
 }

@@ -170,6 +170,13 @@ impl Client {
         )
     }
 
+    /// Lets the stores of all namespaces together hold up to `bytes`. Only the initial namespace
+    /// may change this.
+    pub fn set_store_cap(&mut self, bytes: u64) -> Result<()> {
+        let message = Message::new(Command::StoreSet).u64(StoreAttr::Cap, bytes);
+        self.change(message, "change the cap of all stores")
+    }
+
     /// Drops everything but own feeds from the store.
     pub fn flush_store(&mut self) -> Result<()> {
         self.change(Message::new(Command::StoreFlush), "empty the store")
@@ -246,8 +253,6 @@ fn node(attrs: &Attrs) -> Node {
         family: attrs.u16(NodeAttr::Family).unwrap_or(0),
         ethertype: attrs.u16(NodeAttr::Ethertype).unwrap_or(0),
         group: attrs.array(NodeAttr::Group).unwrap_or_default(),
-        signature_rate: attrs.u32(NodeAttr::SignatureRate).unwrap_or(0),
-        store_cap: attrs.uint(NodeAttr::StoreCap).unwrap_or(0),
     }
 }
 
@@ -255,6 +260,7 @@ fn store(attrs: &Attrs) -> Store {
     let uint = |kind| attrs.uint(kind).unwrap_or(0);
     Store {
         limit: uint(StoreAttr::Limit),
+        cap: uint(StoreAttr::Cap),
         used: uint(StoreAttr::Used),
         live: uint(StoreAttr::Live),
         pinned: uint(StoreAttr::Pinned),

@@ -45,12 +45,12 @@ list! {
 }
 list! {
     /// `node`
-    NodeAttr: u16 { Role Family Ethertype Group SignatureRate StoreCap }
+    NodeAttr: u16 { Role Family Ethertype Group }
 }
 list! {
     /// `store`
     StoreAttr: u16 {
-        Limit Used Live Pinned Resident Index Segments Entries Evicted Reclaimed Rescued Refused
+        Limit Cap Used Live Pinned Resident Index Segments Entries Evicted Reclaimed Rescued Refused
         Hits Misses
     }
 }

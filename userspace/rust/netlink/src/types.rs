@@ -84,10 +84,6 @@ pub struct Node {
     pub ethertype: u16,
     /// Where lookups without a known neighbour go.
     pub group: [u8; 6],
-    /// Signatures that it checks in a second, at most.
-    pub signature_rate: u32,
-    /// Bytes that the stores of all namespaces may hold together.
-    pub store_cap: u64,
 }
 
 /// Whom a node answers.
@@ -105,6 +101,8 @@ pub enum Role {
 pub struct Store {
     /// Bytes that it may hold.
     pub limit: u64,
+    /// Bytes that the stores of all namespaces may hold together.
+    pub cap: u64,
     /// Bytes of its segments, which count against the limit.
     pub used: u64,
     /// Bytes of those that can be found.

@@ -290,8 +290,8 @@ pub struct RouteArgs {
 pub enum Store {
     /// Figures of the store (the default)
     Show,
-    /// Change the limit: store set limit SIZE
-    #[command(override_usage = "feedctl store set limit SIZE")]
+    /// Change the limit of this store, or the cap of those of all namespaces
+    #[command(override_usage = "feedctl store set {limit|cap} SIZE")]
     Set {
         what: StoreSetting,
         /// Bytes, or with K, M, G
@@ -305,6 +305,7 @@ pub enum Store {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum StoreSetting {
     Limit,
+    Cap,
 }
 
 #[derive(Debug, Subcommand)]

@@ -288,11 +288,16 @@ pub fn store(command: &Store, output: Output) -> Result<()> {
             what: StoreSetting::Limit,
             size,
         } => Ok(client.set_store_limit(size.0)?),
+        Store::Set {
+            what: StoreSetting::Cap,
+            size,
+        } => Ok(client.set_store_cap(size.0)?),
         Store::Flush => Ok(client.flush_store()?),
         Store::Show => {
             let store = client.store()?;
             let figures = [
                 ("limit", store.limit),
+                ("cap", store.cap),
                 ("used", store.used),
                 ("live", store.live),
                 ("pinned", store.pinned),
@@ -370,8 +375,6 @@ struct NodeRow {
     family: u16,
     ethertype: u16,
     group: String,
-    signature_rate: u32,
-    store_cap: u64,
 }
 
 impl From<feed_netlink::Node> for NodeRow {
@@ -384,8 +387,6 @@ impl From<feed_netlink::Node> for NodeRow {
             family: node.family,
             ethertype: node.ethertype,
             group: Mac(node.group).to_string(),
-            signature_rate: node.signature_rate,
-            store_cap: node.store_cap,
         }
     }
 }
@@ -397,11 +398,6 @@ impl fmt::Display for NodeRow {
             f,
             "    family {} ethertype {:#06x} group {}",
             self.family, self.ethertype, self.group
-        )?;
-        writeln!(
-            f,
-            "    signatures {}/s store-cap {}",
-            self.signature_rate, self.store_cap
         )
     }
 }

@@ -1,0 +1,1 @@
+../rust/examples/hello.rs
