@@ -135,8 +135,11 @@ pub const RFC_8032: &[SignVector] = &[
     ),
 ];
 
-/// Public key, message, signature, verdict: the 12 cases of ed25519-speccheck (Apache-2.0).
-const SPECCHECK: &[([u8; 32], [u8; 32], [u8; 64], bool)] = &[
+/// Public key, message, signature, verdict.
+type VerdictVector = ([u8; 32], [u8; 32], [u8; 64], bool);
+
+/// The 12 cases of ed25519-speccheck (Apache-2.0).
+const SPECCHECK: &[VerdictVector] = &[
     (
         hex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa"),
         hex("8c93255d71dcab10e8f379c26200f3c7bd5f09d9bc3068d3ef4edeb4853022b6"),
@@ -321,7 +324,8 @@ const FRAME: [u8; 200] = hex(
 ///
 /// Context: process; needs about 7 KiB of stack, as every signature does.
 pub fn run() -> Result<(), &'static str> {
-    let steps: &[(fn() -> Option<()>, &str)] = &[
+    type Step = (fn() -> Option<()>, &'static str);
+    let steps: &[Step] = &[
         (siphash, "siphash"),
         (blake3, "blake3"),
         (blake3_chunks, "blake3 by chunks"),

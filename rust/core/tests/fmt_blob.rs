@@ -216,6 +216,12 @@ fn blob__wrong_bytes_length_or_place_are_rejected() {
         let verdict = verify_blob_page(view(&flipped), 1, view(&path), &whole.name, never);
         assert_eq!(verdict, Err(Drop::BlobMismatch));
     }
+    for flipped in flips(&whole.name.hash.0) {
+        let hash = Hash(flipped.try_into().unwrap());
+        let claimed = BlobName { hash, ..whole.name };
+        let verdict = verify_blob_path(&cv, 1, view(&path), &claimed, never);
+        assert_eq!(verdict, Err(Drop::BlobMismatch));
+    }
     assert_eq!(
         verify_blob_path(&cv, 4, view(&path), &whole.name, never),
         Err(Drop::OutOfRange)

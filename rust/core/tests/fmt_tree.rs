@@ -241,7 +241,8 @@ fn proofs__any_flipped_bit_is_rejected() {
     let hash = |bytes: &[u8]| Hash(bytes.try_into().unwrap());
     let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().unwrap());
 
-    let flip_each = |inputs: &[&[u8]], verify: &dyn Fn(&[Vec<u8>]) -> Result<(), Drop>| {
+    type Verifier<'a> = &'a dyn Fn(&[Vec<u8>]) -> Result<(), Drop>;
+    let flip_each = |inputs: &[&[u8]], verify: Verifier<'_>| {
         let mut copy: Vec<Vec<u8>> = inputs.iter().map(|input| input.to_vec()).collect();
         for (which, input) in inputs.iter().enumerate() {
             for flipped in flips(input) {

@@ -160,6 +160,11 @@ pub const TYPE_FOLLOW: u8 = 0x85;
 /// Reserved.
 pub const TYPE_CUSTODY: u8 = 0xa0;
 
+// The longest proofs fit a message, and the longest message fits every port.
+const _: () = assert!(PROOF_HEADER_LEN + 32 * MAX_CONS <= MESSAGE_MAX);
+const _: () = assert!(PROOF_HEADER_LEN + 32 * MAX_PAGE <= MESSAGE_MAX);
+const _: () = assert!(FRAME_HEADER_LEN + MESSAGE_MAX <= MTU_MIN);
+
 /// A message of a frame.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Message<'a> {
