@@ -458,8 +458,7 @@ mod tests {
             .map(|line| {
                 line.trim()
                     .trim_start_matches("#define")
-                    .replace('=', " ")
-                    .replace(',', " ")
+                    .replace(['=', ','], " ")
             })
             .find_map(|line| {
                 let mut words = line.split_whitespace();
