@@ -140,7 +140,7 @@ impl Folio {
     pub(crate) fn page(&self, offset: usize) -> *mut bindings::page {
         debug_assert!(offset < self.len());
         // SAFETY: By the type invariant; the caller stays inside the folio.
-        unsafe { bindings::folio_page(self.as_ptr(), (offset / PAGE_SIZE) as _) }
+        unsafe { bindings::folio_page(self.as_ptr(), (offset / PAGE_SIZE) as c_ulong) }
     }
 
     /// Gives the reference away, to be dropped by `folio_put()`: by a frame, for example.

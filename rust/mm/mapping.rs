@@ -178,7 +178,7 @@ impl Mapping {
 
         // SAFETY: By the type invariant; the folio is new, and the index aligned to its order.
         let added = to_result(unsafe {
-            bindings::filemap_add_folio(self.mapping, folio.as_ptr(), index as _, gfp)
+            bindings::filemap_add_folio(self.mapping, folio.as_ptr(), index as c_ulong, gfp)
         });
         if added.is_ok() {
             // SAFETY: The folio was locked for us when it was added. Its zeroes are written.
@@ -197,7 +197,7 @@ impl Mapping {
     #[inline]
     pub(crate) fn get(&self, index: u64) -> Option<Folio> {
         // SAFETY: By the type invariant. The lookup takes a reference under RCU.
-        let folio = unsafe { bindings::filemap_get_folio(self.mapping, index as _) };
+        let folio = unsafe { bindings::filemap_get_folio(self.mapping, index as c_ulong) };
         let folio = NonNull::new(from_err_ptr(folio).ok()?)?;
 
         // SAFETY: All folios of the mapping come from `add`; the lookup's reference is ours. One
@@ -212,14 +212,20 @@ impl Mapping {
         let last = first + (pages * PAGE_SIZE) as u64 - 1;
 
         // SAFETY: By the type invariant. The range is whole pages.
-        unsafe { bindings::truncate_inode_pages_range(self.mapping, first as _, last as _) };
+        #[expect(
+            clippy::as_underscore,
+            reason = "the offsets' type differs between kernels"
+        )]
+        unsafe {
+            bindings::truncate_inode_pages_range(self.mapping, first as _, last as _)
+        };
     }
 
     /// Drops what nobody uses, as `drop_caches` does. Context: process, may sleep.
     #[cfg(CONFIG_KUNIT)]
     pub(crate) fn invalidate(&self) {
         // SAFETY: By the type invariant.
-        unsafe { bindings::invalidate_mapping_pages(self.mapping, 0, c_ulong::MAX as _) };
+        unsafe { bindings::invalidate_mapping_pages(self.mapping, 0, c_ulong::MAX) };
     }
 
     /// Pages that are in the cache now. Context: any.

@@ -193,9 +193,7 @@ impl Arena {
                     return Err(Full);
                 };
                 *taken += 1;
-                if let Some(segment) = segments.record(next.segment.slot) {
-                    segment.set_main(class == Class::Main);
-                }
+                segments.open(next.segment, class == Class::Main);
                 sealed = open.replace(Open {
                     segment: next.segment,
                     folios: next.folios,

@@ -392,6 +392,39 @@ fn limit_and_eviction() -> Result {
     bench.end()
 }
 
+/// A scan goes by: all that is stored is handed on at once, and never asked for again. A small
+/// set is asked for again and again, but so seldom that more than the whole store passes in
+/// between: keeping what was used last would never have it.
+fn scan() -> Result {
+    const LIMIT: usize = 4 << 20;
+    const HOT: u32 = 20;
+    // Windows of the scan between two questions: each is asked for every 160, which is 5 MiB.
+    const GAP: u32 = 8;
+    let bench = Bench::new()?;
+    bench.store.set_limit(LIMIT)?;
+    let (mut asked, mut hot) = (0, 0);
+    for turn in 0..HOT * 20 {
+        for step in 0..GAP {
+            let seed = 1000 + turn * GAP + step;
+            let blob = bench.store_blob(seed, 32_768)?;
+            check!(bench.reads(seed, &blob)?);
+        }
+        let one = turn % HOT;
+        let here = bench.reads(one, &made_up(one, 32_768))?;
+        if !here {
+            bench.store_blob(one, 32_768)?;
+        }
+        // The first two times it has to be learned.
+        if turn >= 2 * HOT {
+            asked += 1;
+            hot += u32::from(here);
+        }
+    }
+    pr_info!("store test: {hot} of {asked} reads of the seldom set hit during a scan\n");
+    check!(hot * 10 >= asked * 8);
+    bench.end()
+}
+
 /// What authors store survives a flush, and is bounded by quota and limit.
 fn pinned() -> Result {
     let bench = Bench::new()?;
@@ -661,6 +694,11 @@ mod tests {
     #[test]
     fn limit_and_eviction() -> Result {
         super::limit_and_eviction()
+    }
+
+    #[test]
+    fn scan() -> Result {
+        super::scan()
     }
 
     #[test]

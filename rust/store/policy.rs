@@ -5,8 +5,8 @@
 //! After S3-FIFO (Yang et al., 2023), with segments for queues: what is new goes to segments on
 //! probation, which are evicted soon; a key that comes back shortly after its eviction goes to a
 //! main segment, as does what was looked up while on probation. So a scan passes through
-//! probation and leaves the main segments alone. Both queues are in the order of the segments'
-//! serials; see `upkeep` for the choice between them.
+//! probation and leaves the main segments alone. Both queues are in the order in which their segments
+//! were opened; see `upkeep` for the choice between them.
 
 use super::arena::Class;
 use kernel::prelude::*;
@@ -14,7 +14,7 @@ use kernel::prelude::*;
 /// Keys that are remembered at most; 256 KiB.
 const GHOSTS_MAX: usize = 1 << 16;
 /// Keys that are remembered by a store that has evicted nothing yet.
-const GHOSTS_MIN: usize = 1 << 8;
+const GHOSTS_MIN: usize = 1 << 10;
 
 /// The keys that were evicted last, as fingerprints in a table where a new one replaces an old.
 pub(super) struct Policy {
@@ -47,10 +47,12 @@ impl Policy {
         }
     }
 
-    /// A longer table for a store of `entries` entries, if it should have one: about as many
-    /// ghosts as entries. Context: process, may sleep.
+    /// A longer table for a store of `entries` entries, if it should have one: several for
+    /// each entry, because a ghost takes the place of another one. Context: process, may sleep.
     pub(super) fn larger(len: usize, entries: usize) -> Option<KVVec<u32>> {
-        let wanted = entries.next_power_of_two().clamp(GHOSTS_MIN, GHOSTS_MAX);
+        let wanted = (4 * entries)
+            .next_power_of_two()
+            .clamp(GHOSTS_MIN, GHOSTS_MAX);
         if wanted <= len {
             return None;
         }

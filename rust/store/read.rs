@@ -41,6 +41,13 @@ pub(crate) struct Piece {
     pub(crate) len: usize,
 }
 
+/// After how many other segments a hit counts, see [`Segments::settled`]: a fraction of all, well
+/// below what may be on probation.
+///
+/// [`Segments::settled`]: super::segments::Segments::settled
+const SETTLE_FRACTION: usize = 32;
+const SETTLE_MIN: usize = 2;
+
 /// Pieces of a window at most: 32 KiB that begin at a page.
 const PIECES_MAX: usize = (32 << 10) / PAGE_SIZE;
 
@@ -172,18 +179,19 @@ impl Store {
     /// A copy of the entry of `key`, if `wanted`, which counts as a hit for the eviction policy.
     fn find_entry(&self, key: &Key, wanted: impl FnOnce(&Entry) -> bool) -> Option<(Entry, View)> {
         let hash = self.index.hash(key);
-        let entry = self.index.with(hash, |shard| {
+        let distance = (self.count.load(Relaxed) / SETTLE_FRACTION).max(SETTLE_MIN) as u64;
+        self.index.with(hash, |shard| {
             let entry = shard.find(key, hash, &self.segments)?;
             if !wanted(entry) {
                 return None;
             }
-            entry.touch();
-            Some(*entry)
-        })?;
-        let (segment, view) = self.segments.find(entry.segment())?;
-
-        segment.touch();
-        Some((entry, view))
+            let (segment, view) = self.segments.find(entry.segment())?;
+            segment.touch();
+            if self.segments.settled(segment, distance) {
+                entry.touch();
+            }
+            Some((*entry, view))
+        })
     }
 
     pub(super) fn visit_entry(

@@ -60,6 +60,9 @@ pub(super) struct SegmentId {
     pub(super) generation: u32,
 }
 
+/// See [`Segments::settled`].
+const SETTLE_TICKS: u32 = 2;
+
 /// One record.
 pub(super) struct Segment {
     /// Serial, pinned flag and state: one word, so that a look at it is consistent.
@@ -70,6 +73,10 @@ pub(super) struct Segment {
     touches: Atomic<u32>,
     /// Whether it is filled with what has proved its worth.
     main: Atomic<bool>,
+    /// How many segments had been opened when this one was, itself included: its age.
+    opened: Atomic<u64>,
+    /// The worker's tick at that time.
+    opened_tick: Atomic<u32>,
     /// Bytes that the index points at.
     live: Atomic<i32>,
     /// Index entries that point here. Like `live` it is a figure: a segment that ends while an
@@ -87,6 +94,8 @@ impl Segment {
             reserved: Atomic::new(0),
             touches: Atomic::new(0),
             main: Atomic::new(false),
+            opened: Atomic::new(0),
+            opened_tick: Atomic::new(0),
             live: Atomic::new(0),
             entries: Atomic::new(0),
         }
@@ -109,9 +118,9 @@ impl Segment {
         self.touches.xchg(0, Relaxed)
     }
 
-    /// It begins to be filled. Context: any.
-    pub(super) fn set_main(&self, main: bool) {
-        self.main.store(main, Relaxed);
+    /// Segments with lower ones were opened earlier. Context: any.
+    pub(super) fn age(&self) -> u64 {
+        self.opened.load(Relaxed)
     }
 
     /// Whether it is filled with what has proved its worth. Context: any.
@@ -160,6 +169,10 @@ impl View {
         self.0 & ((1 << STATE_BITS) - 1) & !PINNED
     }
 
+    fn serial(self) -> u64 {
+        self.0 >> STATE_BITS
+    }
+
     /// Whether there is a segment.
     pub(super) fn alive(self) -> bool {
         self.state() != FREE
@@ -185,11 +198,6 @@ impl View {
         self.serial() as u32
     }
 
-    /// Segments with lower ones are older.
-    pub(super) fn serial(self) -> u64 {
-        self.0 >> STATE_BITS
-    }
-
     /// Index of its first page.
     pub(super) fn page(self) -> u64 {
         self.serial() * SEGMENT_PAGES as u64
@@ -208,6 +216,10 @@ struct Slots {
 pub(super) struct Segments {
     chunks: KVVec<SetOnce<KVVec<Segment>>>,
     len: Atomic<u32>,
+    /// Segments that were ever opened.
+    opened: Atomic<u64>,
+    /// Ticks of the worker.
+    tick: Atomic<u32>,
     #[pin]
     slots: Mutex<Slots>,
 }
@@ -223,6 +235,8 @@ impl Segments {
         Ok(try_pin_init!(Self {
             chunks,
             len: Atomic::new(0),
+            opened: Atomic::new(0),
+            tick: Atomic::new(0),
             slots <- new_mutex!(Slots {
                 free: KVec::new(),
                 len: 0,
@@ -236,9 +250,36 @@ impl Segments {
         self.len.load(Acquire)
     }
 
-    /// The serial that was given out last. Context: process, may sleep.
-    pub(super) fn last_serial(&self) -> u64 {
-        self.slots.lock().next_serial - 1
+    /// Segments that were ever opened. Context: any.
+    pub(super) fn opened(&self) -> u64 {
+        self.opened.load(Relaxed)
+    }
+
+    /// A second has passed. Context: process.
+    pub(super) fn tick(&self) {
+        self.tick.fetch_add(1, Relaxed);
+    }
+
+    /// A segment begins to be filled. Context: any.
+    pub(super) fn open(&self, id: SegmentId, main: bool) {
+        let opened = self.opened.fetch_add(1, Relaxed) + 1;
+        if let Some(segment) = self.record(id.slot) {
+            segment.main.store(main, Relaxed);
+            segment.opened.store(opened, Relaxed);
+            segment.opened_tick.store(self.tick.load(Relaxed), Relaxed);
+        }
+    }
+
+    /// Whether a hit in this segment says that its bytes are wanted again. A cache hands on what
+    /// it stores, so right after the storing it does not: some time must have passed, or as many
+    /// segments as `distance`. Context: any.
+    #[inline]
+    pub(super) fn settled(&self, segment: &Segment, distance: u64) -> bool {
+        let ticks = self
+            .tick
+            .load(Relaxed)
+            .wrapping_sub(segment.opened_tick.load(Relaxed));
+        ticks >= SETTLE_TICKS || self.opened().saturating_sub(segment.age()) >= distance
     }
 
     /// The record in `slot`, whoever has it now. Context: any.

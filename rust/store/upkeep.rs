@@ -97,6 +97,7 @@ impl WorkItem<1> for Store {
         if upkeep.closed {
             return;
         }
+        this.segments.tick();
         this.sweep(&mut upkeep);
         if this.ground.take_complaint() || this.ground.excess() > 0 {
             let above = this.count.load(Relaxed).saturating_sub(this.ground.share());
@@ -250,16 +251,17 @@ impl Store {
         Ok(victims)
     }
 
-    /// Segments that could be evicted, with their serials.
+    /// Segments that could be evicted, with their ages.
     fn candidates(&self, main: bool) -> impl Iterator<Item = (u64, SegmentId)> + '_ {
         (0..self.segments.len()).filter_map(move |slot| {
             let view = self.segments.look(slot);
-            let is_main = self.segments.record(slot)?.main();
+            let segment = self.segments.record(slot)?;
             let id = SegmentId {
                 slot,
                 generation: view.generation(),
             };
-            (view.sealed() && !view.pinned() && is_main == main).then_some((view.serial(), id))
+            let fits = view.sealed() && !view.pinned() && segment.main() == main;
+            fits.then_some((segment.age(), id))
         })
     }
 
@@ -268,15 +270,15 @@ impl Store {
         if count == 0 {
             return;
         }
-        // The serial up to which there are that many, by bisection: no memory, and at most one
+        // The age up to which there are that many, by bisection: no memory, and at most one
         // pass for each bit.
         let mut above = 0;
-        let mut bound = self.segments.last_serial();
+        let mut bound = self.segments.opened();
         while above + 1 < bound {
             let middle = above + (bound - above) / 2;
             let below = self
                 .candidates(main)
-                .filter(|(serial, _)| *serial <= middle)
+                .filter(|(age, _)| *age <= middle)
                 .count();
             if below >= count {
                 bound = middle;
@@ -284,7 +286,7 @@ impl Store {
                 above = middle;
             }
         }
-        for (_, id) in self.candidates(main).filter(|(serial, _)| *serial <= bound) {
+        for (_, id) in self.candidates(main).filter(|(age, _)| *age <= bound) {
             if victims.len() < victims.capacity() && self.segments.condemn(id) {
                 // There is room.
                 let _ = victims.push_within_capacity(id);
