@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use feed::Name;
-use feed_netlink::{Client, Counter, RouteRequest, Traffic, Which};
+use feed_netlink::{Client, RouteRequest, Traffic, Which};
 use serde::Serialize;
 
 use crate::cli::{
@@ -313,7 +313,7 @@ pub fn store(command: &Store, output: Output) -> Result<()> {
                 ("misses", store.misses),
             ];
             output.show(&Table(
-                figures.map(|(name, value)| (name.to_owned(), value)).into(),
+                figures.map(|(name, value)| Row::figure(name, value)).into(),
             ))
         }
     }
@@ -322,36 +322,51 @@ pub fn store(command: &Store, output: Output) -> Result<()> {
 /// `stats`
 pub fn stats(command: &Stats, output: Output) -> Result<()> {
     let Stats::Show { all } = command;
-    let counters = Client::open()?.counters()?;
-    let shown = counters
-        .into_iter()
-        .filter(|counter| *all || counter.value != 0);
-    let name = |counter: &Counter| match counter.drop {
-        true => format!("drop {}", counter.name),
-        false => counter.name.clone(),
-    };
-    output.show(&Table(
-        shown
-            .map(|counter| (name(&counter), counter.value))
-            .collect(),
-    ))
+    let mut counters = Client::open()?.counters()?;
+    counters.retain(|counter| *all || counter.value != 0);
+    // What went well first, then the reasons for drops.
+    counters.sort_by_key(|counter| counter.drop);
+    let rows = counters.into_iter().map(|counter| Row {
+        name: counter.name,
+        value: counter.value,
+        note: if counter.drop { "drop" } else { "" },
+    });
+    output.show(&Table(rows.collect()))
 }
 
 /// Named numbers: one object in JSON, one line each for people.
-struct Table(Vec<(String, u64)>);
+struct Table(Vec<Row>);
+
+struct Row {
+    name: String,
+    value: u64,
+    /// Said behind the number, for people.
+    note: &'static str,
+}
+
+impl Row {
+    fn figure(name: &str, value: u64) -> Row {
+        Row {
+            name: name.to_owned(),
+            value,
+            note: "",
+        }
+    }
+}
 
 impl Serialize for Table {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+        serializer.collect_map(self.0.iter().map(|row| (&row.name, row.value)))
     }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self.0.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-        self.0
-            .iter()
-            .try_for_each(|(name, value)| writeln!(f, "{name:width$}  {value}"))
+        let names = self.0.iter().map(|row| row.name.len()).max().unwrap_or(0);
+        self.0.iter().try_for_each(|Row { name, value, note }| {
+            let line = format!("{name:names$}  {value} {note}");
+            writeln!(f, "{}", line.trim_end())
+        })
     }
 }
 
@@ -533,13 +548,16 @@ mod tests {
     #[test]
     fn table__both_forms() {
         let table = Table(vec![
-            ("bad-signature".to_owned(), 3),
-            ("fork".to_owned(), 10),
+            Row::figure("verified", 3),
+            Row {
+                note: "drop",
+                ..Row::figure("fork", 10)
+            },
         ]);
-        assert_eq!(table.to_string(), "bad-signature  3\nfork           10\n");
+        assert_eq!(table.to_string(), "verified  3\nfork      10 drop\n");
         assert_eq!(
             serde_json::to_string(&table).unwrap(),
-            r#"{"bad-signature":3,"fork":10}"#
+            r#"{"verified":3,"fork":10}"#
         );
     }
 
