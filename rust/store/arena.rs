@@ -48,8 +48,10 @@ use kernel::{
     }, //
 };
 
-/// Empty segments that are kept ready at least, once an arena is in use: 256 KiB.
-const READY_MIN: usize = 4;
+/// Empty segments that are kept ready at least, once an arena is in use: 512 KiB.
+const READY_MIN: usize = 8;
+/// And at first, when nothing is known of the demand.
+const READY_FIRST: usize = 16;
 /// And at most: 16 MiB.
 const READY_MAX: usize = 256;
 /// Of these, how many only the worker takes, to save what is hot from a victim.
@@ -131,7 +133,7 @@ struct Ready {
 struct State {
     open: [[Option<Open>; CLASSES]; KINDS],
     ready: KVec<Ready>,
-    /// Segments taken since the worker last looked.
+    /// Segments wanted since the worker last looked.
     taken: usize,
 }
 
@@ -158,7 +160,7 @@ impl Arena {
                 ready,
                 taken: 0,
             }, "feed_arena"),
-            target: Atomic::new(0),
+            target: Atomic::new(READY_FIRST),
             empty: Atomic::new(0),
         }? Error))
     }
@@ -188,11 +190,12 @@ impl Arena {
                 } else {
                     None
                 };
+                // Demand, met or not.
+                *taken += 1;
                 let Some(next) = next else {
                     self.empty.add(1, Relaxed);
                     return Err(Full);
                 };
-                *taken += 1;
                 segments.open(next.segment, class == Class::Main);
                 sealed = open.replace(Open {
                     segment: next.segment,
@@ -260,9 +263,9 @@ impl Arena {
             (state.ready.len(), mem::take(&mut state.taken))
         };
         let target = self.target.load(Relaxed);
-        // Twice what was used since the last look: the pool then outlasts two looks. It shrinks
+        // Twice what was wanted since the last look: the pool then outlasts two looks. It shrinks
         // slowly, because demand comes in bursts.
-        let wanted = (2 * taken).max(target - target / 8);
+        let wanted = (2 * taken).max(target - target.div_ceil(8));
         let target = wanted
             .clamp(READY_MIN, READY_MAX)
             .min(bound.max(READY_SPARE + 1));
