@@ -3,7 +3,7 @@
 
 use super::env::{Charge, Counter, Env, Event, Memory, PortId, Proved};
 use super::feeds::HEADED;
-use super::held::{Held, Waits};
+use super::held::{self, Waits};
 use super::nodes;
 use super::pending::{self, Want};
 use super::recv::Rx;
@@ -81,6 +81,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         tree
     }
 
+    #[inline(never)]
     pub(super) fn take_entry(&mut self, now: u64, slot: u32, m: &Entry<'_>, env: &mut E) -> Result<(), Drop> {
         let window = m.leaf.seq >> WINDOW_HEIGHT;
         let tree = self.range_tree(now, slot, m.epoch, m.n, window, env)?;
@@ -106,8 +107,13 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let entry = self.pending.get(slot)?;
         let index = match entry.held {
             pending::NONE => {
-                let held = Held { waits: Waits::Hashes, port: rx.port, mac: rx.mac, n, entry: pending::link(slot), ..Held::default() };
-                self.held.insert(held)?
+                let (index, held) = held::open(&mut self.held)?;
+                held.waits = Waits::Hashes;
+                held.port = rx.port;
+                held.mac = rx.mac;
+                held.n = n;
+                held.entry = pending::link(slot);
+                index
             }
             link => pending::slot(link),
         };
@@ -123,6 +129,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         Some(index)
     }
 
+    #[inline(never)]
     pub(super) fn take_path(&mut self, now: u64, rx: &Rx, slot: u32, m: &Path<'_>, env: &mut E) -> Result<(), Drop> {
         let tree = self.range_tree(now, slot, m.epoch, m.n, m.window, env)?;
         let index = self.stash(slot, rx, m.n).ok_or(Drop::HeldFull)?;
@@ -132,6 +139,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         self.try_page(slot, index, &tree, m.window, env)
     }
 
+    #[inline(never)]
     pub(super) fn take_page(&mut self, now: u64, rx: &Rx, slot: u32, m: &Page<'_>, env: &mut E) -> Result<(), Drop> {
         let tree = self.range_tree(now, slot, m.epoch, m.n, m.window, env)?;
         let stashed = self.pending.get(slot).and_then(|entry| self.held.get(pending::slot(entry.held)));
@@ -159,7 +167,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
         let result = check_page(tree, held.page(), window, held.path(), env);
         env.event(Event::Verify { what: Proved::Page, ok: result.is_ok(), feed: &tree.id, n: window });
-        self.held.remove(index);
+        self.held.release(index);
         if let Some(entry) = self.pending.get_mut(slot) {
             entry.held = pending::NONE;
         }

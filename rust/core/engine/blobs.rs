@@ -2,7 +2,7 @@
 //! Blob bytes in: copied to the reserved extent, hashed there, published there.
 
 use super::env::{Charge, Counter, Env, Event, Memory, Proved};
-use super::held::{Held, Waits};
+use super::held::{self, Waits};
 use super::nodes;
 use super::pending::{self, Want};
 use super::recv::Rx;
@@ -59,6 +59,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         Charge { port: self.payer(slot), public }
     }
 
+    #[inline(never)]
     pub(super) fn take_blob_path(&mut self, now: u64, _: &Rx, slot: u32, m: &BlobPath<'_>, env: &mut E) -> Result<(), Drop> {
         let (index, _) = self.transfer_of(slot, m.window)?;
         let transfer = self.transfers.table.get_mut(index).ok_or(Drop::Unsolicited)?;
@@ -75,6 +76,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         self.check_window(now, slot, index, env)
     }
 
+    #[inline(never)]
     pub(super) fn take_blob_data(&mut self, now: u64, _: &Rx, slot: u32, m: &BlobData<'_>, env: &mut E) -> Result<(), Drop> {
         let (index, _) = self.transfer_of(slot, m.window)?;
         let bytes = m.payload.bytes();
@@ -97,6 +99,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// Chunk mode: whole chunks, each compared with the page before it is kept.
+    #[inline(never)]
     fn take_chunks(&mut self, now: u64, slot: u32, index: u32, offset: u32, bytes: &[u8], env: &mut E) -> Result<(), Drop> {
         let mut wrong = false;
         for (chunk, part) in (offset / CHUNK..u32::MAX).zip(bytes.chunks(CHUNK as usize)) {
@@ -136,7 +139,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let Some(transfer) = self.transfers.table.get_mut(index) else { return Ok(()) };
         let (blob, window) = (transfer.blob, transfer.window);
         let one_window = blob::window_count(blob.len) == 1;
-        if transfer.missing() != 0 {
+        let awaits_page = transfer.chunk_mode && transfer.page == pending::NONE && blob::chunk_count(blob.len) > 1;
+        if transfer.missing() != 0 || awaits_page {
             return Ok(());
         }
         if !one_window && transfer.path_len == 0 {
@@ -184,6 +188,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
     }
 
+    #[inline(never)]
     pub(super) fn take_blob_page(&mut self, now: u64, rx: &Rx, slot: u32, m: &BlobPage<'_>, env: &mut E) -> Result<(), Drop> {
         let (index, id) = self.transfer_of(slot, m.window)?;
         let charge = self.charge_for(slot, index);
@@ -208,11 +213,12 @@ impl<M: Memory, E: Env> Engine<M, E> {
             return Err(Drop::BlobMismatch);
         }
         transfer.path_verified = true;
-        let held = Held { waits: Waits::Hashes, id, port: rx.port, mac: rx.mac, ..Held::default() };
-        let page = self.held.insert(held).ok_or(Drop::HeldFull)?;
-        if let Some(held) = self.held.get_mut(page) {
-            held.set_page(m.chunks);
-        }
+        let (page, held) = held::open(&mut self.held).ok_or(Drop::HeldFull)?;
+        held.waits = Waits::Hashes;
+        held.id = id;
+        held.port = rx.port;
+        held.mac = rx.mac;
+        held.set_page(m.chunks);
         if let Some(transfer) = self.transfers.table.get_mut(index) {
             transfer.page = pending::link(page);
         }

@@ -10,6 +10,7 @@ use crate::verify::Demand;
 
 impl<M: Memory, E: Env> Engine<M, E> {
     /// Answers the waiters of an entry as far as that is possible now.
+    #[inline(never)]
     pub(super) fn deliver(&mut self, now: u64, slot: u32, env: &mut E) {
         let Some(entry) = self.pending.get(slot) else { return };
         let want = entry.want;
@@ -25,6 +26,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// Drops an entry for which nobody waits any more.
+    #[inline(never)]
     pub(super) fn settle(&mut self, now: u64, slot: u32, env: &mut E) {
         self.pending.prune(slot, now, &mut self.ports);
         if self.pending.first(slot) != pending::NONE {
@@ -33,7 +35,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
         let Some(entry) = self.pending.remove(slot) else { return };
         if entry.held != pending::NONE {
-            self.held.remove(pending::slot(entry.held));
+            self.held.release(pending::slot(entry.held));
         }
         if entry.transfer != pending::NONE {
             self.leave_transfer(pending::slot(entry.transfer));
@@ -53,10 +55,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let page = transfer.page;
         self.transfers.table.remove(index);
         if page != pending::NONE {
-            self.held.remove(pending::slot(page));
+            self.held.release(pending::slot(page));
         }
     }
 
+    #[inline(never)]
     fn deliver_head(&mut self, slot: u32, id: &DiscoveryId, env: &mut E) {
         let Some(feed) = self.feeds.get(id).filter(|feed| feed.has(HEADED)) else { return };
         let Some(head) = feed.head() else { return };
@@ -77,6 +80,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
     }
 
+    #[inline(never)]
     fn deliver_cons(&mut self, slot: u32, id: &DiscoveryId, what: (u32, u64, u64), hops: u8, env: &mut E) {
         let mut at = self.pending.first(slot);
         for _ in 0..self.pending.downs.capacity() {
@@ -89,6 +93,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
     }
 
+    #[inline(never)]
     fn deliver_range(&mut self, slot: u32, id: &DiscoveryId, epoch: u32, window: u64, hops: u8, env: &mut E) {
         let Some(got) = self.pending.get(slot).map(|entry| entry.got) else { return };
         let mut woken = false;
@@ -122,6 +127,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// A window was published: answers all who wait for it, under whatever hint.
+    #[inline(never)]
     pub(super) fn deliver_window(&mut self, now: u64, blob: &crate::id::BlobName, window: u16, hops: u8, env: &mut E) {
         for _ in 0..self.pending.entries.capacity() {
             let Some(slot) = self.pending.find_window(blob, window) else { break };

@@ -23,6 +23,7 @@ use crate::wire::{Follow, Reason, WINDOW_HEIGHT};
 const PUSH_BYTES_MIN: u32 = 256;
 
 impl<M: Memory, E: Env> Engine<M, E> {
+    #[inline(never)]
     pub(super) fn serve_follow(&mut self, now: u64, rx: &Rx, trusted: bool, m: &Follow, env: &mut E) -> Result<(), Drop> {
         env.event(Event::Count(Counter::LookupsIn));
         let id = m.pre.id;
@@ -163,6 +164,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
     /// Sends a follower the head if it lacks it: with the last entry if that is all it lacks, else
     /// with the consistency proof.
+    #[inline(never)]
     fn push(&mut self, now: u64, at: u32, env: &mut E) {
         let Some(down) = self.pending.downs.get(pending::slot(at)).copied() else { return };
         if down.is_local() {

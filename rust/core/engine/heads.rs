@@ -9,7 +9,7 @@
 use super::accept::{self, Trusted};
 use super::env::{Charge, Counter, Env, Event, Mac, Memory, PortId, Proved, SignedKind, VerifyJob};
 use super::feeds::FORKED;
-use super::held::{Held, Waits, FRAME_ROOM};
+use super::held::{self, Held, Waits, FRAME_ROOM};
 use super::nodes;
 use super::pending::{self, Down, Want};
 use super::recv::Rx;
@@ -157,6 +157,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         check_head(&held, &new.head)
     }
 
+    #[inline(never)]
     pub(super) fn take_head(
         &mut self,
         now: u64,
@@ -209,26 +210,25 @@ impl<M: Memory, E: Env> Engine<M, E> {
             if SignedHead::parse(&older).is_ok_and(|older| new.head.order() <= older.head.order()) {
                 return Err(Drop::OldHead);
             }
-            self.held.remove(index);
+            self.held.release(index);
         }
         if self.feeds.get_mut(&id).is_some_and(|feed| !feed.take_head_budget(now)) {
             return Err(Drop::HeadRate);
         }
         let _ = env;
-        let index = self.held.insert(Held::default()).ok_or(Drop::HeldFull)?;
-        if let Some(held) = self.held.get_mut(index) {
-            held.id = id;
-            held.port = rx.port;
-            held.mac = rx.mac;
-            held.entry = pending::link(slot);
-            held.hops = m.answer.hops;
-            held.head = new.bytes;
-            held.waits = Waits::Head;
-        }
+        let (index, held) = held::open(&mut self.held).ok_or(Drop::HeldFull)?;
+        held.id = id;
+        held.port = rx.port;
+        held.mac = rx.mac;
+        held.entry = pending::link(slot);
+        held.hops = m.answer.hops;
+        held.head = new.bytes;
+        held.waits = Waits::Head;
         Ok(Some(index))
     }
 
     /// Hands the next signature of a held head to the shell.
+    #[inline(never)]
     fn queue_job(&mut self, index: u32, env: &mut E) -> Result<(), Drop> {
         let job = self.next_job(index);
         let queued = match &job {
@@ -241,7 +241,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             Err(_) => false,
         };
         if !queued {
-            self.held.remove(index);
+            self.held.release(index);
         }
         match job {
             Ok(_) if queued => Ok(()),
@@ -306,7 +306,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         };
         env.event(Event::Verify { what, ok, feed: &id, n });
         if !ok {
-            self.held.remove(index);
+            self.held.release(index);
             self.neighbours.penalise(rx.port, rx.mac, now);
             self.drop_at(env, Drop::BadSignature, &rx);
             self.hasten(entry, now);
@@ -322,6 +322,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// A verified grant: from now on its key signs.
+    #[inline(never)]
     fn take_grant(&mut self, index: u32, env: &mut E) -> Result<(), Drop> {
         let held = self.held.get(index).ok_or(Drop::HeldFull)?;
         let id = held.id;
@@ -330,7 +331,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         match self.feeds.open(&id) {
             Some(feed) => feed.set_grant(&grant),
             None => {
-                self.held.remove(index);
+                self.held.release(index);
                 return Err(Drop::FeedsFull);
             }
         }
@@ -338,6 +339,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// A head with a good signature: adopted, or made to wait for its proof.
+    #[inline(never)]
     fn settle_head(&mut self, now: u64, index: u32, env: &mut E) -> Result<(), Drop> {
         let held = self.held.get(index).ok_or(Drop::HeldFull)?;
         let (id, port) = (held.id, held.port);
@@ -354,11 +356,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
             }
             Ok(HeadAction::Fork | HeadAction::BeyondFinal) => self.keep_fork(index, env),
             Ok(HeadAction::NeedsGrant) => {
-                self.held.remove(index);
+                self.held.release(index);
                 Err(Drop::NoGrant)
             }
             Err(reason) => {
-                self.held.remove(index);
+                self.held.release(index);
                 Err(reason)
             }
         }
@@ -371,6 +373,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         Trusted { id: *id, name: head.name, epoch: head.epoch, n: head.n, root: head.root, charge: Charge { port, public } }
     }
 
+    #[inline(never)]
     fn ask_cons(&mut self, now: u64, index: u32, m: u64, of: &Trusted, env: &mut E) -> Result<(), Drop> {
         if let Some(held) = self.held.get_mut(index) {
             held.waits = Waits::Cons;
@@ -378,19 +381,20 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let want = Want::Cons { id: of.id, epoch: of.epoch, m, n: of.n };
         let down = Down { expires: now.saturating_add(CONS_LIFE_US), ..Down::default() };
         if self.want_local(now, want, down, env) != super::Wanted::Waiting {
-            self.held.remove(index);
+            self.held.release(index);
             return Err(Drop::NoProof);
         }
         Ok(())
     }
 
     /// The head becomes the feed's, with what came behind it.
+    #[inline(never)]
     fn adopt(&mut self, now: u64, index: u32, env: &mut E) -> Result<(), Drop> {
         let held = self.held.get(index).ok_or(Drop::HeldFull)?;
         let (id, hops, rx) = (held.id, held.hops, (held.port, held.mac));
         let new = SignedHead::parse(&held.head)?;
         if !self.set_head(now, &id, &new, hops, env) {
-            self.held.remove(index);
+            self.held.release(index);
             return Err(Drop::FeedsFull);
         }
         if let Some(feed) = self.feeds.get_mut(&id) {
@@ -406,7 +410,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 }
             }
         }
-        self.held.remove(index);
+        self.held.release(index);
         self.head_changed(now, &id, env);
         Ok(())
     }
@@ -424,6 +428,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// Tells everybody who cares that a feed has a new head.
+    #[inline(never)]
     pub(super) fn head_changed(&mut self, now: u64, id: &DiscoveryId, env: &mut E) {
         if let Some(slot) = self.pending.find(&Want::Head { id: *id }) {
             self.deliver(now, slot, env);
@@ -432,10 +437,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
         env.wake(id);
     }
 
+    #[inline(never)]
     fn keep_fork(&mut self, index: u32, env: &mut E) -> Result<(), Drop> {
         let Some(held) = self.held.get(index) else { return Ok(()) };
         let (id, other) = (held.id, held.head);
-        self.held.remove(index);
+        self.held.release(index);
         if let Some(feed) = self.feeds.get_mut(&id) {
             feed.flags |= FORKED;
             if let Some(mine) = feed.head_bytes() {
@@ -448,6 +454,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// A consistency proof: for a head that waits for it, for neighbours that asked, or both.
+    #[inline(never)]
     pub(super) fn take_cons(&mut self, now: u64, rx: &Rx, slot: u32, m: &wire::Cons<'_>, env: &mut E) -> Result<(), Drop> {
         let entry = self.pending.get(slot).ok_or(Drop::Unsolicited)?;
         let id = *entry.want.id();
@@ -495,7 +502,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// The proof did not come: the head is given up, to be asked for again.
     pub(super) fn forget_waiting_head(&mut self, id: &DiscoveryId, epoch: u32, n: u64) {
         if let Some(index) = self.waiting_head(id, epoch, n) {
-            self.held.remove(index);
+            self.held.release(index);
         }
     }
 

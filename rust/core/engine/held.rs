@@ -2,7 +2,7 @@
 //! What came but cannot be judged yet: heads whose signature is being checked or whose consistency
 //! proof is missing (with what else was in their frame), and paths and pages without their other half.
 
-use super::env::{Mac, PortId};
+use super::env::{Mac, Memory, PortId};
 use super::slab::Slab;
 use crate::head::HEAD_LEN;
 use crate::id::{DiscoveryId, Hashes};
@@ -69,6 +69,22 @@ impl Default for Held {
 const PATH_ROOM: usize = MAX_PATH * 32;
 
 impl Held {
+    /// Forgets what the place's last user kept; the bytes behind the lengths do not matter.
+    pub(super) fn reset(&mut self) {
+        self.waits = Waits::default();
+        self.id = DiscoveryId::default();
+        self.port = PortId::default();
+        self.mac = Mac::default();
+        self.entry = 0;
+        self.hops = 0;
+        self.head = [0; HEAD_LEN];
+        self.n = 0;
+        self.path_len = 0;
+        self.page_len = 0;
+        self.has_path = false;
+        self.frame_len = 0;
+    }
+
     /// The frame that was kept with a head.
     pub(super) fn frame(&self) -> &[u8] {
         self.frame.get(..usize::from(self.frame_len)).unwrap_or(&[])
@@ -104,5 +120,13 @@ impl Held {
     }
 }
 
-/// The records.
+/// The records. At 2.7 KiB each they are made and freed in their places, never moved.
 pub(super) type HeldSlab<M> = Slab<Held, M>;
+
+/// A fresh record, in its place; `None` when all are in use.
+pub(super) fn open<M: Memory>(held: &mut HeldSlab<M>) -> Option<(u32, &mut Held)> {
+    let index = held.claim()?;
+    let record = held.get_mut(index)?;
+    record.reset();
+    Some((index, record))
+}

@@ -3,7 +3,7 @@
 
 use super::env::{Counter, Dest, Env, Event, Mac, Memory, PortId};
 use super::follow::follow_pause;
-use super::limits::{LIFE_MAX_US, ROUTE_TRIES, RTO_MAX_US};
+use super::limits::{GAP_MIN_US, LIFE_MAX_US, ROUTE_TRIES, RTO_MAX_US};
 use super::nodes;
 use super::pending::{self, Want};
 use super::recv::Rx;
@@ -254,12 +254,15 @@ impl<M: Memory, E: Env> Engine<M, E> {
     pub(super) fn hasten(&mut self, slot: u32, now: u64) {
         if let Some(entry) = self.pending.get_mut(slot) {
             entry.route_tries = ROUTE_TRIES;
-            entry.resend_at = entry.resend_at.min(now.saturating_add(super::limits::GAP_MIN_US));
+            // A neighbour that lies all the time is asked ever more rarely.
+            let pause = GAP_MIN_US.saturating_mul(1u64.wrapping_shl(u32::from(entry.tries.min(10))));
+            entry.resend_at = now.saturating_add(pause.min(RTO_MAX_US));
         }
         self.pending.arm(slot);
     }
 
     /// A refusal with a valid token.
+    #[inline(never)]
     pub(super) fn take_refusal(&mut self, now: u64, rx: &Rx, slot: u32, m: &Refusal, env: &mut E) -> Result<(), Drop> {
         env.event(Event::Count(Counter::RefusalsIn));
         let entry = self.pending.get_mut(slot).ok_or(Drop::Unsolicited)?;

@@ -9,6 +9,8 @@
 //!
 //! A lookup's way: `recv` → `serve` (answer from the store, or wait) → `lookup` (ask upstream).
 //! An answer's way: `recv` → `accept`, `heads` or `blobs` (check, store) → `deliver` (answer those who wait).
+//! Frames of kernel stacks are small, and inlining would add those of one path's steps up: steps are
+//! kept out of line.
 //! Nothing here allocates: all tables are lent by the shell ([`Memory`], [`Lend`]).
 
 mod accept;

@@ -129,6 +129,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     #[allow(clippy::too_many_arguments)]
+    #[inline(never)]
     fn take_answer(
         &mut self,
         now: u64,

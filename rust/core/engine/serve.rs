@@ -85,6 +85,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         env.event(Event::Count(Counter::LookupsIn));
     }
 
+    #[inline(never)]
     pub(super) fn serve_head(&mut self, now: u64, rx: &Rx, trusted: bool, m: &LookupHead, env: &mut E) -> Result<(), Drop> {
         self.begin(env);
         let standing = self.standing(&m.pre.id);
@@ -119,6 +120,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// Answers a head lookup if the held head satisfies it.
+    #[inline(never)]
     pub(super) fn reply_head(&mut self, down: &Down, hops: u8, id: &DiscoveryId, env: &mut E) -> bool {
         let Some(feed) = self.feeds.get_mut(id) else { return false };
         let Some(head) = feed.head() else { return false };
@@ -142,6 +144,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         self.reply(down.port, down.mac, down.has(LIMITED), &mut script, env).frames > 0
     }
 
+    #[inline(never)]
     pub(super) fn serve_cons(&mut self, now: u64, rx: &Rx, trusted: bool, m: &LookupCons, env: &mut E) -> Result<(), Drop> {
         self.begin(env);
         let standing = self.standing(&m.pre.id);
@@ -160,6 +163,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         self.wait_for(now, rx, &m.pre, want, down, env)
     }
 
+    #[inline(never)]
     pub(super) fn reply_cons(&mut self, down: &Down, hops: u8, id: &DiscoveryId, what: (u32, u64, u64), env: &mut E) -> bool {
         let (epoch, m, n) = what;
         let Some(feed) = self.feeds.get(id).filter(|feed| feed.has(HEADED) && feed.epoch == epoch && n <= feed.n) else {
@@ -174,6 +178,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         self.reply(down.port, down.mac, down.has(LIMITED), &mut script, env).frames > 0
     }
 
+    #[inline(never)]
     pub(super) fn serve_range(&mut self, now: u64, rx: &Rx, trusted: bool, m: &LookupRange, env: &mut E) -> Result<(), Drop> {
         self.begin(env);
         let standing = self.standing(&m.pre.id);
@@ -210,6 +215,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
     /// Sends the entries of `bits` that are here. Returns them, and whether more was cut off.
     #[allow(clippy::too_many_arguments)]
+    #[inline(never)]
     pub(super) fn reply_range(
         &mut self,
         down: &mut Down,
@@ -261,6 +267,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         (plan.bits, sent.cut)
     }
 
+    #[inline(never)]
     pub(super) fn serve_blob(&mut self, now: u64, rx: &Rx, trusted: bool, m: &LookupBlob, env: &mut E) -> Result<(), Drop> {
         self.begin(env);
         let standing = self.standing(&m.pre.id);
@@ -286,6 +293,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// Sends the chunks that the waiter wants of a published window.
+    #[inline(never)]
     pub(super) fn reply_blob(&mut self, down: &Down, hops: u8, blob: &BlobName, window: u16, env: &mut E) -> bool {
         let has_siblings = blob::window_count(blob.len) > 1;
         let path = has_siblings && !down.has(HAVE_PATH);

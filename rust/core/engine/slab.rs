@@ -41,8 +41,9 @@ impl<T: Default, M: Memory> Slab<T, M> {
         self.slots.len()
     }
 
-    /// Stores `value`; `None` when full.
-    pub(super) fn insert(&mut self, value: T) -> Option<u32> {
+    /// Takes a place whose value is what its last user left there; `None` when full. For values
+    /// that are too large to be moved over a kernel stack.
+    pub(super) fn claim(&mut self) -> Option<u32> {
         let index = if self.free != NONE { self.free.wrapping_sub(1) } else { self.fresh };
         let slot = self.slots.get_mut(index as usize)?;
         if self.free != NONE {
@@ -50,22 +51,37 @@ impl<T: Default, M: Memory> Slab<T, M> {
         } else {
             self.fresh = self.fresh.wrapping_add(1);
         }
-        slot.value = value;
         slot.used = true;
         slot.next_free = NONE;
         self.len = self.len.wrapping_add(1);
         Some(index)
     }
 
-    /// Takes the value out. The slot's next user has another generation.
-    pub(super) fn remove(&mut self, index: u32) -> Option<T> {
-        let slot = self.slots.get_mut(index as usize).filter(|slot| slot.used)?;
+    /// Gives a place back and leaves the value there; false if nobody had it. Its next user has
+    /// another generation.
+    pub(super) fn release(&mut self, index: u32) -> bool {
+        let Some(slot) = self.slots.get_mut(index as usize).filter(|slot| slot.used) else { return false };
         slot.used = false;
         slot.generation = slot.generation.wrapping_add(1);
         slot.next_free = self.free;
         self.free = index.wrapping_add(1);
         self.len = self.len.wrapping_sub(1);
-        Some(core::mem::take(&mut slot.value))
+        true
+    }
+
+    /// Stores `value`; `None` when full.
+    pub(super) fn insert(&mut self, value: T) -> Option<u32> {
+        let index = self.claim()?;
+        self.slots.get_mut(index as usize)?.value = value;
+        Some(index)
+    }
+
+    /// Takes the value out.
+    pub(super) fn remove(&mut self, index: u32) -> Option<T> {
+        if !self.release(index) {
+            return None;
+        }
+        self.slots.get_mut(index as usize).map(|slot| core::mem::take(&mut slot.value))
     }
 
     /// The value at `index`.

@@ -273,10 +273,6 @@ fn fetch__while_it_grows() {
         got.extend(net.read(reader, &mut cursor, id, 1000, ms(20)));
     }
     got.extend(net.read(reader, &mut cursor, id, 300 - got.len(), s(20)));
-    for node in &nodes {
-        let state = net.nodes[*node].engine.feed_state(&id).and_then(|feed| feed.head).map(|head| head.head.n);
-        eprintln!("node {node}: n {state:?} drops {:?} counts {:?}", net.nodes[*node].world.drops, net.nodes[*node].world.counts);
-    }
     assert_eq!(got.len(), 300);
     for (seq, (bytes, _)) in got.iter().enumerate() {
         assert!(*bytes == feed.payloads[seq], "entry {seq}");

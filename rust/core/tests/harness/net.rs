@@ -346,7 +346,14 @@ impl Net {
                         out.push((std::mem::take(&mut part), hops));
                     }
                 }
-                _ if self.now >= until => break,
+                _ if self.now >= until => {
+                    // An entry that was read in part is read again from its start.
+                    let (seq, _) = reader.position();
+                    if !part.is_empty() {
+                        reader.seek(seq, 0);
+                    }
+                    break;
+                }
                 _ => {
                     let next = (self.now + ms(1000)).min(until);
                     self.wait(node, id, next);
