@@ -69,8 +69,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if transfer.path_verified {
             return Ok(());
         }
-        for (to, from) in transfer.path.iter_mut().zip(m.siblings.iter()) {
-            *to = from;
+        for (index, to) in (0..m.siblings.len()).zip(&mut transfer.path) {
+            *to = m.siblings.get(index).unwrap_or_default();
         }
         transfer.path_len = m.siblings.len() as u8;
         self.check_window(now, slot, index, env)
