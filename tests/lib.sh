@@ -130,7 +130,7 @@ node() {
 	local n
 	for n in "$@"; do
 		must ip netns add "$n"
-		must ip -n "$n" link set lo up
+		must ip -n "$n" link set dev lo up
 		NODES+=("$n")
 	done
 }
@@ -145,7 +145,7 @@ on() {
 # link A DEV B DEV [MTU]: a cable; devices of one node need different names.
 link() {
 	local mtu=${5:-1500}
-	must ip -n "$1" link add "$2" mtu "$mtu" type veth peer name "$4" mtu "$mtu" netns "$3"
+	must ip -n "$1" link add name "$2" mtu "$mtu" type veth peer name "$4" mtu "$mtu" netns "$3"
 	quiet_link "$1" "$2"
 	quiet_link "$3" "$4"
 }
@@ -153,7 +153,7 @@ link() {
 # Only our frames cross the link.
 quiet_link() {
 	on "$1" sh -c "echo 1 >/proc/sys/net/ipv6/conf/$2/disable_ipv6" 2>/dev/null
-	must ip -n "$1" link set "$2" up
+	must ip -n "$1" link set dev "$2" up
 }
 
 mac() {
@@ -314,8 +314,8 @@ finish() {
 	fi
 	printf '  1..%d\n' "$CASES"
 	rm -rf "$TMP"
-	[ "$FAILED" -eq 0 ] && [ "$CASES" -gt 0 ]
-	exit
+	[ "$FAILED" -eq 0 ] && [ "$CASES" -gt 0 ] || exit 1
+	exit 0
 }
 
 trap finish EXIT

@@ -25,10 +25,10 @@ done
 check_equal "one hop" "$(stat_of reader "$FEED" 14 hops)" 1
 
 say "the cable is cut: what was read stays"
-must ip -n author link set r down
+must ip -n author link set dev r down
 check "read again from the own store" same reader "$FEED" 14 "${files[14]}"
 check_equal "no hop" "$(stat_of reader "$FEED" 14 hops)" 0
-must ip -n author link set r up
+must ip -n author link set dev r up
 
 say "all in one go, by a fresh reader"
 must on reader feedctl store flush

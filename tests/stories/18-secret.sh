@@ -1,0 +1,34 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# An author's secret is in kernel memory while its socket is open, and nowhere
+# after it was closed.
+. "$(dirname -- "$0")/../lib.sh"
+
+load
+if [ ! -r /proc/kcore ]; then
+	CASES=$((CASES + 1))
+	echo "  ok $CASES the secret is wiped # SKIP this kernel has no /proc/kcore"
+	story_end
+fi
+
+MASKED=$(od -An -vtx1 -N32 /dev/urandom | tr -d ' \n')
+mkfifo "$TMP/in"
+"$PROGS/secret" hold <"$TMP/in" >"$TMP/out" 2>&1 &
+exec 9>"$TMP/in"
+echo "$MASKED" >&9
+must wait_until 20 grep -q held "$TMP/out"
+before=$("$PROGS/secret" scan "$MASKED")
+say "while it is open: $before"
+check_between "it is in memory while the socket is open" "$(grep -o 'found [0-9]*' <<<"$before" | cut -d' ' -f2)" 1 4
+echo close >&9
+must wait_until 20 grep -q closed "$TMP/out"
+# Sockets are freed after a grace period of RCU.
+gone() {
+	"$PROGS/secret" scan "$MASKED" | grep -q 'found 0 '
+}
+check "it is nowhere after the socket was closed" wait_until 30 gone
+exec 9>&-
+wait
+
+story_end
