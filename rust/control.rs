@@ -15,6 +15,7 @@ use crate::{
             Device,
             Rtnl, //
         },
+        errno::EOPNOTSUPP,
         genl::{
             Action,
             Family,
@@ -184,7 +185,8 @@ impl List for PortGet {
     const COMMAND: u32 = uapi::FEED_CMD_PORT_GET;
 
     fn next(net: Net<'_>, at: u64, message: &mut Message<'_>) -> Result<Option<u64>> {
-        let Some(port) = node(net)?.port_at(at as usize) else {
+        let node = node(net)?;
+        let Some(port) = node.port_at(at as usize) else {
             return Ok(None);
         };
         message.put_u32(uapi::FEED_A_PORT_IFINDEX, port.ifindex)?;
@@ -202,6 +204,18 @@ impl List for PortGet {
             0
         };
         message.put_u32(uapi::FEED_A_PORT_FLAGS, up)?;
+        if let Some((received, sent)) = node.world.stats.traffic(port.ifindex) {
+            for (attribute, value) in [
+                (uapi::FEED_A_PORT_RX_FRAMES, received.frames),
+                (uapi::FEED_A_PORT_RX_BYTES, received.bytes),
+                (uapi::FEED_A_PORT_RX_DROPS, received.drops),
+                (uapi::FEED_A_PORT_TX_FRAMES, sent.frames),
+                (uapi::FEED_A_PORT_TX_BYTES, sent.bytes),
+                (uapi::FEED_A_PORT_TX_DROPS, sent.drops),
+            ] {
+                message.put_uint(attribute, value)?;
+            }
+        }
         Ok(Some(at + 1))
     }
 }

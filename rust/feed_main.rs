@@ -13,6 +13,7 @@ mod mm;
 mod net;
 mod node;
 mod simd;
+mod stats;
 mod store;
 mod sync;
 mod trace;

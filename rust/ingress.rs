@@ -47,6 +47,15 @@ impl Ingress {
 
 impl Receive for Ingress {
     fn receive(&self, frame: &Frame<'_>) -> Result<(), Drop> {
+        let outcome = self.accept(frame);
+        let stats = &self.node.world.stats;
+        stats.received(self.port.0, frame.wire_len(), outcome.is_err());
+        outcome
+    }
+}
+
+impl Ingress {
+    fn accept(&self, frame: &Frame<'_>) -> Result<(), Drop> {
         let len = frame.len();
         if len > FRAME_MAX {
             self.node.world.stats.dropped(DropReason::Oversized);

@@ -36,6 +36,7 @@ use crate::{
         net::Net,
         random, //
     },
+    stats::Stats,
     store::Store,
     sync::{
         clock::monotonic_us,
@@ -50,23 +51,17 @@ use crate::{
     },
     verifier::Jobs, //
 };
-use core::sync::atomic::{
-    AtomicU64,
-    Ordering, //
-};
 use env::KernelEnv;
 use feed_core::{
     engine::{
         limits::FRAME_MAX,
         Config,
-        Counter,
         Engine,
         Sizes,
         Tables, //
     },
     id::DiscoveryId,
-    siphash::SipKey,
-    Drop as DropReason, //
+    siphash::SipKey, //
 };
 use kernel::{
     impl_has_work,
@@ -116,56 +111,6 @@ pub(crate) struct World {
     pub(crate) stats: Stats,
     /// Where lookups go while no neighbour is known.
     pub(crate) group: [u8; 6],
-}
-
-/// What has happened in a node, by name. Context: any.
-pub(crate) struct Stats {
-    drops: KVec<AtomicU64>,
-    counters: KVec<AtomicU64>,
-}
-
-impl Stats {
-    fn new() -> Result<Self> {
-        let zeros = |len: usize| -> Result<KVec<AtomicU64>> {
-            let mut all = KVec::with_capacity(len, GFP_KERNEL)?;
-            for _ in 0..len {
-                all.push(AtomicU64::new(0), GFP_KERNEL)?;
-            }
-            Ok(all)
-        };
-        Ok(Self {
-            drops: zeros(DropReason::ALL.len())?,
-            counters: zeros(Counter::ALL.len())?,
-        })
-    }
-
-    /// One thing was dropped.
-    pub(crate) fn dropped(&self, reason: DropReason) {
-        if let Some(count) = self.drops.get(reason as usize) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// One thing happened.
-    pub(crate) fn count(&self, counter: Counter) {
-        if let Some(count) = self.counters.get(counter as usize) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// How much was dropped for `reason`.
-    pub(crate) fn drops(&self, reason: DropReason) -> u64 {
-        self.drops
-            .get(reason as usize)
-            .map_or(0, |count| count.load(Ordering::Relaxed))
-    }
-
-    /// How often it happened.
-    pub(crate) fn counter(&self, counter: Counter) -> u64 {
-        self.counters
-            .get(counter as usize)
-            .map_or(0, |count| count.load(Ordering::Relaxed))
-    }
 }
 
 /// What the engine's lock protects.
@@ -362,10 +307,10 @@ impl Node {
         let crowded = inner.engine.feeds_wanted().is_some();
         drop(guard);
 
-        let refused = frames.transmit();
-        if refused > 0 {
-            self.world.stats.dropped(DropReason::DeviceBusy);
-        }
+        frames.transmit(|sent| {
+            let stats = &self.world.stats;
+            stats.sent(sent.ifindex, sent.bytes, !sent.taken);
+        });
         if let Some(due) = due {
             self.timer.arm(due);
         }

@@ -40,6 +40,9 @@ pub(crate) trait Receive: Send + Sync + 'static {
     fn receive(&self, frame: &Frame<'_>) -> Result<(), Reason>;
 }
 
+/// Bytes of an Ethernet header.
+const ETHERNET_HEADER: usize = bindings::ETH_HLEN as usize;
+
 /// A received frame, without its Ethernet header.
 ///
 /// # Invariants
@@ -47,11 +50,17 @@ pub(crate) trait Receive: Send + Sync + 'static {
 /// `skb` is valid for `'a`, and `header` points to the 14 bytes of its Ethernet header.
 pub(crate) struct Frame<'a> {
     skb: NonNull<bindings::sk_buff>,
-    header: NonNull<[u8; 14]>,
+    header: NonNull<[u8; ETHERNET_HEADER]>,
     _call: PhantomData<&'a bindings::sk_buff>,
 }
 
 impl Frame<'_> {
+    /// Bytes that the whole frame has on the wire, without the checksum.
+    #[inline]
+    pub(crate) fn wire_len(&self) -> usize {
+        self.len() + ETHERNET_HEADER
+    }
+
     /// Bytes behind the Ethernet header, padding included.
     #[inline]
     pub(crate) fn len(&self) -> usize {
@@ -96,7 +105,7 @@ impl Frame<'_> {
 
     #[inline]
     fn address<const AT: usize>(&self) -> Mac {
-        const { assert!(AT + size_of::<Mac>() <= 14) };
+        const { assert!(AT + size_of::<Mac>() <= ETHERNET_HEADER) };
         // SAFETY: By the type invariant the header has 14 bytes; a byte array has no alignment.
         unsafe { self.header.cast::<u8>().add(AT).cast::<Mac>().read_volatile() }
     }
@@ -174,11 +183,6 @@ impl<R: Receive> Hook<R> {
                 Err(error)
             }
         }
-    }
-
-    /// The device it hangs on.
-    pub(crate) fn device(&self) -> &Device {
-        &self.device
     }
 
     /// Context: softirq, RCU read side.

@@ -6,6 +6,7 @@
 //! order in which a frame meets them: namespace, device, port, buffer; then what steers them.
 
 pub(crate) mod device;
+pub(crate) mod errno;
 pub(crate) mod genl;
 pub(crate) mod hook;
 pub(crate) mod namespace;
@@ -14,7 +15,6 @@ pub(crate) mod notifier;
 mod pages;
 mod pipe;
 pub(crate) mod random;
-pub(crate) mod ratelimit;
 pub(crate) mod skb;
 pub(crate) mod sock;
 pub(crate) mod tracepoint;

@@ -7,7 +7,6 @@ use core::{
     ptr::NonNull, //
 };
 use feed_bindings as bindings;
-use kernel::prelude::*;
 
 /// A network namespace that is alive for `'a`.
 ///
@@ -48,22 +47,5 @@ impl Net<'_> {
     /// Whether this is the namespace that the machine booted with.
     pub(crate) fn is_initial(&self) -> bool {
         self.as_ptr() == &raw mut bindings::init_net
-    }
-
-    /// Whether the current task may change the network of this namespace.
-    ///
-    /// Context: process.
-    pub(crate) fn capable_net_admin(&self) -> bool {
-        // SAFETY: By the type invariant the namespace is alive; it owns its user namespace, which
-        // never changes.
-        unsafe {
-            bindings::ns_capable((*self.as_ptr()).user_ns, bindings::CAP_NET_ADMIN as c_int)
-        }
-    }
-}
-
-impl PartialEq for Net<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.net == other.net
     }
 }

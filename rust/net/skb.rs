@@ -31,8 +31,6 @@ pub(crate) enum Drop {
     Malformed = bindings::skb_drop_reason_SKB_DROP_REASON_UNHANDLED_PROTO,
     /// Is well-formed but was not wanted.
     Unwanted = bindings::skb_drop_reason_SKB_DROP_REASON_NOT_SPECIFIED,
-    /// There was no room for it.
-    NoMemory = bindings::skb_drop_reason_SKB_DROP_REASON_NOMEM,
 }
 
 /// Bytes of an Ethernet header.
@@ -130,12 +128,6 @@ impl FrameBuilder {
         };
     }
 
-    /// Says how urgent the frame is (`SO_PRIORITY`).
-    pub(crate) fn set_priority(&mut self, priority: u32) {
-        // SAFETY: Valid by the type invariant.
-        unsafe { bindings::skb_set_priority(self.skb.as_ptr(), priority) };
-    }
-
     /// Puts the Ethernet header in front and fills a short frame up. `None` if that fails: the
     /// frame is gone then.
     pub(crate) fn finish(self, to: &Mac, ethertype: u16) -> Option<ReadyFrame> {
@@ -186,25 +178,36 @@ impl core::ops::Drop for FrameBuilder {
 /// A frame that is complete.
 pub(crate) struct ReadyFrame(FrameBuilder);
 
-impl ReadyFrame {
+/// What became of a frame.
+pub(crate) struct Sent {
+    /// Number of the device that it was given to.
+    pub(crate) ifindex: u32,
     /// Bytes on the wire, without the checksum.
-    pub(crate) fn len(&self) -> usize {
-        // SAFETY: Valid by the builder's invariant.
-        unsafe { (*self.0.skb.as_ptr()).len as usize }
-    }
+    pub(crate) bytes: usize,
+    /// Whether the device took it.
+    pub(crate) taken: bool,
+}
 
-    /// Hands the frame to its device. False if that does not take it.
+impl ReadyFrame {
+    /// Hands the frame to its device.
     ///
     /// Context: process or softirq, no lock held.
-    fn send(self) -> bool {
+    fn send(self) -> Sent {
         let this = core::mem::ManuallyDrop::new(self);
         // SAFETY: The buffer is complete and ours, and is given up here; the reference to the
         // device is given back when the device is not used any more.
         unsafe {
-            let outcome = bindings::dev_queue_xmit(this.0.skb.as_ptr());
-            bindings::dev_put(this.0.device.as_ptr());
-            outcome == bindings::NET_XMIT_SUCCESS as c_int
-                || outcome == bindings::NET_XMIT_CN as c_int
+            let (skb, device) = (this.0.skb.as_ptr(), this.0.device.as_ptr());
+            let bytes = (*skb).len as usize;
+            let ifindex = (*device).ifindex.unsigned_abs();
+            let outcome = bindings::dev_queue_xmit(skb);
+            bindings::dev_put(device);
+            Sent {
+                ifindex,
+                bytes,
+                taken: outcome == bindings::NET_XMIT_SUCCESS as c_int
+                    || outcome == bindings::NET_XMIT_CN as c_int,
+            }
         }
     }
 }
@@ -231,11 +234,6 @@ impl Frames {
             first: ptr::null_mut(),
             last: ptr::null_mut(),
         }
-    }
-
-    /// Whether there is none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.first.is_null()
     }
 
     /// Appends a frame. Context: any.
@@ -275,17 +273,13 @@ impl Frames {
         }))
     }
 
-    /// Sends all frames, and says for how many of them the device had no room.
+    /// Sends all frames, and tells of each what became of it.
     ///
     /// Context: process or softirq, no lock held.
-    pub(crate) fn transmit(&mut self) -> u64 {
-        let mut refused = 0;
+    pub(crate) fn transmit(&mut self, mut tell: impl FnMut(Sent)) {
         while let Some(frame) = self.pop() {
-            if !frame.send() {
-                refused += 1;
-            }
+            tell(frame.send());
         }
-        refused
     }
 }
 

@@ -99,12 +99,14 @@ impl Node {
         drop(added.ok_or(ENETDOWN)??);
         let receiver = Ingress::new(self.clone(), ifindex);
         let group = self.world.group;
+        self.world.stats.port_opened(ifindex);
         match Hook::attach(rtnl, device, shared::ethertype(), group, receiver) {
             Ok(hook) => {
                 ports.push(Port { ifindex, hook }, GFP_KERNEL)?;
                 Ok(())
             }
             Err(e) => {
+                self.world.stats.port_closed(ifindex);
                 self.forget(id);
                 Err(e)
             }
@@ -126,6 +128,7 @@ impl Node {
         };
         // Waits for frames that are on their way in.
         drop(port.hook);
+        self.world.stats.port_closed(ifindex);
         self.forget(PortId(ifindex));
         Ok(())
     }

@@ -10,7 +10,6 @@ use kernel::{
     prelude::*,
     sync::lock::{
         Backend,
-        Guard,
         Lock, //
     }, //
 };
@@ -28,9 +27,6 @@ pub(crate) use new_spinlock_bh;
 ///
 /// May be taken in process context and in softirq context, never in hard interrupts.
 pub(crate) type SpinLockBh<T> = Lock<T, SpinLockBhBackend>;
-
-/// The evidence that a [`SpinLockBh`] is held.
-pub(crate) type SpinLockBhGuard<'a, T> = Guard<'a, T, SpinLockBhBackend>;
 
 /// The [`Backend`] of [`SpinLockBh`].
 pub(crate) struct SpinLockBhBackend;

@@ -8,18 +8,15 @@
 pub(crate) mod clock;
 pub(crate) mod lock;
 pub(crate) mod queue;
-pub(crate) mod rcu;
 pub(crate) mod shared;
 pub(crate) mod timer;
 pub(crate) mod wait;
 
 pub(crate) use lock::{
     new_spinlock_bh,
-    SpinLockBh,
-    SpinLockBhGuard, //
+    SpinLockBh, //
 };
 pub(crate) use queue::OwnedQueue;
-pub(crate) use rcu::RcuBox;
 pub(crate) use timer::{
     Tick,
     Timer, //
