@@ -129,10 +129,8 @@ impl<'a> Hashes<'a> {
     }
 
     /// All of them in order.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Hash> + ExactSizeIterator + Clone + 'a {
-        self.0
-            .chunks_exact(32)
-            .map(|chunk| Hash(chunk.first_chunk().copied().unwrap_or_default()))
+    pub fn iter(&self) -> HashIter<'a> {
+        HashIter(self.0)
     }
 
     /// The bytes.
@@ -140,6 +138,37 @@ impl<'a> Hashes<'a> {
         self.0
     }
 }
+
+/// Iterator over [`Hashes`].
+///
+/// Its own, since that of `chunks_exact()` brings in arithmetic that can panic where it is zipped.
+#[derive(Clone, Debug)]
+pub struct HashIter<'a>(&'a [u8]);
+
+impl Iterator for HashIter<'_> {
+    type Item = Hash;
+
+    fn next(&mut self) -> Option<Hash> {
+        let (hash, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(Hash(*hash))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let len = self.0.len() >> 5;
+        (len, Some(len))
+    }
+}
+
+impl DoubleEndedIterator for HashIter<'_> {
+    fn next_back(&mut self) -> Option<Hash> {
+        let (rest, hash) = self.0.split_last_chunk()?;
+        self.0 = rest;
+        Some(Hash(*hash))
+    }
+}
+
+impl ExactSizeIterator for HashIter<'_> {}
 
 /// Room for up to `N` hashes of a proof that is being put together.
 #[derive(Clone, Debug)]
