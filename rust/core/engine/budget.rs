@@ -185,14 +185,15 @@ fn take<M: Memory>(turn: &mut Turn, jobs: &mut Slab<JobSlot, M>) -> Option<Verif
     Some(waiting.job)
 }
 
-/// A bounded rate of work: so many µs of processor time per µs of time, with a small reserve.
+/// A bounded rate of work: a share of one core, with a small reserve for bursts.
 #[derive(Clone, Copy, Debug)]
 pub struct Rate {
     /// Share of one core, in 1/256.
     share: u32,
-    /// Saved work time, 1/256 µs.
-    saved: u64,
-    last: u64,
+    /// When all work so far will be paid for, µs.
+    paid_at: u64,
+    /// Last time seen, µs.
+    now: u64,
 }
 
 /// Work time that is saved up at most, µs.
@@ -201,28 +202,27 @@ const SAVED_MAX_US: u64 = 20_000;
 impl Rate {
     /// `share` of one core in 1/256; the default of a node is 64.
     pub const fn new(share: u32) -> Self {
-        Rate { share, saved: SAVED_MAX_US << 8, last: 0 }
+        Rate { share, paid_at: 0, now: 0 }
+    }
+
+    /// How long it takes to earn `us` µs of work.
+    fn price(&self, us: u64) -> u64 {
+        us.saturating_mul(256).checked_div(u64::from(self.share)).unwrap_or(u64::MAX)
     }
 
     /// Whether work may be done now.
     pub fn may_work(&mut self, now: u64) -> bool {
-        let passed = now.saturating_sub(self.last);
-        self.last = self.last.max(now);
-        let earned = passed.saturating_mul(u64::from(self.share));
-        self.saved = self.saved.saturating_add(earned).min(SAVED_MAX_US << 8);
-        self.saved > 0
+        self.now = self.now.max(now);
+        self.next() <= self.now
     }
 
     /// Work was done that took `us` µs.
     pub fn spend(&mut self, us: u64) {
-        self.saved = self.saved.saturating_sub(us << 8);
+        self.paid_at = self.paid_at.max(self.now).saturating_add(self.price(us));
     }
 
     /// When work may be done again, µs.
     pub fn next(&self) -> u64 {
-        if self.saved > 0 {
-            return self.last;
-        }
-        self.last.saturating_add(u64::from(256u32.checked_div(self.share).unwrap_or(u32::MAX)).max(1))
+        self.paid_at.saturating_sub(self.price(SAVED_MAX_US))
     }
 }

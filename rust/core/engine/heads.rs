@@ -15,7 +15,7 @@ use super::pending::{self, Down, Want};
 use super::recv::Rx;
 use super::Engine;
 use crate::error::Drop;
-use crate::grant::SignedGrant;
+use crate::grant::{Grant, SignedGrant};
 use crate::head::SignedHead;
 use crate::id::{DiscoveryId, Hash, Hashes};
 use crate::proof::{verify_cons, verify_inclusion};
@@ -84,6 +84,7 @@ fn keep_companions(rest: &mut Messages<'_>, token: Token, mut held: Option<&mut 
     }
 }
 
+#[inline(never)]
 fn companion_grant(frame: &[u8], epoch: u32) -> Option<SignedGrant> {
     let view = FrameView::parse(frame).ok()?;
     view.messages().flatten().find_map(|message| match message {
@@ -253,37 +254,55 @@ impl<M: Memory, E: Env> Engine<M, E> {
     #[inline(never)]
     fn next_job(&self, index: u32) -> Result<VerifyJob, Drop> {
         let held = self.held.get(index).ok_or(Drop::HeldFull)?;
-        let new = SignedHead::parse(&held.head)?;
-        let feed = self.feeds.get(&held.id);
-        let (head, grant) = (feed.and_then(|feed| feed.head()), feed.and_then(|feed| feed.grant()));
-        let known = verify::Held { head: head.as_ref().map(|h| &h.head), grant: grant.as_ref().map(|g| &g.grant) };
         let mut job = VerifyJob {
             id: u64::from(index) | u64::from(self.held.generation(index)) << 32,
             port: held.port,
             mac: held.mac,
             feed: held.id,
-            known: feed.is_some(),
+            known: self.feeds.find(&held.id).is_some(),
             suspect: self.neighbours.is_penalised(held.port, held.mac, self.now),
             kind: SignedKind::Head,
-            key: PublicKey(new.head.name.0),
+            key: PublicKey([0; 32]),
             bytes: [0; 192],
         };
-        match signer(&known, &new.head)? {
+        match self.signer_of(held)? {
             Signer::Key(key) => {
                 job.key = key;
-                super::copy(&mut job.bytes, &new.bytes);
+                super::copy(&mut job.bytes, &held.head);
             }
-            Signer::NeedsGrant => {
-                let grant = companion_grant(held.frame(), new.head.epoch).ok_or(Drop::NoGrant)?;
-                if grant.grant.name != new.head.name {
-                    return Err(Drop::WrongName);
-                }
-                check_grant(&known, &grant.grant)?;
-                job.kind = SignedKind::Grant;
-                job.bytes = grant.bytes;
-            }
+            Signer::NeedsGrant => self.fill_grant(held, &mut job)?,
         }
         Ok(job)
+    }
+
+    #[inline(never)]
+    fn signer_of(&self, held: &Held) -> Result<Signer, Drop> {
+        let new = SignedHead::parse(&held.head)?;
+        let feed = self.feeds.get(&held.id);
+        let (head, grant) = (feed.and_then(|feed| feed.head()), feed.and_then(|feed| feed.grant()));
+        signer(&verify::Held { head: head.as_ref().map(|h| &h.head), grant: grant.as_ref().map(|g| &g.grant) }, &new.head)
+    }
+
+    /// The grant that came behind a held head, to be verified before it.
+    #[inline(never)]
+    fn fill_grant(&self, held: &Held, job: &mut VerifyJob) -> Result<(), Drop> {
+        let new = SignedHead::parse(&held.head)?;
+        let grant = companion_grant(held.frame(), new.head.epoch).ok_or(Drop::NoGrant)?;
+        if grant.grant.name != new.head.name {
+            return Err(Drop::WrongName);
+        }
+        self.may_grant(&held.id, &grant.grant)?;
+        job.kind = SignedKind::Grant;
+        job.key = PublicKey(new.head.name.0);
+        job.bytes = grant.bytes;
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn may_grant(&self, id: &DiscoveryId, new: &Grant) -> Result<(), Drop> {
+        let feed = self.feeds.get(id);
+        let (head, grant) = (feed.and_then(|feed| feed.head()), feed.and_then(|feed| feed.grant()));
+        check_grant(&verify::Held { head: head.as_ref().map(|h| &h.head), grant: grant.as_ref().map(|g| &g.grant) }, new)
     }
 
     /// The outcome of a signature check that the engine asked for with [`Env::verify`].

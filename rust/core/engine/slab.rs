@@ -118,6 +118,9 @@ pub(super) struct Keyed<T> {
     next: u32,
 }
 
+/// A hash table's memory: slots and buckets.
+pub(super) type Hashed<T, M> = (<M as Memory>::Of<Slot<Keyed<T>>>, <M as Memory>::Of<u32>);
+
 /// A hash table whose values keep their index for life. Hashes must be keyed with a secret: the
 /// chains are walked in softirq.
 pub(super) struct Table<T, M: Memory> {
@@ -228,7 +231,8 @@ impl<T: Default, M: Memory> Table<T, M> {
     /// Moves everything into longer memory and gives the old one back. Indices stay.
     ///
     /// Context: process; the work is linear in the table's length.
-    pub(super) fn grow(&mut self, slots: M::Of<Slot<Keyed<T>>>, buckets: M::Of<u32>) -> (M::Of<Slot<Keyed<T>>>, M::Of<u32>) {
+    pub(super) fn grow(&mut self, memory: Hashed<T, M>) -> Hashed<T, M> {
+        let (slots, buckets) = memory;
         if slots.len() < self.slab.slots.len() {
             return (slots, buckets);
         }

@@ -10,14 +10,11 @@ use super::pending::{Down, Pending, PendingTable};
 use super::ports::{Port, Ports};
 use super::recent::{Fork, Forks, Nonce, Nonces, Root, Roots};
 use super::routes::{Known, Routes};
-use super::slab::{Deadline, Heap, Keyed, Slab, Slot, Table};
+use super::slab::{Deadline, Hashed, Heap, Slab, Slot, Table};
 use super::transfers::{Transfer, Transfers};
 use super::{Config, Engine, SCRATCH_BYTES};
 use crate::blob::WindowHasher;
 use crate::token::TOKEN_SLOTS;
-
-/// A hash table's memory: slots and buckets.
-type Hashed<T, M> = (<M as Memory>::Of<Slot<Keyed<T>>>, <M as Memory>::Of<u32>);
 
 /// All lent tables of an engine.
 pub struct Tables<M: Memory, E: Env> {
@@ -117,8 +114,23 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// Moves the feeds into longer memory and gives the old one back, to be freed outside of the
     /// lock. Memory that is shorter is given back unused.
     pub fn grow_feeds(&mut self, memory: FeedMemory<M>) -> FeedMemory<M> {
-        let FeedMemory((slots, buckets)) = memory;
         self.feeds.refused = 0;
-        FeedMemory(self.feeds.table.grow(slots, buckets))
+        FeedMemory(self.feeds.table.grow(memory.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::mem::size_of;
+
+    /// What a node pays per thing that it knows.
+    #[test]
+    fn sizes__are_bounded() {
+        assert!(size_of::<Slot<crate::engine::slab::Keyed<Feed>>>() <= 512);
+        assert!(size_of::<Slot<crate::engine::slab::Keyed<Pending>>>() <= 256);
+        assert!(size_of::<Slot<Down>>() <= 160);
+        assert!(size_of::<Slot<crate::engine::slab::Keyed<Transfer<[u64; 4]>>>>() <= 512);
+        assert!(size_of::<Slot<Held>>() <= 3072);
     }
 }
