@@ -14,6 +14,13 @@
 //! Locks: a socket's `io`, then [`OwnFeed::inner`], then what the node takes.
 
 use super::uapi::*;
+use crate::net::errno::{
+    EADDRINUSE,
+    EKEYREJECTED,
+    ENOKEY,
+    EOPNOTSUPP,
+    ESTALE, //
+};
 use crate::{
     net::sock::{
         Message,

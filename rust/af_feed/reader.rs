@@ -12,6 +12,14 @@ use super::{
     FeedSocket,
     Role, //
 };
+use crate::net::errno::{
+    EBADMSG,
+    ENETDOWN,
+    ENETUNREACH,
+    ENOBUFS,
+    ENOTCONN,
+    EOPNOTSUPP, //
+};
 use crate::{
     net::sock::{
         Message,

@@ -6,6 +6,7 @@
 //! no padding of ours ever reaches a program. The numbers come from the header by bindgen, so the
 //! two cannot drift apart.
 
+use crate::net::errno::EAFNOSUPPORT;
 use crate::{
     bindings,
     sync::shared, //

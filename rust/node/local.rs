@@ -10,6 +10,10 @@ use super::{
     wait_key,
     Node, //
 };
+use crate::net::errno::{
+    ENETDOWN,
+    ESTALE, //
+};
 use crate::{
     af_feed::{
         author::OwnFeed,
