@@ -15,6 +15,20 @@ pub(crate) mod author;
 pub(crate) mod reader;
 pub(crate) mod uapi;
 
+use crate::net::errno::{
+    EALREADY,
+    EINPROGRESS,
+    EISCONN,
+    EKEYREJECTED,
+    ENETDOWN,
+    ENODATA,
+    ENOKEY,
+    ENOPROTOOPT,
+    ENOTCONN,
+    EOPNOTSUPP,
+    EPROTONOSUPPORT,
+    ESOCKTNOSUPPORT, //
+};
 use crate::{
     net::namespace::Registered,
     net::sock::{
@@ -44,6 +58,7 @@ use author::{
     Authorship,
     Draft, //
 };
+use core::sync::atomic::Ordering;
 use feed_core::{
     head::{
         SignedHead,
@@ -121,7 +136,8 @@ impl Protocol for FeedSocket {
 
     fn open(sk: Sock<'_>) -> Result<Pin<KBox<Self>>> {
         let node = Node::of(sk.net()).ok_or(ENETDOWN)?;
-        KBox::pin_init(
+        let world = node.world.clone();
+        let socket = KBox::pin_init(
             pin_init!(Self {
                 node,
                 io <- new_mutex!(Draft::none(), "FeedSocket::io"),
@@ -135,10 +151,13 @@ impl Protocol for FeedSocket {
                 }, "FeedSocket::state"),
             }),
             GFP_KERNEL,
-        )
+        )?;
+        world.pairs.sockets_opened.fetch_add(1, Ordering::Relaxed);
+        Ok(socket)
     }
 
     fn close(&self, _sk: Sock<'_>) {
+        self.node.world.pairs.sockets_closed.fetch_add(1, Ordering::Relaxed);
         // A sendfile that was cut off leaves half an entry; it was never acknowledged.
         drop(core::mem::replace(&mut *self.io.lock(), Draft::none()));
         let mut state = self.state.lock();

@@ -51,6 +51,10 @@ use crate::{
     },
     verifier::Jobs, //
 };
+use core::sync::atomic::{
+    AtomicU64,
+    Ordering, //
+};
 use env::KernelEnv;
 use feed_core::{
     engine::{
@@ -111,6 +115,16 @@ pub(crate) struct World {
     pub(crate) stats: Stats,
     /// Where lookups go while no neighbour is known.
     pub(crate) group: [u8; 6],
+    pub(crate) pairs: Pairs,
+}
+
+/// Objects made and ended: the namespace's last words, from which tests see that nothing leaked.
+#[derive(Default)]
+pub(crate) struct Pairs {
+    pub(crate) ports_created: AtomicU64,
+    pub(crate) ports_freed: AtomicU64,
+    pub(crate) sockets_opened: AtomicU64,
+    pub(crate) sockets_closed: AtomicU64,
 }
 
 /// What the engine's lock protects.
@@ -195,6 +209,7 @@ impl Namespace for Node {
                 jobs <- Jobs::new()?,
                 stats,
                 group: shared::group()?,
+                pairs: Pairs::default(),
             }? Error),
             GFP_KERNEL,
         )?;
@@ -233,7 +248,9 @@ impl Namespace for Node {
     fn pre_exit(this: &Arc<Self>, _net: Net<'_>) {
         // Takes the hooks out of the mutex first: removing one waits for frames on their way.
         let ports = core::mem::take(&mut *this.ports.lock());
+        let count = ports.len() as u64;
         drop(ports);
+        this.world.pairs.ports_freed.fetch_add(count, Ordering::Relaxed);
         this.with_engine(|_, _, env| env.forget_devices());
     }
 
@@ -249,6 +266,21 @@ impl Namespace for Node {
         let own = core::mem::replace(&mut *this.own.lock(), RBTree::new());
         drop(own);
         this.world.store.shutdown();
+        let pairs = &this.world.pairs;
+        let all = [
+            &pairs.ports_created,
+            &pairs.ports_freed,
+            &pairs.sockets_opened,
+            &pairs.sockets_closed,
+        ]
+        .map(|count| count.load(Ordering::Relaxed));
+        // Namespaces that never used us end in silence.
+        if all != [0; 4] {
+            let [created, freed, opened, closed] = all;
+            pr_info!(
+                "node gone: ports created {created} freed {freed}, sockets opened {opened} closed {closed}\n"
+            );
+        }
     }
 }
 

@@ -10,6 +10,10 @@ use super::{
     Node,
     Port, //
 };
+use crate::net::errno::{
+    ENETDOWN,
+    EOPNOTSUPP, //
+};
 use crate::{
     ingress::Ingress,
     net::{
@@ -28,6 +32,7 @@ use crate::{
     store::Figures,
     sync::shared, //
 };
+use core::sync::atomic::Ordering;
 use feed_core::{
     engine::{
         limits::{
@@ -103,6 +108,7 @@ impl Node {
         match Hook::attach(rtnl, device, shared::ethertype(), group, receiver) {
             Ok(hook) => {
                 ports.push(Port { ifindex, hook }, GFP_KERNEL)?;
+                self.world.pairs.ports_created.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             }
             Err(e) => {
@@ -128,6 +134,7 @@ impl Node {
         };
         // Waits for frames that are on their way in.
         drop(port.hook);
+        self.world.pairs.ports_freed.fetch_add(1, Ordering::Relaxed);
         self.world.stats.port_closed(ifindex);
         self.forget(PortId(ifindex));
         Ok(())
