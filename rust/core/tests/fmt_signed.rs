@@ -10,11 +10,9 @@ use feed_core::grant::{Grant, SignedGrant};
 use feed_core::head::{Head, SignedHead, HEAD_FINAL};
 use feed_core::id::{FeedText, Hash, Name};
 use feed_core::leaf::Leaf;
-use feed_core::object::{self, Kind, TreeOf};
 use feed_core::sign::{tag32, PublicKey, Seed};
 use feed_core::siphash::SipKey;
 use feed_core::token::{Binding, Token, MAC_GROUP};
-use feed_core::tree::{Node, Pos};
 use feed_core::verify::{check_grant, check_head, freshness, Demand, HeadAction, Held};
 use feed_core::Drop;
 use samples::*;
@@ -614,66 +612,4 @@ fn cookie__lasts_one_to_two_periods() {
     // The first period has none before it.
     let first = cookie::cookie(&SECRET, PORT, &MAC, 0);
     assert!(cookie::check(&SECRET, PORT, &MAC, 0, first));
-}
-
-#[test]
-fn objects__every_node_has_its_own_slot() {
-    let tree = TreeOf::Feed {
-        name: name(),
-        epoch: 3,
-    };
-    let mut seen = std::collections::HashMap::new();
-    for level in 0..=12u8 {
-        for index in 0..4096u64 >> level {
-            let node = Node::Full(Pos { level, index });
-            let (key, slot) = object::locate(&tree, node);
-            assert_eq!((key.kind, key.scope, key.owner), (Kind::Tile, 3, name().0));
-            assert!(slot < object::TILE_SLOTS, "{node:?}");
-            assert_eq!(key.tier, level / 5);
-            assert_eq!(key.index, index << level >> (5 * (u32::from(key.tier) + 1)));
-            assert_eq!(seen.insert((key, slot), node), None);
-        }
-    }
-    for (n, level) in [(3, 2), (100, 7), ((1 << 36) - 1, 36)] {
-        let (key, slot) = object::locate(&tree, Node::Edge { n, level });
-        assert_eq!((key.kind, key.index), (Kind::Edge, n));
-        assert!(slot == u16::from(level) && slot < object::EDGE_SLOTS);
-    }
-    let blob = blob_of(&payload(100_000)).0;
-    let (key, slot) = object::locate(
-        &TreeOf::Blob(blob),
-        Node::Full(Pos {
-            level: 0,
-            index: 33,
-        }),
-    );
-    assert_eq!(
-        (key.kind, key.scope, key.index, slot),
-        (Kind::BlobTile, 100_000, 1, 1)
-    );
-    let (key, slot) = object::locate_leaf(&name(), 3, 70);
-    assert_eq!(
-        (key.kind, key.scope, key.index, slot),
-        (Kind::Leaves, 3, 2, 6)
-    );
-    assert!(slot < object::LEAF_SLOTS);
-}
-
-#[test]
-fn objects__leaf_with_hops() {
-    let leaf = Leaf {
-        flags: 0xfffe,
-        ..leaves(5)[4]
-    };
-    for hops in [0, 1, 255] {
-        let stored = object::pack_leaf(&leaf, hops);
-        assert_eq!(object::unpack_leaf(&stored), Some((leaf, hops)));
-        assert_eq!(
-            Leaf::parse(&stored),
-            Err(Drop::BadLeaf),
-            "the stored form never leaves the store"
-        );
-    }
-    assert_eq!(object::unpack_leaf(&[0; 64]), None);
-    assert_eq!(object::unpack_leaf(&leaf.to_bytes()), None);
 }

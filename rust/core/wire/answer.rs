@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
-//! Answers and refusals: what a lookup brings back.
+//! Answers and refusals: what a lookup brings back. Those about blobs are in `blob`.
 
 use super::{
-    FrameBuilder, MAX_BLOB_PATH, MAX_BLOB_WINDOWS, MAX_ENTRIES, MAX_INLINE_LEN, MAX_PAGE, PAYLOAD,
-    RANGE_UNIT, SIBLINGS, TYPE_BLOB_DATA, TYPE_BLOB_PAGE, TYPE_BLOB_PATH, TYPE_CONS, TYPE_ENTRY,
-    TYPE_GRANT, TYPE_HEAD, TYPE_PAGE, TYPE_PATH, TYPE_REFUSAL, UNCHECKED, WINDOW_BYTES,
-    WINDOW_HEIGHT,
+    FrameBuilder, MAX_ENTRIES, MAX_INLINE_LEN, PAYLOAD, SIBLINGS, TYPE_CONS, TYPE_ENTRY,
+    TYPE_GRANT, TYPE_HEAD, TYPE_PAGE, TYPE_PATH, TYPE_REFUSAL, UNCHECKED, WINDOW_HEIGHT,
 };
-use crate::blob;
 use crate::bytes::{Reader, Writer};
 use crate::error::Drop;
 use crate::grant::{SignedGrant, GRANT_LEN};
 use crate::head::{SignedHead, HEAD_LEN};
-use crate::id::{BlobName, Hashes};
+use crate::id::Hashes;
 use crate::leaf::{Leaf, LEAF_LEN};
 use crate::token::Token;
 use crate::tree;
@@ -28,24 +25,24 @@ pub struct Answer {
 
 impl Answer {
     /// The fields, the reserved byte and the count of hashes.
-    fn read(r: &mut Reader<'_>) -> Option<(Self, u8, usize)> {
+    pub(super) fn read(r: &mut Reader<'_>) -> Option<(Self, u8, usize)> {
         let (hops, reserved, count) = (r.u8()?, r.u8()?, r.u16()?);
         let token = Token::from_u64(r.u64()?);
         Some((Answer { hops, token }, reserved, usize::from(count)))
     }
 
-    fn write(&self, w: &mut Writer<'_>, count: usize) {
+    pub(super) fn write(&self, w: &mut Writer<'_>, count: usize) {
         // A count over u16 is over the length field too, so the message is refused there.
         let count = u16::try_from(count).unwrap_or(u16::MAX);
         w.u8(self.hops).u8(0).u16(count).u64(self.token.to_u64());
     }
 }
 
-fn hashes<'a>(r: &mut Reader<'a>, count: usize) -> Option<Hashes<'a>> {
+pub(super) fn hashes<'a>(r: &mut Reader<'a>, count: usize) -> Option<Hashes<'a>> {
     Hashes::new(r.take(count.checked_mul(32)?)?)
 }
 
-fn end(r: Reader<'_>) -> Option<()> {
+pub(super) fn end(r: Reader<'_>) -> Option<()> {
     r.rest().is_empty().then_some(())
 }
 
@@ -54,7 +51,7 @@ fn number(nodes: impl Iterator) -> usize {
     nodes.fold(0, |n: usize, _| n.saturating_add(1))
 }
 
-fn check(reserved: u32, in_range: bool) -> Result<(), Drop> {
+pub(super) fn check(reserved: u32, in_range: bool) -> Result<(), Drop> {
     if reserved != 0 {
         Err(Drop::Reserved)
     } else if !in_range {
@@ -471,7 +468,7 @@ impl<'a> Payload<'a> {
         }
     }
 
-    fn trailing(&self) -> Option<usize> {
+    pub(super) fn trailing(&self) -> Option<usize> {
         match self {
             Payload::Bytes(_) => None,
             Payload::Trailing(_) => Some(self.len()),
@@ -566,184 +563,6 @@ impl<'a> Entry<'a> {
                 .put(&self.leaf.to_bytes())
                 .put(siblings.as_bytes())
                 .put(payload.bytes());
-        })
-    }
-}
-
-/// The layout that BLOB_PATH and BLOB_PAGE share.
-fn parse_blob<'a>(flags: u8, body: &'a [u8]) -> Result<(Answer, u16, Hashes<'a>), Drop> {
-    let mut r = Reader::new(body);
-    let mut read = || {
-        let (answer, pre_reserved, count) = Answer::read(&mut r)?;
-        let (window, low, high) = (r.u16()?, r.u16()?, r.u32()?);
-        let hashes = hashes(&mut r, count)?;
-        end(r)?;
-        Some((
-            answer,
-            window,
-            hashes,
-            u32::from(pre_reserved) | u32::from(low) | high,
-        ))
-    };
-    let (answer, window, hashes, reserved) = read().ok_or(Drop::Malformed)?;
-    check(u32::from(flags) | reserved, window < MAX_BLOB_WINDOWS)?;
-    Ok((answer, window, hashes))
-}
-
-fn emit_blob(
-    kind: u8,
-    answer: &Answer,
-    window: u16,
-    hashes: Hashes<'_>,
-    frame: &mut FrameBuilder<'_>,
-) -> bool {
-    frame.message(kind, 0, None, |w| {
-        answer.write(w, hashes.len());
-        w.u16(window).u16(0).u32(0).put(hashes.as_bytes());
-    })
-}
-
-/// A blob window's siblings, from height 5 to the top. The blob is the one that the token names.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct BlobPath<'a> {
-    /// What every answer begins with.
-    pub answer: Answer,
-    /// Which window.
-    pub window: u16,
-    /// In the order of [`blob::path_nodes`].
-    pub siblings: Hashes<'a>,
-}
-
-impl<'a> BlobPath<'a> {
-    pub(super) fn parse(flags: u8, body: &'a [u8]) -> Result<Self, Drop> {
-        let (answer, window, siblings) = parse_blob(flags, body)?;
-        if siblings.is_empty() || siblings.len() > MAX_BLOB_PATH {
-            return Err(Drop::ProofLength);
-        }
-        Ok(BlobPath {
-            answer,
-            window,
-            siblings,
-        })
-    }
-
-    /// Writes the message; `false` and no change if it does not fit.
-    #[must_use]
-    pub fn emit(&self, frame: &mut FrameBuilder<'_>) -> bool {
-        emit_blob(
-            TYPE_BLOB_PATH,
-            &self.answer,
-            self.window,
-            self.siblings,
-            frame,
-        )
-    }
-}
-
-/// The chaining values of a blob window's chunks.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct BlobPage<'a> {
-    /// What every answer begins with.
-    pub answer: Answer,
-    /// Which window.
-    pub window: u16,
-    /// One for each chunk.
-    pub chunks: Hashes<'a>,
-}
-
-impl<'a> BlobPage<'a> {
-    pub(super) fn parse(flags: u8, body: &'a [u8]) -> Result<Self, Drop> {
-        let (answer, window, chunks) = parse_blob(flags, body)?;
-        if chunks.is_empty() || chunks.len() > MAX_PAGE {
-            return Err(Drop::ProofLength);
-        }
-        Ok(BlobPage {
-            answer,
-            window,
-            chunks,
-        })
-    }
-
-    /// Writes the message; `false` and no change if it does not fit.
-    #[must_use]
-    pub fn emit(&self, frame: &mut FrameBuilder<'_>) -> bool {
-        emit_blob(
-            TYPE_BLOB_PAGE,
-            &self.answer,
-            self.window,
-            self.chunks,
-            frame,
-        )
-    }
-}
-
-/// A byte range of one window of a blob.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct BlobData<'a> {
-    /// What every answer begins with.
-    pub answer: Answer,
-    /// Which window.
-    pub window: u16,
-    /// Where in the window the bytes begin.
-    pub offset: u32,
-    /// The bytes.
-    pub payload: Payload<'a>,
-}
-
-impl<'a> BlobData<'a> {
-    pub(super) fn parse(flags: u8, body: &'a [u8]) -> Result<Self, Drop> {
-        let mut r = Reader::new(body);
-        let mut read = || {
-            let (answer, pre_reserved, count) = Answer::read(&mut r)?;
-            let (window, reserved, offset) = (r.u16()?, r.u16()?, r.u32()?);
-            Some((
-                answer,
-                window,
-                offset,
-                count,
-                u32::from(pre_reserved) | u32::from(reserved),
-            ))
-        };
-        let (answer, window, offset, count, reserved) = read().ok_or(Drop::Malformed)?;
-        let bytes = r.rest();
-        let end = u32::try_from(bytes.len())
-            .ok()
-            .and_then(|len| offset.checked_add(len));
-        let in_window = !bytes.is_empty() && end.is_some_and(|end| end <= WINDOW_BYTES);
-        let aligned = offset & RANGE_UNIT.wrapping_sub(1) == 0;
-        check(
-            u32::from(flags) | reserved,
-            count == 0 && window < MAX_BLOB_WINDOWS && in_window && aligned,
-        )?;
-        Ok(BlobData {
-            answer,
-            window,
-            offset,
-            payload: Payload::Bytes(bytes),
-        })
-    }
-
-    /// Whether the range is one that `of` can have: inside it, and ending at a multiple of 64 or at
-    /// the blob's end.
-    pub fn fits(&self, of: &BlobName) -> bool {
-        let window_len = blob::window_len(of.len, self.window);
-        let end = u32::try_from(self.payload.len())
-            .ok()
-            .and_then(|len| self.offset.checked_add(len));
-        end.is_some_and(|end| {
-            end <= window_len && (end == window_len || end & RANGE_UNIT.wrapping_sub(1) == 0)
-        })
-    }
-
-    /// Writes the message; `false` and no change if it does not fit.
-    #[must_use]
-    pub fn emit(&self, frame: &mut FrameBuilder<'_>) -> bool {
-        frame.message(TYPE_BLOB_DATA, 0, self.payload.trailing(), |w| {
-            self.answer.write(w, 0);
-            w.u16(self.window)
-                .u16(0)
-                .u32(self.offset)
-                .put(self.payload.bytes());
         })
     }
 }

@@ -5,13 +5,12 @@
 //! without the feed: lengths, reserved fields, ranges, the number of hashes a proof must have.
 
 mod answer;
+mod blob;
 mod frame;
 mod lookup;
 
-pub use answer::{
-    Answer, BlobData, BlobPage, BlobPath, Cons, Entry, Grant, Head, Page, Path, Payload, Reason,
-    Refusal,
-};
+pub use answer::{Answer, Cons, Entry, Grant, Head, Page, Path, Payload, Reason, Refusal};
+pub use blob::{BlobData, BlobPage, BlobPath};
 pub use frame::{Built, FrameBuilder, FrameHeader, FrameView, Messages};
 pub use lookup::{Follow, LookupBlob, LookupCons, LookupHead, LookupRange, Preamble};
 
