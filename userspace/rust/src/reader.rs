@@ -11,8 +11,9 @@ use crate::head::{Fork, Head};
 use crate::name::Name;
 use crate::{family, sys};
 
-/// Room for an entry whose length is not known yet.
-const FIRST_ROOM: usize = 4096;
+/// Room for an entry whose length is not known yet. What is longer takes a second call, what is
+/// shorter wastes the clearing of the rest.
+const FIRST_ROOM: usize = 16 << 10;
 
 /// Where to start, and how patiently.
 ///
@@ -158,7 +159,7 @@ impl Reader {
     /// As [`next_entry`](Self::next_entry), into a buffer that is used again and again.
     pub fn next_into(&self, data: &mut Vec<u8>) -> Result<Option<EntryInfo>> {
         data.clear();
-        data.resize(data.capacity().max(FIRST_ROOM), 0);
+        data.resize(FIRST_ROOM, 0);
         let mut filled = 0;
         let mut started = None;
         loop {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -25,16 +25,17 @@ pub fn run(args: &Cat, output: Output) -> Result<()> {
         None if output.json => Sink::Json,
         None => Sink::Raw { lines: args.lines },
     };
-    // A bar between the entries on one terminal would help nobody.
-    let quiet = args.out.is_none() || matches!(args.stats, Some(None)) || output.quiet;
-    let bar = Output { quiet, ..output }.progress_entries(source.expected()?, "read");
+    // A bar among the entries on one terminal would help nobody.
+    let shared = args.out.is_none() && io::stdout().is_terminal();
+    let quiet = shared || matches!(args.stats, Some(None)) || output.quiet;
+    let bar = Output { quiet, ..output }.progress_entries(source.expected(), "read");
     let mut out = BufWriter::new(io::stdout().lock());
     let mut data = Vec::new();
     while let Some(taken) = source.next_into(&mut data)? {
         stats.entry(&taken)?;
         sink.entry(&mut out, &taken, &data)?;
         bar.inc(1);
-        let left = source.expected()?;
+        let left = source.expected();
         bar.set_length(bar.position() + left);
     }
     out.flush().map_err(|e| Failure::output(&e))?;

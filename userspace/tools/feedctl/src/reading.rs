@@ -15,6 +15,10 @@ pub struct Source {
     reader: Reader,
     range: Range,
     next: u64,
+    /// Entries that exist, as the head of a while ago says.
+    known: u64,
+    /// How long the socket waits for what does not exist yet.
+    patience: Option<Duration>,
     timeout: Duration,
     wait: Duration,
 }
@@ -35,23 +39,20 @@ impl Source {
             .timeout(timeout)
             .open(name)?;
         Ok(Source {
+            known: reader.info()?.known,
             reader,
             range,
             next: range.start,
+            patience: None,
             timeout,
             wait: Duration::from_millis(wait),
         })
     }
 
-    /// Entries that are known now and meant, from the next on.
-    pub fn expected(&self) -> Result<u64> {
-        let known = self.reader.info()?.known;
-        Ok(self
-            .range
-            .end
-            .unwrap_or(known)
-            .min(known)
-            .saturating_sub(self.next))
+    /// Entries that are known and meant, from the next on.
+    pub fn expected(&self) -> u64 {
+        let end = self.range.end.unwrap_or(self.known).min(self.known);
+        end.saturating_sub(self.next)
     }
 
     /// The next entry of the range into `data`; `None` when there is no more.
@@ -60,15 +61,21 @@ impl Source {
             return Ok(None);
         }
         let begin = Instant::now();
+        if self.next >= self.known {
+            self.known = self.reader.info()?.known;
+        }
         // An entry that exists is waited for by the socket's time-out; one that does not, only as
         // long as somebody may still tell us of it.
-        let exists = self.next < self.reader.info()?.known;
-        let patience = if self.range.end.is_some() {
-            self.timeout
-        } else {
-            self.wait
+        let exists = self.next < self.known;
+        let patience = match self.range.end {
+            _ if exists => None,
+            Some(_) => Some(self.timeout),
+            None => Some(self.wait),
         };
-        self.reader.set_patience((!exists).then_some(patience))?;
+        if self.patience != patience {
+            self.reader.set_patience(patience)?;
+            self.patience = patience;
+        }
         match self.reader.next_into(data) {
             Ok(Some(info)) => {
                 self.next = info.seq + 1;
@@ -79,7 +86,7 @@ impl Source {
             }
             Ok(None) => self.stop(),
             Err(e) if e.is_would_block() && !exists => self.stop(),
-            Err(e) => Err(e.into()),
+            Err(e) => Err(Failure::Said(format!("entry {}: {e}", self.next))),
         }
     }
 
