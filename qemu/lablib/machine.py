@@ -13,6 +13,7 @@ from pathlib import Path
 
 from . import LabError, frames
 from .agent import AgentChannel
+from .paths import QEMU_DIR
 from .splat import Scanner, Splat
 
 PR_SET_PDEATHSIG = 1
@@ -372,10 +373,14 @@ class UmlMachine(Machine):
         return {"agent": agent_fd}, connect
 
     def command(self, fds):
-        spec = self.spec
-        return [spec.kernel, f"mem={spec.mem}M", f"initrd={spec.initrd}", "seccomp=auto",
+        spec, here = self.spec, str(self.console.parent)
+        # The kernel is linked against the root's own libraries; in-root execs,
+        # so descriptors, signals and the exit status are the kernel's.
+        binds = [word for directory in (here, *spec.shares) for word in ("--bind", directory)]
+        return [str(QEMU_DIR / "in-root"), *binds, "--",
+                spec.kernel, f"mem={spec.mem}M", f"initrd={spec.initrd}", "seccomp=auto",
                 # Pipes for its own monitor, which would else go to the home directory.
-                f"uml_dir={self.console.parent}/", f"umid={spec.name}.uml",
+                f"uml_dir={here}/", f"umid={spec.name}.uml",
                 "con=null", "con0=null,fd:1", "console=tty0", "ssl=null", f"ssl0=fd:{fds['agent']}",
                 "noreboot", "panic=-1", "oops=panic", "loglevel=8", *PATIENT.split(),
                 f"lab.hostfs={spec.root}", "lab.port=/dev/ttyS0"]

@@ -114,7 +114,7 @@ def write_config(name: str, topology: Topology, bed: str, say: Callable[[str], N
         staged = image.initramfs(kernel, stage, initrd)
         what = f"{kernel.release} in QEMU with {accel.upper()}"
     else:
-        booted, root, accel = uml_kernel(bed), paths().root, "uml"
+        booted, root, accel = uml_kernel(bed), "/", "uml"
         staged = image.initramfs(None, stage, initrd)
         what = f"User-Mode Linux, {bed}"
     say(f"{what}; {staged} files from {stage}" if staged else f"{what}; nothing staged in {stage}")

@@ -28,6 +28,8 @@ struct Agent {
     output: Vec<u8>,
     sessions: BTreeMap<u32, Session>,
     reaper: Reaper,
+    /// The host has said something.
+    greeted: bool,
     power_off: bool,
 }
 
@@ -39,6 +41,7 @@ pub fn serve(port: OwnedFd) -> io::Result<()> {
         output: proto::MAGIC.to_vec(),
         sessions: BTreeMap::new(),
         reaper: Reaper::start()?,
+        greeted: false,
         power_off: false,
     };
     agent.hello()?;
@@ -110,9 +113,16 @@ impl Agent {
         let mut buffer = [0; proto::CHUNK_BYTES];
         loop {
             match rustix::io::read(&self.port, &mut buffer) {
-                // Nobody holds the other end: the host kills this machine soon.
-                Ok(0) => break,
-                Ok(count) => self.input.extend_from_slice(&buffer[..count]),
+                // Nobody holds the other end any more. Before the first word
+                // of the host it only means that QEMU has not said so yet.
+                Ok(0) => {
+                    self.power_off = self.greeted;
+                    break;
+                }
+                Ok(count) => {
+                    self.greeted = true;
+                    self.input.extend_from_slice(&buffer[..count]);
+                }
                 Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
