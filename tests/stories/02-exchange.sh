@@ -22,7 +22,9 @@ new_feed author a "${files[@]}"
 for i in "${!sizes[@]}"; do
 	check "an entry of ${sizes[i]} bytes arrives" same reader "$FEED" "$i" "${files[i]}"
 done
-check_equal "one hop" "$(stat_of reader "$FEED" 14 hops)" 1
+# The first one was asked for by its own reader; what follows may have been
+# fetched ahead by an earlier one, and is then found in the own store.
+check_equal "one hop" "$(stat_of reader "$FEED" 0 hops)" 1
 
 say "the cable is cut: what was read stays"
 must ip -n author link set dev r down

@@ -25,9 +25,9 @@ check "the first reader reads the small one" same reader "$FEED" 0 "$TMP/one"
 say "the author's namespace dies"
 must ip netns del author
 NODES=(c1 reader second)
-check "the second reader reads the small one" same second "$FEED" 0 "$TMP/one"
 check "the second reader reads the big one" same second "$FEED" 1 "$TMP/two"
 check_equal "one hop: from the cache" "$(stat_of second "$FEED" 1 hops)" 1
+check "and the small one" same second "$FEED" 0 "$TMP/one"
 
 say "the first reader goes too, and the cache loses its memory: nothing is left"
 must ip netns del reader

@@ -13,11 +13,13 @@ FEED=$(key a)
 random_file one 800
 random_file two 1000
 new_feed author a "$TMP/one" "$TMP/two"
+# Less than the first time-out of a lookup (200 ms), more than a hundred threads
+# need to start: all of them ask while the one lookup is out. From the start, so
+# that the nodes know how long an answer takes.
+modprobe sch_netem 2>/dev/null
+must on author tc qdisc add dev r root netem delay 150ms
 check "the reader has the head, and no entry" on reader feedctl head "$FEED"
 
-# Less than the first time-out of a lookup (200 ms), more than a hundred threads
-# need to start: all of them ask while the one lookup is out.
-must on author tc qdisc add dev r root netem delay 150ms
 asked=$(counter author lookups-in)
 passed_on=$(counter c1 lookups-in)
 crossed=$(on c1 cat /sys/class/net/l/statistics/rx_bytes)
