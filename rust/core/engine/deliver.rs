@@ -97,6 +97,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     fn deliver_range(&mut self, slot: u32, id: &DiscoveryId, epoch: u32, window: u64, hops: u8, env: &mut E) {
         let Some(got) = self.pending.get(slot).map(|entry| entry.got) else { return };
         let mut woken = false;
+        let mut unproved = 0;
         let mut at = self.pending.first(slot);
         for _ in 0..self.pending.downs.capacity() {
             let Some(mut down) = self.pending.downs.get(pending::slot(at)).copied() else { break };
@@ -105,6 +106,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             if ready != 0 {
                 let done = if down.is_local() { ready } else { self.hand_on(&mut down, hops, id, epoch, window, ready, env) };
                 woken |= down.is_local();
+                unproved |= ready & !done;
                 if down.bits & !done == 0 || done == u32::MAX {
                     self.pending.remove_down(at, &mut self.ports);
                 } else if let Some(known) = self.pending.downs.get_mut(pending::slot(at)) {
@@ -113,6 +115,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 }
             }
             at = next;
+        }
+        if let Some(entry) = self.pending.get_mut(slot) {
+            // The store took the leaf but not all of its proof: it is asked for again.
+            entry.got &= !unproved;
         }
         if woken {
             env.wake(id);
