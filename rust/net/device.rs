@@ -89,7 +89,8 @@ impl Device {
     pub(crate) fn by_index(_rtnl: &Rtnl, net: Net<'_>, ifindex: u32) -> Option<Self> {
         let ifindex = c_int::try_from(ifindex).ok()?;
         // SAFETY: The namespace is alive.
-        let found = NonNull::new(unsafe { bindings::dev_get_by_index(net.as_ptr(), ifindex) })?;
+        let found = unsafe { bindings::dev_get_by_index(net.as_ptr(), ifindex) };
+        let found = NonNull::new(found)?;
         // SAFETY: Valid: it comes with a reference, given back when we have our own.
         Some(unsafe { Self::adopt(found) })
     }
@@ -97,9 +98,8 @@ impl Device {
     /// The device with this name.
     pub(crate) fn by_name(_rtnl: &Rtnl, net: Net<'_>, name: &CStr) -> Option<Self> {
         // SAFETY: The namespace is alive, the name ends in a null byte.
-        let found = NonNull::new(unsafe {
-            bindings::dev_get_by_name(net.as_ptr(), name.as_char_ptr())
-        })?;
+        let found = unsafe { bindings::dev_get_by_name(net.as_ptr(), name.as_char_ptr()) };
+        let found = NonNull::new(found)?;
         // SAFETY: Valid: it comes with a reference, given back when we have our own.
         Some(unsafe { Self::adopt(found) })
     }

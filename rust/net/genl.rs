@@ -146,7 +146,11 @@ pub(crate) struct Operation(bindings::genl_split_ops);
 unsafe impl Sync for Operation {}
 
 impl Operation {
-    const fn new(command: u32, flags: u32, policy: &'static [Policy]) -> bindings::genl_split_ops {
+    const fn describe(
+        command: u32,
+        flags: u32,
+        policy: &'static [Policy],
+    ) -> bindings::genl_split_ops {
         assert!(command <= u8::MAX as u32);
         bindings::genl_split_ops {
             __bindgen_anon_1: bindings::genl_split_ops__bindgen_ty_1 {
@@ -186,18 +190,18 @@ impl Operation {
     /// The entry of an [`Action`].
     pub(crate) const fn action<A: Action>() -> Self {
         let flags = bindings::GENL_CMD_CAP_DO | bindings::GENL_UNS_ADMIN_PERM;
-        Self::with_do(Self::new(A::COMMAND, flags, A::POLICY), act::<A>)
+        Self::with_do(Self::describe(A::COMMAND, flags, A::POLICY), act::<A>)
     }
 
     /// The entry of a [`Query`].
     pub(crate) const fn query<Q: Query>() -> Self {
         let flags = bindings::GENL_CMD_CAP_DO;
-        Self::with_do(Self::new(Q::COMMAND, flags, Q::POLICY), query::<Q>)
+        Self::with_do(Self::describe(Q::COMMAND, flags, Q::POLICY), query::<Q>)
     }
 
     /// The entry of a [`List`].
     pub(crate) const fn list<L: List>() -> Self {
-        let mut operation = Self::new(L::COMMAND, bindings::GENL_CMD_CAP_DUMP, &[]);
+        let mut operation = Self::describe(L::COMMAND, bindings::GENL_CMD_CAP_DUMP, &[]);
         operation.__bindgen_anon_1.__bindgen_anon_2 =
             bindings::genl_split_ops__bindgen_ty_1__bindgen_ty_2 {
                 start: None,
@@ -347,12 +351,7 @@ impl<'a> Request<'a> {
     }
 
     /// As [`Self::refuse`], and says by which attribute.
-    pub(crate) fn refuse_attribute(
-        &self,
-        number: u32,
-        error: Error,
-        why: &'static CStr,
-    ) -> Error {
+    pub(crate) fn refuse_attribute(&self, number: u32, error: Error, why: &'static CStr) -> Error {
         if (number as usize) < self.attributes {
             // SAFETY: As in `attribute` and `refuse`.
             unsafe {

@@ -107,7 +107,13 @@ impl Frame<'_> {
     fn address<const AT: usize>(&self) -> Mac {
         const { assert!(AT + size_of::<Mac>() <= ETHERNET_HEADER) };
         // SAFETY: By the type invariant the header has 14 bytes; a byte array has no alignment.
-        unsafe { self.header.cast::<u8>().add(AT).cast::<Mac>().read_volatile() }
+        unsafe {
+            self.header
+                .cast::<u8>()
+                .add(AT)
+                .cast::<Mac>()
+                .read_volatile()
+        }
     }
 }
 
@@ -229,7 +235,7 @@ impl<R: Receive> Hook<R> {
             Ok(()) => unsafe { bindings::consume_skb(skb) },
             // SAFETY: As above.
             Err(reason) => unsafe {
-                bindings::sk_skb_reason_drop(core::ptr::null(), skb, reason as _)
+                bindings::sk_skb_reason_drop(core::ptr::null(), skb, reason as u32)
             },
         }
     }

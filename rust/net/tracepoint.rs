@@ -25,6 +25,41 @@ pub(crate) fn drop(reason: &'static str, ifindex: u32, mac: &[u8; 6]) {
     }
 }
 
+/// Whether anybody wants to know what is sent.
+#[inline]
+pub(crate) fn sending() -> bool {
+    // SAFETY: No requirements.
+    unsafe { bindings::feed_trace_sending() }
+}
+
+/// A lookup is sent.
+pub(crate) fn lookup(what: &'static str, ifindex: u32, mac: &[u8; 6], feed: &[u8; 32]) {
+    // SAFETY: The text has the length that is said; 6 and 32 bytes are read.
+    unsafe {
+        bindings::feed_trace_lookup(
+            what.as_ptr().cast(),
+            what.len(),
+            ifindex,
+            mac.as_ptr(),
+            feed.as_ptr(),
+        )
+    }
+}
+
+/// An answer or a refusal is sent.
+pub(crate) fn answer(what: &'static str, ifindex: u32, mac: &[u8; 6], bytes: u32) {
+    // SAFETY: The text has the length that is said; 6 bytes are read.
+    unsafe {
+        bindings::feed_trace_answer(
+            what.as_ptr().cast(),
+            what.len(),
+            ifindex,
+            mac.as_ptr(),
+            bytes,
+        )
+    }
+}
+
 /// A feed has two heads that exclude each other.
 #[inline]
 pub(crate) fn fork(feed: &[u8; 32]) {

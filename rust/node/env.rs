@@ -204,10 +204,13 @@ impl Env for KernelEnv {
             // Unplugged a moment ago: nothing to be sent, nothing wrong with the payload.
             return true;
         };
+        let port = to.port.0;
         let to = to.mac.map_or(self.world.group, |mac| mac.0);
+        let bytes = payload.as_ref().map_or(0, |payload| payload.len);
         let ethertype = shared::ethertype();
         match egress::build(&self.world.store, device, ethertype, to, linear, payload) {
             Some(frame) => {
+                trace::sent(port, &to, linear, bytes);
                 self.frames.push(frame);
                 true
             }

@@ -46,7 +46,10 @@ impl OwnedQueue {
     ///
     /// Context: process, may sleep.
     pub(crate) fn bh(name: &'static CStr) -> Result<Self> {
-        Self::alloc(name, bindings::wq_flags_WQ_BH | bindings::wq_flags_WQ_PERCPU)
+        Self::alloc(
+            name,
+            bindings::wq_flags_WQ_BH | bindings::wq_flags_WQ_PERCPU,
+        )
     }
 
     /// Makes a queue whose items run in process context, wherever there is time.

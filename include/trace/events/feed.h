@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Tracepoints of AF_FEED: what was checked and how it came out, what was
- * dropped and why, which feeds turned out to be forked.
+ * dropped and why, which lookups and answers were sent and to whom, which feeds
+ * turned out to be forked. A frame is told by its first message.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM feed
@@ -49,6 +50,45 @@ TRACE_EVENT(feed_drop,
 	),
 	TP_printk("reason=%s ifindex=%u mac=%pM",
 		__get_str(reason), __entry->ifindex, __entry->mac)
+);
+
+TRACE_EVENT(feed_lookup,
+	TP_PROTO(const char *what, size_t what_len, u32 ifindex, const u8 *mac, const u8 *feed),
+	TP_ARGS(what, what_len, ifindex, mac, feed),
+	TP_STRUCT__entry(
+		__string_len(what, what, what_len)
+		__field(u32, ifindex)
+		__array(u8, mac, ETH_ALEN)
+		__array(u8, feed, 32)
+	),
+	TP_fast_assign(
+		__assign_str(what);
+		__entry->ifindex = ifindex;
+		memcpy(__entry->mac, mac, ETH_ALEN);
+		memcpy(__entry->feed, feed, 32);
+	),
+	TP_printk("what=%s ifindex=%u mac=%pM feed=%s",
+		__get_str(what), __entry->ifindex, __entry->mac,
+		__print_hex_str(__entry->feed, 32))
+);
+
+TRACE_EVENT(feed_answer,
+	TP_PROTO(const char *what, size_t what_len, u32 ifindex, const u8 *mac, u32 bytes),
+	TP_ARGS(what, what_len, ifindex, mac, bytes),
+	TP_STRUCT__entry(
+		__string_len(what, what, what_len)
+		__field(u32, ifindex)
+		__array(u8, mac, ETH_ALEN)
+		__field(u32, bytes)
+	),
+	TP_fast_assign(
+		__assign_str(what);
+		__entry->ifindex = ifindex;
+		memcpy(__entry->mac, mac, ETH_ALEN);
+		__entry->bytes = bytes;
+	),
+	TP_printk("what=%s ifindex=%u mac=%pM bytes=%u",
+		__get_str(what), __entry->ifindex, __entry->mac, __entry->bytes)
 );
 
 TRACE_EVENT(feed_fork,
