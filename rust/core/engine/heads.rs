@@ -51,6 +51,13 @@ enum Link {
     Missing,
 }
 
+/// What is to become of a head.
+enum Next {
+    Adopt,
+    Fork,
+    AskCons { m: u64 },
+}
+
 /// The messages that travel behind a head and belong to it.
 fn belongs(message: &Message<'_>, token: Token) -> bool {
     match message {
@@ -333,7 +340,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
         let result = match waits {
             Waits::Grant => self.take_grant(index, env),
-            _ => self.settle_head(now, index, env),
+            _ => self.settle_head(index, env).and_then(|next| self.act(now, index, next, env)),
         };
         if let Err(reason) = result {
             self.drop_at(env, reason, &rx);
@@ -357,23 +364,24 @@ impl<M: Memory, E: Env> Engine<M, E> {
         self.queue_job(index, env)
     }
 
-    /// A head with a good signature: adopted, or made to wait for its proof.
+    /// What a head with a good signature is to become. Deciding and doing are separate calls, for
+    /// the stack's sake: what follows a new head goes deep.
     #[inline(never)]
-    fn settle_head(&mut self, now: u64, index: u32, env: &mut E) -> Result<(), Drop> {
+    fn settle_head(&mut self, index: u32, env: &mut E) -> Result<Next, Drop> {
         let held = self.held.get(index).ok_or(Drop::HeldFull)?;
         let (id, port) = (held.id, held.port);
         let new = SignedHead::parse(&held.head)?;
         match self.judge(&id, &new) {
-            Ok(HeadAction::New | HeadAction::Refresh) => self.adopt(now, index, env),
+            Ok(HeadAction::New | HeadAction::Refresh) => Ok(Next::Adopt),
             Ok(HeadAction::NeedsCons { m, root }) => {
                 let of = self.candidate(&id, &new, port);
-                match find_link(self.held.get(index).map_or(&[][..], Held::frame), &of, m, &root, env) {
-                    Link::Proved => self.adopt(now, index, env),
-                    Link::Forked => self.keep_fork(index, env),
-                    Link::Missing => self.ask_cons(now, index, m, &of, env),
-                }
+                Ok(match find_link(self.held.get(index).map_or(&[][..], Held::frame), &of, m, &root, env) {
+                    Link::Proved => Next::Adopt,
+                    Link::Forked => Next::Fork,
+                    Link::Missing => Next::AskCons { m },
+                })
             }
-            Ok(HeadAction::Fork | HeadAction::BeyondFinal) => self.keep_fork(index, env),
+            Ok(HeadAction::Fork | HeadAction::BeyondFinal) => Ok(Next::Fork),
             Ok(HeadAction::NeedsGrant) => {
                 self.held.release(index);
                 Err(Drop::NoGrant)
@@ -385,6 +393,18 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
     }
 
+    fn act(&mut self, now: u64, index: u32, next: Next, env: &mut E) -> Result<(), Drop> {
+        match next {
+            Next::Adopt => {
+                let id = self.adopt(now, index, env)?;
+                self.head_changed(now, &id, env);
+                Ok(())
+            }
+            Next::Fork => self.keep_fork(index, env),
+            Next::AskCons { m } => self.ask_cons(now, index, m, env),
+        }
+    }
+
     /// The tree of a head whose signature is good.
     fn candidate(&self, id: &DiscoveryId, new: &SignedHead, port: PortId) -> Trusted {
         let public = self.feeds.get(id).is_some_and(|feed| feed.is_public());
@@ -393,11 +413,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     #[inline(never)]
-    fn ask_cons(&mut self, now: u64, index: u32, m: u64, of: &Trusted, env: &mut E) -> Result<(), Drop> {
-        if let Some(held) = self.held.get_mut(index) {
-            held.waits = Waits::Cons;
-        }
-        let want = Want::Cons { id: of.id, epoch: of.epoch, m, n: of.n };
+    fn ask_cons(&mut self, now: u64, index: u32, m: u64, env: &mut E) -> Result<(), Drop> {
+        let held = self.held.get_mut(index).ok_or(Drop::HeldFull)?;
+        held.waits = Waits::Cons;
+        let head = SignedHead::parse(&held.head)?.head;
+        let want = Want::Cons { id: held.id, epoch: head.epoch, m, n: head.n };
         let down = Down { expires: now.saturating_add(CONS_LIFE_US), ..Down::default() };
         if self.want_local(now, want, down, env) != super::Wanted::Waiting {
             self.held.release(index);
@@ -408,7 +428,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
     /// The head becomes the feed's, with what came behind it.
     #[inline(never)]
-    fn adopt(&mut self, now: u64, index: u32, env: &mut E) -> Result<(), Drop> {
+    fn adopt(&mut self, now: u64, index: u32, env: &mut E) -> Result<DiscoveryId, Drop> {
         let held = self.held.get(index).ok_or(Drop::HeldFull)?;
         let (id, hops, rx) = (held.id, held.hops, (held.port, held.mac));
         let new = SignedHead::parse(&held.head)?;
@@ -430,8 +450,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             }
         }
         self.held.release(index);
-        self.head_changed(now, &id, env);
-        Ok(())
+        Ok(id)
     }
 
     /// Replaces a feed's head, and remembers the old root. False: no room for another feed.
@@ -461,6 +480,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let Some(held) = self.held.get(index) else { return Ok(()) };
         let (id, other) = (held.id, held.head);
         self.held.release(index);
+        let epoch = SignedHead::parse(&other)?.head.epoch;
+        if self.feeds.get(&id).is_some_and(|feed| feed.epoch != epoch) {
+            // It does not continue the base of its grant, which contradicts no head of its epoch.
+            return Err(Drop::BelowBase);
+        }
         if let Some(feed) = self.feeds.get_mut(&id) {
             feed.flags |= FORKED;
             if let Some(mine) = feed.head_bytes() {
@@ -473,40 +497,47 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// A consistency proof: for a head that waits for it, for neighbours that asked, or both.
-    #[inline(never)]
     pub(super) fn take_cons(&mut self, now: u64, rx: &Rx, slot: u32, m: &wire::Cons<'_>, env: &mut E) -> Result<(), Drop> {
-        let entry = self.pending.get(slot).ok_or(Drop::Unsolicited)?;
+        let entry = self.pending.get_mut(slot).ok_or(Drop::Unsolicited)?;
         let id = *entry.want.id();
         if entry.want != (Want::Cons { id, epoch: m.epoch, m: m.m, n: m.n }) {
             return Err(Drop::NotAsked);
         }
         let index = self.waiting_head(&id, m.epoch, m.n);
-        let held = index.and_then(|index| self.held.get(index)).and_then(|held| SignedHead::parse(&held.head).ok());
-        let of = match &held {
-            Some(head) => self.candidate(&id, head, rx.port),
-            None => self.trusted(&id, m.epoch, m.n, rx.port)?,
-        };
-        let old = prove_prefix(&of, m.m, m.hashes, env)?;
+        let next = self.link_head(&id, rx, index, m, env)?;
         if let Some(entry) = self.pending.get_mut(slot) {
             entry.hops = m.answer.hops;
         }
-        if let (Some(index), Some(head)) = (index, held) {
-            match self.judge(&id, &head) {
-                Ok(HeadAction::NeedsCons { m: length, root }) if length == m.m => {
-                    if root == old {
-                        self.adopt(now, index, env)?;
-                    } else {
-                        let _ = self.keep_fork(index, env);
-                    }
-                }
-                // Another head was adopted meanwhile: judge this one anew.
-                _ => self.settle_head(now, index, env)?,
+        if let (Some(index), Some(next)) = (index, next) {
+            match self.act(now, index, next, env) {
+                // The proof was good; what it proves is that the author's word is not.
+                Ok(()) | Err(Drop::Fork) => {}
+                Err(reason) => return Err(reason),
             }
         }
         while let Some(at) = self.pending.find_down(slot, Down::is_local) {
             self.pending.remove_down(at, &mut self.ports);
         }
         Ok(())
+    }
+
+    /// Checks a consistency proof and says what it makes of the head that waits for it, if one does.
+    #[inline(never)]
+    fn link_head(&mut self, id: &DiscoveryId, rx: &Rx, index: Option<u32>, m: &wire::Cons<'_>, env: &mut E) -> Result<Option<Next>, Drop> {
+        let held = index.and_then(|index| self.held.get(index)).and_then(|held| SignedHead::parse(&held.head).ok());
+        let of = match &held {
+            Some(head) => self.candidate(id, head, rx.port),
+            None => self.trusted(id, m.epoch, m.n, rx.port)?,
+        };
+        let old = prove_prefix(&of, m.m, m.hashes, env)?;
+        let (Some(index), Some(head)) = (index, held) else { return Ok(None) };
+        match self.judge(id, &head) {
+            Ok(HeadAction::NeedsCons { m: length, root }) if length == m.m => {
+                Ok(Some(if root == old { Next::Adopt } else { Next::Fork }))
+            }
+            // Another head was adopted meanwhile: this one is judged anew.
+            _ => self.settle_head(index, env).map(Some),
+        }
     }
 
     fn waiting_head(&self, id: &DiscoveryId, epoch: u32, n: u64) -> Option<u32> {
