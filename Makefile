@@ -24,6 +24,11 @@ uml-debug: ## build the User-Mode kernel with all checkers, and the module for i
 	@qemu/setup host root kernels overlay crates uml-debug
 	@qemu/build uml-debug
 
+.PHONY: demo
+demo: ## five virtual machines: real content spreads, the author goes dark; CONTENT=DIR for yours
+	@qemu/stage stock
+	@qemu/demo $(if $(CONTENT),--content "$(CONTENT)")
+
 include tests/test.mk
 
 .PHONY: clean
