@@ -30,7 +30,7 @@ mod extent;
 mod figures;
 mod ground;
 mod index;
-#[cfg(CONFIG_KUNIT)]
+#[cfg(CONFIG_KUNIT = "y")]
 pub(crate) mod kunit;
 mod policy;
 mod read;
@@ -44,10 +44,7 @@ pub(crate) use ground::{
     Ground,
     Owner, //
 };
-pub(crate) use read::{
-    Piece,
-    Pieces, //
-};
+pub(crate) use read::Piece;
 
 use self::{
     arena::{

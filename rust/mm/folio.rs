@@ -148,28 +148,13 @@ impl Folio {
     pub(crate) fn into_raw(self) -> *mut bindings::folio {
         ManuallyDrop::new(self).as_ptr()
     }
-
-    /// Takes one more reference, which is not tied to any object: [`Folio::release`] ends it.
-    pub(super) fn hold(&self) {
-        // SAFETY: By the type invariant.
-        unsafe { bindings::folio_get(self.as_ptr()) };
-    }
-
-    /// Drops the reference that [`Folio::hold`] took.
-    ///
-    /// # Safety
-    ///
-    /// There is such a reference, and the caller may end it.
-    pub(super) unsafe fn release(&self) {
-        // SAFETY: By the safety requirements; `self` has its own, so this is never the last.
-        unsafe { bindings::folio_put(self.as_ptr()) };
-    }
 }
 
 impl Clone for Folio {
     #[inline]
     fn clone(&self) -> Self {
-        self.hold();
+        // SAFETY: By the type invariant.
+        unsafe { bindings::folio_get(self.as_ptr()) };
         // INVARIANT: With the reference just taken.
         Self { folio: self.folio }
     }

@@ -222,7 +222,7 @@ impl Mapping {
     }
 
     /// Drops what nobody uses, as `drop_caches` does. Context: process, may sleep.
-    #[cfg(CONFIG_KUNIT)]
+    #[cfg(CONFIG_KUNIT = "y")]
     pub(crate) fn invalidate(&self) {
         // SAFETY: By the type invariant.
         unsafe { bindings::invalidate_mapping_pages(self.mapping, 0, c_ulong::MAX) };

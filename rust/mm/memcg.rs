@@ -3,7 +3,6 @@
 //! Who pays for page cache.
 
 use feed_bindings as bindings;
-use kernel::prelude::*;
 
 /// A reference to the memory control group of the task that made it.
 ///

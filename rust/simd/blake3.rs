@@ -17,7 +17,6 @@ use ::blake3::{
     BLOCK_LEN,
     CHUNK_LEN, //
 };
-use kernel::prelude::*;
 
 /// A hash, or a chaining value.
 pub(crate) type Cv = [u8; 32];

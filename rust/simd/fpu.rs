@@ -4,7 +4,6 @@
 
 use feed_bindings as bindings;
 use kernel::{
-    prelude::*,
     sync::atomic::{
         ordering::Relaxed,
         Atomic, //

@@ -27,7 +27,6 @@ use feed_core::{
     id::BlobName, //
 };
 use kernel::{
-    prelude::*,
     sync::{
         atomic::ordering::Relaxed,
         Arc, //
@@ -69,6 +68,7 @@ impl Extent {
     }
 
     /// Bytes of the window.
+    #[cfg(CONFIG_KUNIT = "y")]
     pub(crate) fn len(&self) -> u32 {
         self.len
     }

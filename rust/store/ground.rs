@@ -81,6 +81,7 @@ impl Ground {
     }
 
     /// Segments that all stores together have. Context: any.
+    #[cfg(CONFIG_KUNIT = "y")]
     pub(crate) fn count(&self) -> usize {
         self.count.load(Relaxed)
     }

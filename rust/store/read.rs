@@ -28,7 +28,6 @@ use feed_core::{
     object::ObjectKey, //
 };
 use kernel::{
-    prelude::*,
     sync::atomic::ordering::Relaxed, //
 };
 

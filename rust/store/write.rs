@@ -164,6 +164,7 @@ impl Store {
 
     /// Whether a window is pinned already, so that an author need not store it again.
     /// Context: any.
+    #[cfg(CONFIG_KUNIT = "y")]
     pub(crate) fn is_pinned(&self, blob: &BlobName, window: u16) -> bool {
         let key = Key::blob(blob, window);
         let hash = self.index.hash(&key);
