@@ -145,7 +145,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let stashed = self.pending.get(slot).and_then(|entry| self.held.get(pending::slot(entry.held)));
         if !stashed.is_some_and(|held| held.n == m.n && held.has_path) {
             // The path may be held from an earlier answer.
-            let mut path = nodes::Proof::default();
+            let mut path = nodes::Proof::new(&mut self.scratch);
             if nodes::collect(env, &tree.tree(), tree::path_nodes(m.n, m.window), &mut path) {
                 let result = check_page(&tree, m.leaves, m.window, path.hashes(), env);
                 env.event(Event::Verify { what: Proved::Page, ok: result.is_ok(), feed: &tree.id, n: m.window });

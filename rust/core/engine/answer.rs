@@ -7,12 +7,12 @@
 use super::env::{Dest, Env, Payload};
 use super::nodes::{self, Proof};
 use crate::blob::{self, WindowHasher, CHUNK};
-use crate::id::{BlobName, HashBuf, Name};
+use crate::id::{BlobName, Name};
 use crate::object::TreeOf;
 use crate::token::Token;
 use crate::tree;
 use crate::wire::{
-    self, Answer, FrameBuilder, FrameHeader, BLOB_HEADER_LEN, ENTRY_HEADER_LEN, FRAME_HEADER_LEN, MAX_PAGE, RANGE_UNIT, WINDOW,
+    self, Answer, FrameBuilder, FrameHeader, BLOB_HEADER_LEN, ENTRY_HEADER_LEN, FRAME_HEADER_LEN, MAX_INLINE_LEN, RANGE_UNIT, WINDOW,
 };
 
 /// How one step of a script went.
@@ -202,12 +202,12 @@ pub(super) struct RangeScript {
 impl Script for RangeScript {
     fn next<E: Env>(&mut self, env: &mut E, frame: &mut FrameBuilder<'_>, bytes: &mut [u8], _: &mut WindowHasher) -> Step {
         if self.path {
-            let step = self.emit_path(env, frame);
+            let step = self.emit_path(env, frame, bytes);
             self.path = matches!(step, Step::Full);
             return step;
         }
         if self.page {
-            let step = self.emit_page(env, frame);
+            let step = self.emit_page(env, frame, bytes);
             self.page = matches!(step, Step::Full);
             return step;
         }
@@ -233,9 +233,9 @@ impl RangeScript {
     }
 
     #[inline(never)]
-    fn emit_path<E: Env>(&self, env: &mut E, frame: &mut FrameBuilder<'_>) -> Step {
+    fn emit_path<E: Env>(&self, env: &mut E, frame: &mut FrameBuilder<'_>, bytes: &mut [u8]) -> Step {
         let RangeAsk { epoch, n, window, .. } = self.ask;
-        let mut proof = Proof::default();
+        let mut proof = Proof::new(bytes);
         if !nodes::collect(env, &self.ask.tree(), &mut tree::path_nodes(n, window), &mut proof) {
             return Step::Done;
         }
@@ -244,10 +244,10 @@ impl RangeScript {
     }
 
     #[inline(never)]
-    fn emit_page<E: Env>(&self, env: &mut E, frame: &mut FrameBuilder<'_>) -> Step {
+    fn emit_page<E: Env>(&self, env: &mut E, frame: &mut FrameBuilder<'_>, bytes: &mut [u8]) -> Step {
         let RangeAsk { epoch, n, window, .. } = self.ask;
         let of = self.ask.tree();
-        let mut page: HashBuf<MAX_PAGE> = HashBuf::default();
+        let mut page = Proof::new(bytes);
         for bit in 0..tree::page_len(n, window) as u32 {
             match nodes::leaf_hash(env, &of, self.ask.seq(bit)) {
                 Some(hash) if page.push(&hash) => {}
@@ -265,6 +265,7 @@ impl RangeScript {
         // What vanished since the plan was made is left out: the asker will ask again.
         let Some((leaf, _)) = nodes::leaf(env, &name, epoch, seq) else { return Step::Added };
         let mut payload = None;
+        let Some((bytes, proof)) = bytes.split_at_mut_checked(MAX_INLINE_LEN as usize) else { return Step::Added };
         if !self.ask.leaf_only && nodes::is_inline(&leaf) {
             let Some(room) = bytes.get_mut(..leaf.len as usize) else { return Step::Added };
             if leaf.len > 0 && !env.blob_read(&leaf.blob_name(), 0, 0, room) {
@@ -272,7 +273,7 @@ impl RangeScript {
             }
             payload = Some(wire::Payload::Bytes(room));
         }
-        let mut proof = Proof::default();
+        let mut proof = Proof::new(proof);
         let mut siblings = None;
         if !self.bare {
             if !nodes::collect(env, &self.ask.tree(), &mut tree::inclusion_nodes(n, seq), &mut proof) {
@@ -306,8 +307,8 @@ impl BlobScript {
     }
 
     #[inline(never)]
-    fn emit_path<E: Env>(&self, env: &mut E, frame: &mut FrameBuilder<'_>) -> Step {
-        let mut proof = Proof::default();
+    fn emit_path<E: Env>(&self, env: &mut E, frame: &mut FrameBuilder<'_>, bytes: &mut [u8]) -> Step {
+        let mut proof = Proof::new(bytes);
         let mut wanted = blob::path_nodes(self.blob.len, self.window);
         if !nodes::collect(env, &TreeOf::Blob(self.blob), &mut wanted, &mut proof) {
             return Step::Done;
@@ -318,7 +319,8 @@ impl BlobScript {
 
     #[inline(never)]
     fn emit_page<E: Env>(&self, env: &mut E, frame: &mut FrameBuilder<'_>, bytes: &mut [u8], hasher: &mut WindowHasher) -> Step {
-        let mut page = HashBuf::default();
+        let Some((bytes, page)) = bytes.split_at_mut_checked(CHUNK as usize) else { return Step::Done };
+        let mut page = Proof::new(page);
         if !nodes::blob_page(env, &self.blob, self.window, hasher, bytes, &mut page) {
             return Step::Done;
         }
@@ -329,7 +331,7 @@ impl BlobScript {
     fn emit_data(&mut self, frame: &mut FrameBuilder<'_>) -> Step {
         let window_len = blob::window_len(self.blob.len, self.window);
         let first = self.bits.trailing_zeros();
-        let run = (self.bits >> first).trailing_ones();
+        let run = self.bits.checked_shr(first).unwrap_or(0).trailing_ones();
         let offset = first.saturating_mul(CHUNK).saturating_add(self.done_bytes);
         let end = first.saturating_add(run).saturating_mul(CHUNK).min(window_len);
         let left = end.saturating_sub(offset);
@@ -359,7 +361,7 @@ impl BlobScript {
 impl Script for BlobScript {
     fn next<E: Env>(&mut self, env: &mut E, frame: &mut FrameBuilder<'_>, bytes: &mut [u8], hasher: &mut WindowHasher) -> Step {
         if self.path {
-            let step = self.emit_path(env, frame);
+            let step = self.emit_path(env, frame, bytes);
             self.path = matches!(step, Step::Full);
             return step;
         }
@@ -393,9 +395,9 @@ pub(super) struct HeadScript<'a> {
 
 impl HeadScript<'_> {
     #[inline(never)]
-    fn emit_cons<E: Env>(&self, env: &mut E, frame: &mut FrameBuilder<'_>, cons: (Name, u32, u64, u64)) -> Step {
+    fn emit_cons<E: Env>(&self, env: &mut E, frame: &mut FrameBuilder<'_>, bytes: &mut [u8], cons: (Name, u32, u64, u64)) -> Step {
         let (name, epoch, m, n) = cons;
-        let mut proof = Proof::default();
+        let mut proof = Proof::new(bytes);
         let of = TreeOf::Feed { name, epoch };
         if !nodes::collect(env, &of, &mut tree::consistency_nodes(m, n), &mut proof) {
             return Step::Done;
@@ -435,7 +437,7 @@ impl Script for HeadScript<'_> {
             return Step::Added;
         }
         if let Some(cons) = self.cons {
-            let step = self.emit_cons(env, frame, cons);
+            let step = self.emit_cons(env, frame, bytes, cons);
             if !matches!(step, Step::Full) {
                 self.cons = None;
             }

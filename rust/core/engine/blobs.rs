@@ -102,7 +102,13 @@ impl<M: Memory, E: Env> Engine<M, E> {
     #[inline(never)]
     fn take_chunks(&mut self, now: u64, slot: u32, index: u32, offset: u32, bytes: &[u8], env: &mut E) -> Result<(), Drop> {
         let mut wrong = false;
-        for (chunk, part) in (offset / CHUNK..u32::MAX).zip(bytes.chunks(CHUNK as usize)) {
+        let mut rest = bytes;
+        for chunk in offset / CHUNK..WINDOW {
+            if rest.is_empty() {
+                break;
+            }
+            let (part, behind) = rest.split_at_checked(CHUNK as usize).unwrap_or((rest, &[]));
+            rest = behind;
             let cv = self.page_hash_of(index, chunk);
             let Some(hasher) = self.hasher.first_mut() else { return Err(Drop::StoreFull) };
             let Some(transfer) = self.transfers.table.get_mut(index) else { return Err(Drop::Unsolicited) };

@@ -229,8 +229,8 @@ fn scratch<'a>(memory: &'a mut [u8], hasher: &'a mut [WindowHasher]) -> Option<S
     Some(Scratch { frame, bytes, hasher: hasher.first_mut()? })
 }
 
-/// Bytes of scratch memory behind the frame: a chunk.
-const SCRATCH_BYTES: usize = 1024;
+/// Bytes of scratch memory behind the frame: a chunk and a proof.
+const SCRATCH_BYTES: usize = 1024 + nodes::PROOF_BYTES;
 
 /// Copies as much as both have, without a panic path.
 fn copy(to: &mut [u8], from: &[u8]) {

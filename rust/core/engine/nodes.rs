@@ -6,14 +6,39 @@
 
 use super::env::{BlobInfo, Charge, Env};
 use crate::blob::{self, BlobTree, WindowHasher, CHUNK};
-use crate::id::{BlobName, Hash, HashBuf, Name};
+use crate::id::{BlobName, Hash, Hashes, Name};
 use crate::leaf::{Leaf, LEAF_LEN};
 use crate::object::{locate, locate_leaf, pack_leaf, unpack_leaf, TreeOf};
 use crate::tree::{self, resolve, FeedTree, Node, Pos};
-use crate::wire::{MAX_CONS, MAX_INLINE_LEN, MAX_PAGE, WINDOW};
+use crate::wire::{MAX_CONS, MAX_INLINE_LEN, WINDOW};
 
-/// A proof that is being put together.
-pub(super) type Proof = HashBuf<MAX_CONS>;
+/// A proof that is being put together, in memory that is too much for the stack.
+pub(super) struct Proof<'a> {
+    memory: &'a mut [u8],
+    len: usize,
+}
+
+/// Bytes that any proof or page fits.
+pub(super) const PROOF_BYTES: usize = MAX_CONS * 32;
+
+impl<'a> Proof<'a> {
+    pub(super) fn new(memory: &'a mut [u8]) -> Self {
+        Proof { memory, len: 0 }
+    }
+
+    /// Adds a hash; false if there is no room.
+    pub(super) fn push(&mut self, hash: &Hash) -> bool {
+        let end = self.len.saturating_add(32);
+        let Some(room) = self.memory.get_mut(self.len..end) else { return false };
+        super::copy(room, &hash.0);
+        self.len = end;
+        true
+    }
+
+    pub(super) fn hashes(&self) -> Hashes<'_> {
+        Hashes::new(self.memory.get(..self.len).unwrap_or(&[])).unwrap_or(Hashes::NONE)
+    }
+}
 
 fn read<E: Env>(env: &mut E, of: &TreeOf, node: Node) -> Option<Hash> {
     let (key, slot) = locate(of, node);
@@ -41,7 +66,7 @@ pub(super) fn put_node<E: Env>(env: &mut E, of: &TreeOf, node: Node, hash: &Hash
 
 /// Appends the hashes of `wanted` to `proof`; false if one is missing.
 #[inline(never)]
-pub(super) fn collect<E: Env>(env: &mut E, of: &TreeOf, wanted: impl Iterator<Item = Node>, proof: &mut Proof) -> bool {
+pub(super) fn collect<E: Env>(env: &mut E, of: &TreeOf, wanted: impl Iterator<Item = Node>, proof: &mut Proof<'_>) -> bool {
     for want in wanted {
         match node(env, of, want) {
             Some(hash) if proof.push(&hash) => {}
@@ -127,7 +152,7 @@ pub(super) fn blob_page<E: Env>(
     window: u16,
     hasher: &mut WindowHasher,
     bytes: &mut [u8],
-    page: &mut HashBuf<MAX_PAGE>,
+    page: &mut Proof<'_>,
 ) -> bool {
     let first = u32::from(window).wrapping_mul(WINDOW);
     for index in 0..blob::window_chunks(blob.len, window) {

@@ -2,7 +2,7 @@
 //! Ports: the attached devices that lookups may leave and enter by.
 
 use super::env::{Mac, Memory, PortId};
-use super::limits::{FRAME_MAX, PORTS_MAX, PORT_MTU_MIN};
+use super::limits::{FRAME_MAX, PORT_MTU_MIN};
 
 /// What the shell says of a device.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -43,7 +43,7 @@ pub(super) struct Port {
     used: bool,
 }
 
-/// The ports, few enough to be searched in order.
+/// The ports: at most [`super::limits::PORTS_MAX`], few enough to be searched in order.
 pub(super) struct Ports<M: Memory> {
     slots: M::Of<Port>,
 }
@@ -54,7 +54,7 @@ impl<M: Memory> Ports<M> {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Port> {
-        self.slots.iter().take(PORTS_MAX).filter(|port| port.used)
+        self.slots.iter().filter(|port| port.used)
     }
 
     pub(super) fn get(&self, id: PortId) -> Option<&Port> {
@@ -62,7 +62,7 @@ impl<M: Memory> Ports<M> {
     }
 
     pub(super) fn get_mut(&mut self, id: PortId) -> Option<&mut Port> {
-        self.slots.iter_mut().take(PORTS_MAX).find(|port| port.used && port.id == id)
+        self.slots.iter_mut().find(|port| port.used && port.id == id)
     }
 
     pub(super) fn add(&mut self, id: PortId, info: PortInfo) -> Result<(), Refused> {
@@ -72,7 +72,7 @@ impl<M: Memory> Ports<M> {
         if self.get(id).is_some() {
             return Err(Refused::Exists);
         }
-        let free = self.slots.iter_mut().take(PORTS_MAX).find(|port| !port.used).ok_or(Refused::Full)?;
+        let free = self.slots.iter_mut().find(|port| !port.used).ok_or(Refused::Full)?;
         *free = Port { id, info, used: true, ..Port::default() };
         Ok(())
     }

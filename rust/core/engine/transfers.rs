@@ -15,6 +15,11 @@ use crate::wire::{MAX_BLOB_PATH, RANGE_UNIT, WINDOW};
 /// Range units of a chunk.
 const UNITS: u32 = CHUNK / RANGE_UNIT;
 
+/// Range units that so many bytes begin.
+fn units(bytes: u32) -> u32 {
+    bytes.saturating_add(RANGE_UNIT.wrapping_sub(1)) / RANGE_UNIT
+}
+
 /// One window in flight.
 pub(super) struct Transfer<X> {
     pub blob: BlobName,
@@ -68,7 +73,7 @@ impl<X> Transfer<X> {
     pub(super) fn cover(&mut self, offset: u32, len: u32) {
         let end = offset.saturating_add(len);
         let first = offset / RANGE_UNIT;
-        let last = end.div_ceil(RANGE_UNIT);
+        let last = units(end);
         for unit in first..last {
             if let Some(word) = self.covered.get_mut((unit >> 6) as usize) {
                 *word |= 1u64.wrapping_shl(unit & 63);
@@ -92,13 +97,15 @@ impl<X> Transfer<X> {
     /// Chunks of which a byte is missing.
     pub(super) fn missing(&self) -> u32 {
         let mut missing = 0u32;
-        for chunk in 0..self.len.div_ceil(CHUNK).min(WINDOW) {
+        for chunk in 0..WINDOW {
             let start = chunk.saturating_mul(CHUNK);
             let bytes = self.len.saturating_sub(start).min(CHUNK);
-            let units = bytes.div_ceil(RANGE_UNIT);
-            let want = u64::MAX >> 64u32.saturating_sub(units).min(63);
+            if bytes == 0 {
+                break;
+            }
+            let want = u64::MAX.checked_shr(64u32.saturating_sub(units(bytes))).unwrap_or(0);
             let unit = chunk.saturating_mul(UNITS);
-            let have = self.covered.get((unit >> 6) as usize).copied().unwrap_or(0) >> (unit & 63);
+            let have = self.covered.get((unit >> 6) as usize).copied().unwrap_or(0).wrapping_shr(unit & 63);
             if have & want != want {
                 missing |= 1u32.wrapping_shl(chunk);
             }
@@ -109,7 +116,7 @@ impl<X> Transfer<X> {
     /// Whether all of a range is there already.
     pub(super) fn has(&self, offset: u32, len: u32) -> bool {
         let first = offset / RANGE_UNIT;
-        let last = offset.saturating_add(len).div_ceil(RANGE_UNIT);
+        let last = units(offset.saturating_add(len));
         (first..last).all(|unit| {
             self.covered.get((unit >> 6) as usize).is_some_and(|word| word.wrapping_shr(unit & 63) & 1 == 1)
         })
