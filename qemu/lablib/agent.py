@@ -22,6 +22,9 @@ class AgentChannel(asyncio.Protocol):
         self._before_magic: bytearray | None = bytearray()
         self._handlers: dict[int, Handler] = {}
         self._stream = 0
+        # What waits for the window to open; see the agent's proto.rs.
+        self._output = bytearray()
+        self._window: int | None = None
 
     def connection_made(self, transport):
         self._transport = transport
@@ -52,8 +55,13 @@ class AgentChannel(asyncio.Protocol):
             self._transport.abort()
 
     def _handle(self, kind: int, stream: int, payload: bytes) -> None:
-        if kind == frames.HELLO and not self.hello.done():
-            self.hello.set_result(json.loads(payload))
+        if kind == frames.RECEIVED:
+            self._window += frames.NUMBER.unpack(payload)[0]
+            self._flush()
+        elif kind == frames.HELLO and not self.hello.done():
+            hello = json.loads(payload)
+            self._window = hello["window"]
+            self.hello.set_result(hello)
         elif kind == frames.CONFIGURED and not self._configured.done():
             self._configured.set_result(json.loads(payload))
         elif stream in self._handlers:
@@ -63,8 +71,17 @@ class AgentChannel(asyncio.Protocol):
             handler(kind, payload)
 
     def send(self, kind: int, stream: int, payload: bytes | dict | int = b"") -> None:
-        if self._transport:
-            self._transport.write(frames.encode(kind, stream, payload))
+        self._output += frames.encode(kind, stream, payload)
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._window is None:
+            data, self._output = self._output, bytearray()
+        else:
+            data, self._output = self._output[:self._window], self._output[self._window:]
+            self._window -= len(data)
+        if self._transport and data:
+            self._transport.write(data)
 
     async def configure(self, wanted: dict) -> None:
         hello = await self.hello

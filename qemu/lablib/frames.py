@@ -5,7 +5,7 @@ half and says what they mean."""
 import json
 import struct
 
-PROTOCOL = 1
+PROTOCOL = 2
 MAGIC = b"\nLAB-AGENT\n"
 HEADER = struct.Struct(">IBI")
 NUMBER = struct.Struct(">I")
@@ -18,7 +18,7 @@ CREDIT_BYTES = 256 << 10
 # Host to agent.
 CONFIGURE, EXEC, STDIN, STDIN_END, CREDIT, SIGNAL, WINDOW, POWER_OFF = b"CXIZWKVQ"
 # Agent to host.
-HELLO, CONFIGURED, STDOUT, STDERR, STDIN_CREDIT, EXIT = b"HROEwS"
+HELLO, CONFIGURED, STDOUT, STDERR, STDIN_CREDIT, EXIT, RECEIVED = b"HROEwSa"
 # Client to daemon, and its answers: an object each.
 REQUEST, REPLY = b"JA"
 

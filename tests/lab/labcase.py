@@ -74,9 +74,9 @@ class RunCases:
             "--", "sh", "-c", "echo '<4>BUG: made up by a test' > /dev/kmsg; exit 0"))
         self.assertIn("BUG: made up by a test", said)
 
-    def test_panic_fails_with_its_reason(self):
-        said = self.fails(STATUS_SPLAT, *self.run_words("--", "sh", "-c", "echo c > /proc/sysrq-trigger"))
-        self.assertIn("Kernel panic - not syncing", said)
+    def test_machine_that_goes_away_fails(self):
+        said = self.fails(STATUS_LAB, *self.run_words("--", "busybox", "poweroff", "-f"))
+        self.assertIn("went away", said)
 
     def test_share_is_seen_and_written_at_the_same_path(self):
         with self.directory() as here:

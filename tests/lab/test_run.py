@@ -7,7 +7,7 @@ import subprocess
 import time
 import unittest
 
-from labcase import LAB, STATUS_LAB, LabCase, RunCases
+from labcase import LAB, STATUS_LAB, STATUS_SPLAT, LabCase, RunCases
 from lablib.paths import stock_kernel
 
 
@@ -20,6 +20,10 @@ class StockRun(RunCases, LabCase):
         with open(kernel.vmlinuz, "rb") as file:
             summed = subprocess.run(["sha256sum"], stdin=file, capture_output=True, check=True).stdout
         self.assertEqual(summed.split()[0].decode(), kernel.sha256)
+
+    def test_panic_fails_with_its_reason(self):
+        said = self.fails(STATUS_SPLAT, *self.run_words("--", "sh", "-c", "echo c > /proc/sysrq-trigger"))
+        self.assertIn("Kernel panic - not syncing", said)
 
     def test_memory_and_processors_as_asked(self):
         out = self.ok(*self.run_words("-q", "--mem", "512", "--cpus", "2", "--", "sh", "-c",

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -14,6 +13,7 @@ use rustix::io::Errno;
 use rustix::mount::MountFlags;
 
 use crate::config::{Configure, Configured, Exit, Hello, Interface};
+use crate::port::Port;
 use crate::proto::{self, Frame, agent, host};
 use crate::reaper::Reaper;
 use crate::session::Session;
@@ -23,7 +23,7 @@ use crate::{boot, modules};
 const BACKLOG_BYTES_MAX: usize = 256 << 10;
 
 struct Agent {
-    port: OwnedFd,
+    port: Port,
     input: Vec<u8>,
     output: Vec<u8>,
     sessions: BTreeMap<u32, Session>,
@@ -34,7 +34,7 @@ struct Agent {
 }
 
 /// Serve the host until it says "power off".
-pub fn serve(port: OwnedFd) -> io::Result<()> {
+pub fn serve(port: Port) -> io::Result<()> {
     let mut agent = Agent {
         port,
         input: Vec::new(),
@@ -68,6 +68,7 @@ impl Agent {
                 .trim()
                 .into(),
             uptime_ms: (seconds.unwrap_or_default() * 1000.0) as u64,
+            window: self.port.is_line.then_some(proto::LINE_WINDOW_BYTES),
         };
         proto::put_json(&mut self.output, agent::HELLO, 0, &hello)
     }
@@ -79,7 +80,7 @@ impl Agent {
             port |= PollFlags::OUT;
         }
         let mut fds = vec![
-            PollFd::new(&self.port, port),
+            PollFd::new(&self.port.fd, port),
             PollFd::new(&self.reaper.wake, PollFlags::IN),
         ];
         let mut timeout = None;
@@ -111,8 +112,9 @@ impl Agent {
 
     fn receive(&mut self) -> io::Result<()> {
         let mut buffer = [0; proto::CHUNK_BYTES];
+        let mut received = 0;
         loop {
-            match rustix::io::read(&self.port, &mut buffer) {
+            match rustix::io::read(&self.port.fd, &mut buffer) {
                 // Nobody holds the other end any more. Before the first word
                 // of the host it only means that QEMU has not said so yet.
                 Ok(0) => {
@@ -121,12 +123,17 @@ impl Agent {
                 }
                 Ok(count) => {
                     self.greeted = true;
+                    received += count as u32;
                     self.input.extend_from_slice(&buffer[..count]);
                 }
                 Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
+        }
+        if self.port.is_line && received > 0 {
+            let count = received.to_be_bytes();
+            proto::put(&mut self.output, agent::RECEIVED, 0, &count);
         }
         while let Some(frame) = proto::take(&mut self.input)? {
             self.handle(&frame)?;
@@ -224,7 +231,7 @@ impl Agent {
     fn send(&mut self) -> io::Result<()> {
         let mut sent = 0;
         while sent < self.output.len() {
-            match rustix::io::write(&self.port, &self.output[sent..]) {
+            match rustix::io::write(&self.port.fd, &self.output[sent..]) {
                 Ok(count) => sent += count,
                 Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => {}

@@ -51,6 +51,8 @@ pub struct Hello {
     pub protocol: u32,
     pub kernel: String,
     pub uptime_ms: u64,
+    /// Bytes that the host may have in flight, if that is limited at all.
+    pub window: Option<u32>,
 }
 
 /// The host's answer to it.

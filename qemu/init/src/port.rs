@@ -13,8 +13,13 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags};
 use rustix::termios::{OptionalActions, isatty, tcgetattr, tcsetattr};
 
+pub struct Port {
+    pub fd: OwnedFd,
+    pub is_line: bool,
+}
+
 /// Open the port called `name`: a device path, or a virtio port's own name.
-pub fn open(name: &str) -> io::Result<OwnedFd> {
+pub fn open(name: &str) -> io::Result<Port> {
     let path = if name.starts_with('/') {
         PathBuf::from(name)
     } else {
@@ -23,12 +28,13 @@ pub fn open(name: &str) -> io::Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
     let fd = rustix::fs::open(&path, flags, Mode::empty())
         .map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
-    if isatty(&fd) {
+    let is_line = isatty(&fd);
+    if is_line {
         let mut termios = tcgetattr(&fd)?;
         termios.make_raw();
         tcsetattr(&fd, OptionalActions::Now, &termios)?;
     }
-    Ok(fd)
+    Ok(Port { fd, is_line })
 }
 
 /// The name of a virtio port reaches sysfs by a message from the host, a

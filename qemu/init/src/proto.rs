@@ -9,12 +9,17 @@
 //! A stream is one command; its number is chosen by the host. Stream 0 is the
 //! machine itself. Output and input are both limited by credit, so a command
 //! that nobody listens to stalls alone and never blocks the others.
+//!
+//! A serial line of User-Mode Linux needs more: its driver turns reading off
+//! when the terminal layer has 4 KiB unread, and never on again. On such a
+//! channel the host keeps fewer bytes in flight (`Hello::window`), and the
+//! agent reports what it has RECEIVED.
 
 use std::io;
 
 use serde::Serialize;
 
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Comes before the first frame: whatever a console driver printed on the
 /// channel earlier is skipped by the host.
@@ -24,6 +29,10 @@ pub const HEADER_BYTES: usize = 9;
 
 /// Far above what either side sends; a longer one means a broken channel.
 pub const PAYLOAD_BYTES_MAX: usize = 1 << 20;
+
+/// What may be in flight on a serial line: the terminal layer's buffer less the
+/// 128 bytes at which it asks for a pause, and some room.
+pub const LINE_WINDOW_BYTES: u32 = 3072;
 
 /// Largest piece of output in one frame.
 pub const CHUNK_BYTES: usize = 32 << 10;
@@ -48,6 +57,7 @@ pub mod agent {
     pub const STDERR: u8 = b'E';
     pub const STDIN_CREDIT: u8 = b'w';
     pub const EXIT: u8 = b'S';
+    pub const RECEIVED: u8 = b'a';
 }
 
 pub struct Frame {
