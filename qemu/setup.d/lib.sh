@@ -54,7 +54,7 @@ logged() {
 	"$@" >"$log" 2>&1 </dev/null {lock_fd}>&- &
 	pid=$!
 	set +m
-	trap 'kill -TERM -- "-$pid" 2>/dev/null; wait "$pid"; exit 130' INT TERM
+	trap 'kill -TERM -- "-$pid" 2>/dev/null; wait "$pid" || :; exit 130' INT TERM
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 0.2
 		if [ $((SECONDS - began)) -ge $((beat + 15)) ]; then
