@@ -82,7 +82,8 @@ overlay_pack() {
 	(
 		cd "$1" || exit
 		{
-			find rust -type f \( "${OVERLAY_KEEP[@]}" \) -printf '%p\n'
+			# An interrupted rustc leaves a directory rmeta… behind.
+			find rust -type f ! -path '*/rmeta*/*' \( "${OVERLAY_KEEP[@]}" \) -printf '%p\n'
 			printf '%s\n' scripts/target.json
 		} | LC_ALL=C sort | tar -c --dereference -T - | zstd -q -T0 -f -o "$3.new"
 	)
