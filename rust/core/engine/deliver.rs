@@ -28,7 +28,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// Drops an entry for which nobody waits any more.
     #[inline(never)]
     pub(super) fn settle(&mut self, now: u64, slot: u32, env: &mut E) {
-        self.pending.prune(slot, now, &mut self.ports);
+        self.prune(now, slot, env);
         if self.pending.first(slot) != pending::NONE {
             self.pending.arm(slot);
             return;

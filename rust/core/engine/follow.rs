@@ -75,7 +75,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             self.settle(now, slot, env);
             return refuse(self, Reason::Busy, env);
         };
-        self.pending.prune(slot, now, &mut self.ports);
+        self.prune(now, slot, env);
         self.push(now, at, env);
         self.arm_pushes(slot);
         let is_new = known.is_none();

@@ -198,7 +198,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             self.settle(now, slot, env);
             return Wanted::Busy;
         }
-        self.pending.prune(slot, now, &mut self.ports);
+        self.prune(now, slot, env);
         let stricter = self.tighten(slot, &down);
         let is_new_range = matches!(want, Want::Range { .. }) && down.bits & !old_bits != 0;
         if known.is_some() && !stricter && !is_new_range {

@@ -367,15 +367,19 @@ impl<M: Memory> PendingTable<M> {
         Some(entry)
     }
 
-    /// Removes the waiters whose life is over and sums up the rest: bits, life, hop limit.
-    pub(super) fn prune(&mut self, entry: u32, now: u64, ports: &mut Ports<M>) {
+    /// Removes the waiters whose life is over and sums up the rest: bits, life, hop limit. Whether
+    /// one of those removed was here.
+    #[must_use]
+    pub(super) fn prune(&mut self, entry: u32, now: u64, ports: &mut Ports<M>) -> bool {
         let mut at = self.first(entry);
+        let mut local = false;
         let (mut bits, mut expires, mut hop_limit) = (0u32, 0u64, 0u8);
         let mut leaf_only = true;
         for _ in 0..self.downs.capacity() {
             let Some(down) = self.downs.get(slot(at)) else { break };
             let next = down.next;
             if down.expires <= now {
+                local |= down.is_local();
                 self.remove_down(at, ports);
             } else {
                 bits |= down.bits;
@@ -391,6 +395,7 @@ impl<M: Memory> PendingTable<M> {
             entry.hop_limit = hop_limit;
             entry.leaf_only = leaf_only;
         }
+        local
     }
 }
 

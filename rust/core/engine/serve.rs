@@ -373,7 +373,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         env: &mut E,
     ) -> Result<(), Drop> {
         let before = self.pending.get(slot).map_or(0, |entry| entry.hop_limit);
-        self.pending.prune(slot, now, &mut self.ports);
+        self.prune(now, slot, env);
         let stricter = self.tighten(slot, down);
         let Some(entry) = self.pending.get(slot) else { return Ok(()) };
         if merged {

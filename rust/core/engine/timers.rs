@@ -26,8 +26,17 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
     }
 
+    /// Removes the waiters whose life is over.
+    pub(super) fn prune(&mut self, now: u64, slot: u32, env: &mut E) {
+        let was_local = self.pending.prune(slot, now, &mut self.ports);
+        if let Some(entry) = self.pending.get(slot).filter(|_| was_local) {
+            // A program has waited for as long as it wanted to.
+            env.wake(entry.want.id());
+        }
+    }
+
     fn entry_due(&mut self, now: u64, slot: u32, env: &mut E) {
-        self.pending.prune(slot, now, &mut self.ports);
+        self.prune(now, slot, env);
         if self.pending.first(slot) == pending::NONE {
             if self.pending.get(slot).is_some_and(|entry| !matches!(entry.want, Want::Follow { .. })) {
                 env.event(Event::Count(Counter::TimedOut));

@@ -228,7 +228,7 @@ impl Lab {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn ops__right_bytes_or_none(seed in any::<u64>(), mtu in prop_oneof![Just(1280usize), Just(1500), Just(9000)], ops in prop::collection::vec(op(), 1..40)) {
