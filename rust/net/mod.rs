@@ -10,6 +10,7 @@ pub(crate) mod errno;
 pub(crate) mod genl;
 pub(crate) mod hook;
 pub(crate) mod namespace;
+#[expect(clippy::module_inception, reason = "C calls a namespace `struct net`")]
 pub(crate) mod net;
 pub(crate) mod notifier;
 mod pages;
