@@ -29,19 +29,34 @@ pub(super) struct Trusted {
 
 impl Trusted {
     pub(super) fn tree(&self) -> TreeOf {
-        TreeOf::Feed { name: self.name, epoch: self.epoch }
+        TreeOf::Feed {
+            name: self.name,
+            epoch: self.epoch,
+        }
     }
 }
 
 #[inline(never)]
-fn check_inclusion<E: Env>(of: &Trusted, leaf: &Hash, seq: u64, siblings: Hashes<'_>, env: &mut E) -> Result<(), Drop> {
+fn check_inclusion<E: Env>(
+    of: &Trusted,
+    leaf: &Hash,
+    seq: u64,
+    siblings: Hashes<'_>,
+    env: &mut E,
+) -> Result<(), Drop> {
     let (tree, charge) = (of.tree(), of.charge);
     let mut keep = |node: Node, hash: &Hash| nodes::put_node(env, &tree, node, hash, charge);
     verify_inclusion(leaf, seq, of.n, siblings, &of.root, &mut keep)
 }
 
 #[inline(never)]
-fn check_page<E: Env>(of: &Trusted, page: Hashes<'_>, window: u64, siblings: Hashes<'_>, env: &mut E) -> Result<(), Drop> {
+fn check_page<E: Env>(
+    of: &Trusted,
+    page: Hashes<'_>,
+    window: u64,
+    siblings: Hashes<'_>,
+    env: &mut E,
+) -> Result<(), Drop> {
     let (tree, charge) = (of.tree(), of.charge);
     let mut keep = |node: Node, hash: &Hash| nodes::put_node(env, &tree, node, hash, charge);
     verify_page(page, window, of.n, siblings, &of.root, &mut keep)
@@ -49,40 +64,93 @@ fn check_page<E: Env>(of: &Trusted, page: Hashes<'_>, window: u64, siblings: Has
 
 impl<M: Memory, E: Env> Engine<M, E> {
     /// The tree `n` of a feed, if its root is known.
-    pub(super) fn trusted(&self, id: &DiscoveryId, epoch: u32, n: u64, port: PortId) -> Result<Trusted, Drop> {
-        let feed = self.feeds.get(id).filter(|feed| feed.has(HEADED)).ok_or(Drop::NoHead)?;
+    pub(super) fn trusted(
+        &self,
+        id: &DiscoveryId,
+        epoch: u32,
+        n: u64,
+        port: PortId,
+    ) -> Result<Trusted, Drop> {
+        let feed = self
+            .feeds
+            .get(id)
+            .filter(|feed| feed.has(HEADED))
+            .ok_or(Drop::NoHead)?;
         if feed.epoch != epoch {
             return Err(Drop::OtherHead);
         }
-        let root = if feed.n == n { Some(feed.root) } else { self.roots.get(id, epoch, n) };
+        let root = if feed.n == n {
+            Some(feed.root)
+        } else {
+            self.roots.get(id, epoch, n)
+        };
         let root = root.ok_or(Drop::OtherHead)?;
-        let charge = Charge { port, public: feed.is_public() };
-        Ok(Trusted { id: *id, name: feed.name, epoch, n, root, charge })
+        let charge = Charge {
+            port,
+            public: feed.is_public(),
+        };
+        Ok(Trusted {
+            id: *id,
+            name: feed.name,
+            epoch,
+            n,
+            root,
+            charge,
+        })
     }
 
     /// Who pays for what this entry brings: the first that asked.
     pub(super) fn payer(&self, slot: u32) -> PortId {
-        let first = self.pending.downs.get(pending::slot(self.pending.first(slot)));
+        let first = self
+            .pending
+            .downs
+            .get(pending::slot(self.pending.first(slot)));
         first.map_or(PortId::LOCAL, |down| down.port)
     }
 
     /// The entry's tree; if the answer is about a newer head than ours, that head is asked for.
-    fn range_tree(&mut self, now: u64, slot: u32, epoch: u32, n: u64, window: u64, env: &mut E) -> Result<Trusted, Drop> {
+    fn range_tree(
+        &mut self,
+        now: u64,
+        slot: u32,
+        epoch: u32,
+        n: u64,
+        window: u64,
+        env: &mut E,
+    ) -> Result<Trusted, Drop> {
         let entry = self.pending.get(slot).ok_or(Drop::Unsolicited)?;
-        let Want::Range { id, epoch: wanted, window: mine } = entry.want else { return Err(Drop::NotAsked) };
+        let Want::Range {
+            id,
+            epoch: wanted,
+            window: mine,
+        } = entry.want
+        else {
+            return Err(Drop::NotAsked);
+        };
         if mine != window || wanted != epoch {
             return Err(Drop::NotAsked);
         }
         let (expires, hop_limit) = (entry.expires, entry.hop_limit);
         let tree = self.trusted(&id, epoch, n, self.payer(slot));
-        if tree.is_err() && self.feeds.get(&id).is_some_and(|feed| (epoch, n) > (feed.epoch, feed.n)) {
+        if tree.is_err()
+            && self
+                .feeds
+                .get(&id)
+                .is_some_and(|feed| (epoch, n) > (feed.epoch, feed.n))
+        {
             self.seek_head(now, &id, (epoch, n), expires, hop_limit, env);
         }
         tree
     }
 
     #[inline(never)]
-    pub(super) fn take_entry(&mut self, now: u64, slot: u32, m: &Entry<'_>, env: &mut E) -> Result<(), Drop> {
+    pub(super) fn take_entry(
+        &mut self,
+        now: u64,
+        slot: u32,
+        m: &Entry<'_>,
+        env: &mut E,
+    ) -> Result<(), Drop> {
         let window = m.leaf.seq >> WINDOW_HEIGHT;
         let tree = self.range_tree(now, slot, m.epoch, m.n, window, env)?;
         let bit = 1u32.wrapping_shl((m.leaf.seq & u64::from(WINDOW.wrapping_sub(1))) as u32);
@@ -130,7 +198,14 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     #[inline(never)]
-    pub(super) fn take_path(&mut self, now: u64, rx: &Rx, slot: u32, m: &Path<'_>, env: &mut E) -> Result<(), Drop> {
+    pub(super) fn take_path(
+        &mut self,
+        now: u64,
+        rx: &Rx,
+        slot: u32,
+        m: &Path<'_>,
+        env: &mut E,
+    ) -> Result<(), Drop> {
         let tree = self.range_tree(now, slot, m.epoch, m.n, m.window, env)?;
         let index = self.stash(slot, rx, m.n).ok_or(Drop::HeldFull)?;
         if let Some(held) = self.held.get_mut(index) {
@@ -140,15 +215,35 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     #[inline(never)]
-    pub(super) fn take_page(&mut self, now: u64, rx: &Rx, slot: u32, m: &Page<'_>, env: &mut E) -> Result<(), Drop> {
+    pub(super) fn take_page(
+        &mut self,
+        now: u64,
+        rx: &Rx,
+        slot: u32,
+        m: &Page<'_>,
+        env: &mut E,
+    ) -> Result<(), Drop> {
         let tree = self.range_tree(now, slot, m.epoch, m.n, m.window, env)?;
-        let stashed = self.pending.get(slot).and_then(|entry| self.held.get(pending::slot(entry.held)));
+        let stashed = self
+            .pending
+            .get(slot)
+            .and_then(|entry| self.held.get(pending::slot(entry.held)));
         if !stashed.is_some_and(|held| held.n == m.n && held.has_path) {
             // The path may be held from an earlier answer.
             let mut path = nodes::Proof::new(&mut self.scratch);
-            if nodes::collect(env, &tree.tree(), tree::path_nodes(m.n, m.window), &mut path) {
+            if nodes::collect(
+                env,
+                &tree.tree(),
+                tree::path_nodes(m.n, m.window),
+                &mut path,
+            ) {
                 let result = check_page(&tree, m.leaves, m.window, path.hashes(), env);
-                env.event(Event::Verify { what: Proved::Page, ok: result.is_ok(), feed: &tree.id, n: m.window });
+                env.event(Event::Verify {
+                    what: Proved::Page,
+                    ok: result.is_ok(),
+                    feed: &tree.id,
+                    n: m.window,
+                });
                 return result;
             }
         }
@@ -160,13 +255,27 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// Checks path and page once both are there.
-    fn try_page(&mut self, slot: u32, index: u32, tree: &Trusted, window: u64, env: &mut E) -> Result<(), Drop> {
-        let Some(held) = self.held.get(index) else { return Ok(()) };
+    fn try_page(
+        &mut self,
+        slot: u32,
+        index: u32,
+        tree: &Trusted,
+        window: u64,
+        env: &mut E,
+    ) -> Result<(), Drop> {
+        let Some(held) = self.held.get(index) else {
+            return Ok(());
+        };
         if !held.has_path || held.page_len == 0 {
             return Ok(());
         }
         let result = check_page(tree, held.page(), window, held.path(), env);
-        env.event(Event::Verify { what: Proved::Page, ok: result.is_ok(), feed: &tree.id, n: window });
+        env.event(Event::Verify {
+            what: Proved::Page,
+            ok: result.is_ok(),
+            feed: &tree.id,
+            n: window,
+        });
         self.held.release(index);
         if let Some(entry) = self.pending.get_mut(slot) {
             entry.held = pending::NONE;
@@ -176,9 +285,19 @@ impl<M: Memory, E: Env> Engine<M, E> {
 }
 
 /// Checks an entry against a trusted tree and stores it.
-pub(super) fn store_entry<E: Env>(tree: &Trusted, m: &Entry<'_>, leaf_only: bool, env: &mut E) -> Result<(), Drop> {
+pub(super) fn store_entry<E: Env>(
+    tree: &Trusted,
+    m: &Entry<'_>,
+    leaf_only: bool,
+    env: &mut E,
+) -> Result<(), Drop> {
     let result = prove_entry(tree, m, env);
-    env.event(Event::Verify { what: Proved::Entry, ok: result.is_ok(), feed: &tree.id, n: m.leaf.seq });
+    env.event(Event::Verify {
+        what: Proved::Entry,
+        ok: result.is_ok(),
+        feed: &tree.id,
+        n: m.leaf.seq,
+    });
     result?;
     let payload = match m.payload {
         Some(Payload::Bytes(bytes)) => Some(bytes),
@@ -187,7 +306,14 @@ pub(super) fn store_entry<E: Env>(tree: &Trusted, m: &Entry<'_>, leaf_only: bool
     if nodes::is_inline(&m.leaf) && !leaf_only {
         store_inline(&m.leaf, payload, m.answer.hops, tree.charge, env)?;
     }
-    if !nodes::put_leaf(env, &tree.name, tree.epoch, &m.leaf, m.answer.hops, tree.charge) {
+    if !nodes::put_leaf(
+        env,
+        &tree.name,
+        tree.epoch,
+        &m.leaf,
+        m.answer.hops,
+        tree.charge,
+    ) {
         return Err(Drop::StoreFull);
     }
     env.event(Event::Count(Counter::Entries));
@@ -209,7 +335,10 @@ fn prove_entry<E: Env>(tree: &Trusted, m: &Entry<'_>, env: &mut E) -> Result<(),
 
 /// Neighbouring leaves must agree about where payloads begin.
 fn check_neighbours<E: Env>(tree: &Trusted, leaf: &Leaf, env: &mut E) -> Result<(), Drop> {
-    let before = leaf.seq.checked_sub(1).and_then(|seq| nodes::leaf(env, &tree.name, tree.epoch, seq));
+    let before = leaf
+        .seq
+        .checked_sub(1)
+        .and_then(|seq| nodes::leaf(env, &tree.name, tree.epoch, seq));
     if let Some((before, _)) = before {
         before.check_next(leaf)?;
     }
@@ -221,11 +350,21 @@ fn check_neighbours<E: Env>(tree: &Trusted, leaf: &Leaf, env: &mut E) -> Result<
 
 /// Stores an inline payload after comparing it with its leaf.
 #[inline(never)]
-fn store_inline<E: Env>(leaf: &Leaf, payload: Option<&[u8]>, hops: u8, charge: Charge, env: &mut E) -> Result<(), Drop> {
+fn store_inline<E: Env>(
+    leaf: &Leaf,
+    payload: Option<&[u8]>,
+    hops: u8,
+    charge: Charge,
+    env: &mut E,
+) -> Result<(), Drop> {
     let name = leaf.blob_name();
     let Some(payload) = payload else {
         // Without its payload a small entry is no answer, unless the payload is here.
-        return if nodes::inline_info(env, leaf).is_some() { Ok(()) } else { Err(Drop::NoPayload) };
+        return if nodes::inline_info(env, leaf).is_some() {
+            Ok(())
+        } else {
+            Err(Drop::NoPayload)
+        };
     };
     // One chunk: a single compression, no tree.
     if blake3::hash(payload).as_bytes() != &leaf.blob.0 {
@@ -240,7 +379,9 @@ fn store_inline<E: Env>(leaf: &Leaf, payload: Option<&[u8]>, hops: u8, charge: C
         }
         return Ok(());
     }
-    let mut extent = env.blob_reserve(&name, 0, leaf.len, charge).map_err(|_| Drop::StoreFull)?;
+    let mut extent = env
+        .blob_reserve(&name, 0, leaf.len, charge)
+        .map_err(|_| Drop::StoreFull)?;
     env.extent_write(&mut extent, 0, payload);
     env.blob_publish(extent, hops);
     Ok(())

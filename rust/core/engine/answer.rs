@@ -12,7 +12,8 @@ use crate::object::TreeOf;
 use crate::token::Token;
 use crate::tree;
 use crate::wire::{
-    self, Answer, FrameBuilder, FrameHeader, BLOB_HEADER_LEN, ENTRY_HEADER_LEN, FRAME_HEADER_LEN, MAX_INLINE_LEN, RANGE_UNIT, WINDOW,
+    self, Answer, FrameBuilder, FrameHeader, BLOB_HEADER_LEN, ENTRY_HEADER_LEN, FRAME_HEADER_LEN,
+    MAX_INLINE_LEN, RANGE_UNIT, WINDOW,
 };
 
 /// How one step of a script went.
@@ -57,10 +58,17 @@ pub(super) struct Sent {
 const FRAMES_MAX: u32 = 128;
 
 /// Runs a script into frames.
-pub(super) fn send<E: Env>(env: &mut E, scratch: &mut Scratch<'_>, out: &Out, script: &mut impl Script) -> Sent {
+pub(super) fn send<E: Env>(
+    env: &mut E,
+    scratch: &mut Scratch<'_>,
+    out: &Out,
+    script: &mut impl Script,
+) -> Sent {
     let mut sent = Sent::default();
     for _ in 0..FRAMES_MAX {
-        let Some(mut frame) = FrameBuilder::new(scratch.frame, out.mtu) else { break };
+        let Some(mut frame) = FrameBuilder::new(scratch.frame, out.mtu) else {
+            break;
+        };
         let mut payload = None;
         let mut done = false;
         // A frame holds fewer messages than this; the bound is for the loop.
@@ -77,11 +85,16 @@ pub(super) fn send<E: Env>(env: &mut E, scratch: &mut Scratch<'_>, out: &Out, sc
             break;
         }
         let cut = out.limited && !done && !script.is_done();
-        let built = frame.finish(&FrameHeader { limited: cut, ..out.header });
+        let built = frame.finish(&FrameHeader {
+            limited: cut,
+            ..out.header
+        });
         let linear = scratch.frame.get(..built.linear).unwrap_or(&[]);
         if env.send(out.dest, linear, payload) {
             sent.frames = sent.frames.saturating_add(1);
-            sent.bytes = sent.bytes.saturating_add(built.linear.saturating_add(built.trailing) as u32);
+            sent.bytes = sent
+                .bytes
+                .saturating_add(built.linear.saturating_add(built.trailing) as u32);
         }
         if done || cut || out.limited {
             sent.cut = cut;
@@ -96,14 +109,24 @@ const MESSAGES_MAX: usize = 128;
 /// Messages in order.
 pub(super) trait Script {
     /// Adds the next message to `frame`.
-    fn next<E: Env>(&mut self, env: &mut E, frame: &mut FrameBuilder<'_>, bytes: &mut [u8], hasher: &mut WindowHasher) -> Step;
+    fn next<E: Env>(
+        &mut self,
+        env: &mut E,
+        frame: &mut FrameBuilder<'_>,
+        bytes: &mut [u8],
+        hasher: &mut WindowHasher,
+    ) -> Step;
 
     /// Whether nothing is left.
     fn is_done(&self) -> bool;
 }
 
 fn added(fits: bool) -> Step {
-    if fits { Step::Added } else { Step::Full }
+    if fits {
+        Step::Added
+    } else {
+        Step::Full
+    }
 }
 
 /// What of a window can be proved here.
@@ -132,11 +155,16 @@ pub(super) struct RangeAsk {
 
 impl RangeAsk {
     fn tree(&self) -> TreeOf {
-        TreeOf::Feed { name: self.name, epoch: self.epoch }
+        TreeOf::Feed {
+            name: self.name,
+            epoch: self.epoch,
+        }
     }
 
     fn seq(&self, bit: u32) -> u64 {
-        self.window.saturating_mul(u64::from(WINDOW)).saturating_add(u64::from(bit))
+        self.window
+            .saturating_mul(u64::from(WINDOW))
+            .saturating_add(u64::from(bit))
     }
 
     fn bit_is_here<E: Env>(&self, env: &mut E, bit: u32) -> Option<u32> {
@@ -149,15 +177,23 @@ impl RangeAsk {
     }
 
     fn is_alone<E: Env>(&self, env: &mut E, bit: u32) -> bool {
-        let Some(payload) = self.bit_is_here(env, bit) else { return false };
+        let Some(payload) = self.bit_is_here(env, bit) else {
+            return false;
+        };
         let siblings = nodes::length(tree::inclusion_nodes(self.n, self.seq(bit)));
-        let len = ENTRY_HEADER_LEN.saturating_add(siblings.saturating_mul(32)).saturating_add(payload as usize);
-        FRAME_HEADER_LEN.saturating_add(len) <= self.mtu && nodes::can_include(env, &self.tree(), self.n, self.seq(bit))
+        let len = ENTRY_HEADER_LEN
+            .saturating_add(siblings.saturating_mul(32))
+            .saturating_add(payload as usize);
+        FRAME_HEADER_LEN.saturating_add(len) <= self.mtu
+            && nodes::can_include(env, &self.tree(), self.n, self.seq(bit))
     }
 
     fn filter(&self, mut keep: impl FnMut(u32) -> bool) -> u32 {
-        let present = (0..WINDOW).filter(|bit| self.bits & bit_of(*bit) != 0 && self.seq(*bit) < self.n);
-        present.filter(|bit| keep(*bit)).fold(0, |bits, bit| bits | bit_of(bit))
+        let present =
+            (0..WINDOW).filter(|bit| self.bits & bit_of(*bit) != 0 && self.seq(*bit) < self.n);
+        present
+            .filter(|bit| keep(*bit))
+            .fold(0, |bits, bit| bits | bit_of(bit))
     }
 
     /// What can be answered in tree `n`.
@@ -168,18 +204,26 @@ impl RangeAsk {
         if few {
             alone = self.filter(|bit| self.is_alone(env, bit));
             if alone == self.bits {
-                return Plan { bits: alone, bare: false };
+                return Plan {
+                    bits: alone,
+                    bare: false,
+                };
             }
         }
         let of = self.tree();
-        if nodes::has_page(env, &of, self.n, self.window) && nodes::has_path(env, &of, self.n, self.window) {
+        if nodes::has_page(env, &of, self.n, self.window)
+            && nodes::has_path(env, &of, self.n, self.window)
+        {
             let bits = self.filter(|bit| self.bit_is_here(env, bit).is_some());
             return Plan { bits, bare: true };
         }
         if !few {
             alone = self.filter(|bit| self.is_alone(env, bit));
         }
-        Plan { bits: alone, bare: false }
+        Plan {
+            bits: alone,
+            bare: false,
+        }
     }
 }
 
@@ -200,7 +244,13 @@ pub(super) struct RangeScript {
 }
 
 impl Script for RangeScript {
-    fn next<E: Env>(&mut self, env: &mut E, frame: &mut FrameBuilder<'_>, bytes: &mut [u8], _: &mut WindowHasher) -> Step {
+    fn next<E: Env>(
+        &mut self,
+        env: &mut E,
+        frame: &mut FrameBuilder<'_>,
+        bytes: &mut [u8],
+        _: &mut WindowHasher,
+    ) -> Step {
         if self.path {
             let step = self.emit_path(env, frame, bytes);
             self.path = matches!(step, Step::Full);
@@ -229,23 +279,51 @@ impl Script for RangeScript {
 
 impl RangeScript {
     fn answer(&self, hops: u8) -> Answer {
-        Answer { hops, token: self.token }
+        Answer {
+            hops,
+            token: self.token,
+        }
     }
 
     #[inline(never)]
-    fn emit_path<E: Env>(&self, env: &mut E, frame: &mut FrameBuilder<'_>, bytes: &mut [u8]) -> Step {
-        let RangeAsk { epoch, n, window, .. } = self.ask;
+    fn emit_path<E: Env>(
+        &self,
+        env: &mut E,
+        frame: &mut FrameBuilder<'_>,
+        bytes: &mut [u8],
+    ) -> Step {
+        let RangeAsk {
+            epoch, n, window, ..
+        } = self.ask;
         let mut proof = Proof::new(bytes);
-        if !nodes::collect(env, &self.ask.tree(), &mut tree::path_nodes(n, window), &mut proof) {
+        if !nodes::collect(
+            env,
+            &self.ask.tree(),
+            &mut tree::path_nodes(n, window),
+            &mut proof,
+        ) {
             return Step::Done;
         }
-        let path = wire::Path { answer: self.answer(self.hops), epoch, n, window, siblings: proof.hashes() };
+        let path = wire::Path {
+            answer: self.answer(self.hops),
+            epoch,
+            n,
+            window,
+            siblings: proof.hashes(),
+        };
         added(path.emit(frame))
     }
 
     #[inline(never)]
-    fn emit_page<E: Env>(&self, env: &mut E, frame: &mut FrameBuilder<'_>, bytes: &mut [u8]) -> Step {
-        let RangeAsk { epoch, n, window, .. } = self.ask;
+    fn emit_page<E: Env>(
+        &self,
+        env: &mut E,
+        frame: &mut FrameBuilder<'_>,
+        bytes: &mut [u8],
+    ) -> Step {
+        let RangeAsk {
+            epoch, n, window, ..
+        } = self.ask;
         let of = self.ask.tree();
         let mut page = Proof::new(bytes);
         for bit in 0..tree::page_len(n, window) as u32 {
@@ -254,20 +332,38 @@ impl RangeScript {
                 _ => return Step::Done,
             }
         }
-        let page = wire::Page { answer: self.answer(self.hops), epoch, n, window, leaves: page.hashes() };
+        let page = wire::Page {
+            answer: self.answer(self.hops),
+            epoch,
+            n,
+            window,
+            leaves: page.hashes(),
+        };
         added(page.emit(frame))
     }
 
     #[inline(never)]
-    fn emit_entry<E: Env>(&self, env: &mut E, frame: &mut FrameBuilder<'_>, bytes: &mut [u8], bit: u32) -> Step {
+    fn emit_entry<E: Env>(
+        &self,
+        env: &mut E,
+        frame: &mut FrameBuilder<'_>,
+        bytes: &mut [u8],
+        bit: u32,
+    ) -> Step {
         let RangeAsk { name, epoch, n, .. } = self.ask;
         let seq = self.ask.seq(bit);
         // What vanished since the plan was made is left out: the asker will ask again.
-        let Some((leaf, _)) = nodes::leaf(env, &name, epoch, seq) else { return Step::Added };
+        let Some((leaf, _)) = nodes::leaf(env, &name, epoch, seq) else {
+            return Step::Added;
+        };
         let mut payload = None;
-        let Some((bytes, proof)) = bytes.split_at_mut_checked(MAX_INLINE_LEN as usize) else { return Step::Added };
+        let Some((bytes, proof)) = bytes.split_at_mut_checked(MAX_INLINE_LEN as usize) else {
+            return Step::Added;
+        };
         if !self.ask.leaf_only && nodes::is_inline(&leaf) {
-            let Some(room) = bytes.get_mut(..leaf.len as usize) else { return Step::Added };
+            let Some(room) = bytes.get_mut(..leaf.len as usize) else {
+                return Step::Added;
+            };
             if leaf.len > 0 && !env.blob_read(&leaf.blob_name(), 0, 0, room) {
                 return Step::Added;
             }
@@ -276,12 +372,24 @@ impl RangeScript {
         let mut proof = Proof::new(proof);
         let mut siblings = None;
         if !self.bare {
-            if !nodes::collect(env, &self.ask.tree(), &mut tree::inclusion_nodes(n, seq), &mut proof) {
+            if !nodes::collect(
+                env,
+                &self.ask.tree(),
+                &mut tree::inclusion_nodes(n, seq),
+                &mut proof,
+            ) {
                 return Step::Added;
             }
             siblings = Some(proof.hashes());
         }
-        let entry = wire::Entry { answer: self.answer(self.hops), epoch, n, leaf, siblings, payload };
+        let entry = wire::Entry {
+            answer: self.answer(self.hops),
+            epoch,
+            n,
+            leaf,
+            siblings,
+            payload,
+        };
         added(entry.emit(frame))
     }
 }
@@ -303,28 +411,52 @@ pub(super) struct BlobScript {
 
 impl BlobScript {
     fn answer(&self) -> Answer {
-        Answer { hops: self.hops, token: self.token }
+        Answer {
+            hops: self.hops,
+            token: self.token,
+        }
     }
 
     #[inline(never)]
-    fn emit_path<E: Env>(&self, env: &mut E, frame: &mut FrameBuilder<'_>, bytes: &mut [u8]) -> Step {
+    fn emit_path<E: Env>(
+        &self,
+        env: &mut E,
+        frame: &mut FrameBuilder<'_>,
+        bytes: &mut [u8],
+    ) -> Step {
         let mut proof = Proof::new(bytes);
         let mut wanted = blob::path_nodes(self.blob.len, self.window);
         if !nodes::collect(env, &TreeOf::Blob(self.blob), &mut wanted, &mut proof) {
             return Step::Done;
         }
-        let path = wire::BlobPath { answer: self.answer(), window: self.window, siblings: proof.hashes() };
+        let path = wire::BlobPath {
+            answer: self.answer(),
+            window: self.window,
+            siblings: proof.hashes(),
+        };
         added(path.emit(frame))
     }
 
     #[inline(never)]
-    fn emit_page<E: Env>(&self, env: &mut E, frame: &mut FrameBuilder<'_>, bytes: &mut [u8], hasher: &mut WindowHasher) -> Step {
-        let Some((bytes, page)) = bytes.split_at_mut_checked(CHUNK as usize) else { return Step::Done };
+    fn emit_page<E: Env>(
+        &self,
+        env: &mut E,
+        frame: &mut FrameBuilder<'_>,
+        bytes: &mut [u8],
+        hasher: &mut WindowHasher,
+    ) -> Step {
+        let Some((bytes, page)) = bytes.split_at_mut_checked(CHUNK as usize) else {
+            return Step::Done;
+        };
         let mut page = Proof::new(page);
         if !nodes::blob_page(env, &self.blob, self.window, hasher, bytes, &mut page) {
             return Step::Done;
         }
-        let page = wire::BlobPage { answer: self.answer(), window: self.window, chunks: page.hashes() };
+        let page = wire::BlobPage {
+            answer: self.answer(),
+            window: self.window,
+            chunks: page.hashes(),
+        };
         added(page.emit(frame))
     }
 
@@ -333,11 +465,18 @@ impl BlobScript {
         let first = self.bits.trailing_zeros();
         let run = self.bits.checked_shr(first).unwrap_or(0).trailing_ones();
         let offset = first.saturating_mul(CHUNK).saturating_add(self.done_bytes);
-        let end = first.saturating_add(run).saturating_mul(CHUNK).min(window_len);
+        let end = first
+            .saturating_add(run)
+            .saturating_mul(CHUNK)
+            .min(window_len);
         let left = end.saturating_sub(offset);
         let room = u32::try_from(frame.remaining().saturating_sub(BLOB_HEADER_LEN)).unwrap_or(0);
         let unit = if self.whole_chunks { CHUNK } else { RANGE_UNIT };
-        let len = if left <= room { left } else { room & !unit.wrapping_sub(1) };
+        let len = if left <= room {
+            left
+        } else {
+            room & !unit.wrapping_sub(1)
+        };
         if len == 0 {
             if left == 0 {
                 self.bits = 0;
@@ -346,20 +485,40 @@ impl BlobScript {
             return Step::Full;
         }
         let payload = wire::Payload::Trailing(len);
-        let data = wire::BlobData { answer: self.answer(), window: self.window, offset, payload };
+        let data = wire::BlobData {
+            answer: self.answer(),
+            window: self.window,
+            offset,
+            payload,
+        };
         if !data.emit(frame) {
             return Step::Full;
         }
         let stop = offset.saturating_add(len);
-        let whole = if stop >= end { first.saturating_add(run) } else { stop / CHUNK };
+        let whole = if stop >= end {
+            first.saturating_add(run)
+        } else {
+            stop / CHUNK
+        };
         self.bits &= u32::MAX.checked_shl(whole).unwrap_or(0);
         self.done_bytes = if stop >= end { 0 } else { stop % CHUNK };
-        Step::Payload(Payload { blob: self.blob, window: self.window, offset, len })
+        Step::Payload(Payload {
+            blob: self.blob,
+            window: self.window,
+            offset,
+            len,
+        })
     }
 }
 
 impl Script for BlobScript {
-    fn next<E: Env>(&mut self, env: &mut E, frame: &mut FrameBuilder<'_>, bytes: &mut [u8], hasher: &mut WindowHasher) -> Step {
+    fn next<E: Env>(
+        &mut self,
+        env: &mut E,
+        frame: &mut FrameBuilder<'_>,
+        bytes: &mut [u8],
+        hasher: &mut WindowHasher,
+    ) -> Step {
         if self.path {
             let step = self.emit_path(env, frame, bytes);
             self.path = matches!(step, Step::Full);
@@ -395,30 +554,70 @@ pub(super) struct HeadScript<'a> {
 
 impl HeadScript<'_> {
     #[inline(never)]
-    fn emit_cons<E: Env>(&self, env: &mut E, frame: &mut FrameBuilder<'_>, bytes: &mut [u8], cons: (Name, u32, u64, u64)) -> Step {
+    fn emit_cons<E: Env>(
+        &self,
+        env: &mut E,
+        frame: &mut FrameBuilder<'_>,
+        bytes: &mut [u8],
+        cons: (Name, u32, u64, u64),
+    ) -> Step {
         let (name, epoch, m, n) = cons;
         let mut proof = Proof::new(bytes);
         let of = TreeOf::Feed { name, epoch };
         if !nodes::collect(env, &of, &mut tree::consistency_nodes(m, n), &mut proof) {
             return Step::Done;
         }
-        let answer = Answer { hops: self.hops, token: self.token };
-        added(wire::Cons { answer, epoch, m, n, hashes: proof.hashes() }.emit(frame))
+        let answer = Answer {
+            hops: self.hops,
+            token: self.token,
+        };
+        added(
+            wire::Cons {
+                answer,
+                epoch,
+                m,
+                n,
+                hashes: proof.hashes(),
+            }
+            .emit(frame),
+        )
     }
 }
 
 impl Script for HeadScript<'_> {
-    fn next<E: Env>(&mut self, env: &mut E, frame: &mut FrameBuilder<'_>, bytes: &mut [u8], _: &mut WindowHasher) -> Step {
-        let answer = Answer { hops: self.hops, token: self.token };
+    fn next<E: Env>(
+        &mut self,
+        env: &mut E,
+        frame: &mut FrameBuilder<'_>,
+        bytes: &mut [u8],
+        _: &mut WindowHasher,
+    ) -> Step {
+        let answer = Answer {
+            hops: self.hops,
+            token: self.token,
+        };
         if let Some(head) = self.head {
-            let step = added(wire::Head { answer, unchecked: false, bytes: head }.emit(frame));
+            let step = added(
+                wire::Head {
+                    answer,
+                    unchecked: false,
+                    bytes: head,
+                }
+                .emit(frame),
+            );
             if matches!(step, Step::Added) {
                 self.head = None;
             }
             return step;
         }
         if let Some(grant) = self.grant {
-            let step = added(wire::Grant { answer, bytes: grant }.emit(frame));
+            let step = added(
+                wire::Grant {
+                    answer,
+                    bytes: grant,
+                }
+                .emit(frame),
+            );
             if matches!(step, Step::Added) {
                 self.grant = None;
             }
@@ -427,7 +626,15 @@ impl Script for HeadScript<'_> {
         if let Some(ask) = self.entry {
             self.entry = None;
             let bit = ask.bits.trailing_zeros();
-            let range = RangeScript { ask, token: self.token, hops: self.hops, bits: 0, path: false, page: false, bare: false };
+            let range = RangeScript {
+                ask,
+                token: self.token,
+                hops: self.hops,
+                bits: 0,
+                path: false,
+                page: false,
+                bare: false,
+            };
             let before = frame.remaining();
             let step = range.emit_entry(env, frame, bytes, bit);
             // Without room or data for the entry the receiver gets the consistency proof instead.

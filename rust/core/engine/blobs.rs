@@ -28,7 +28,14 @@ fn siblings<X>(transfer: &Transfer<X>) -> Siblings {
 
 /// Compares a window with the blob's name and keeps the nodes that its path proves.
 #[inline(never)]
-fn prove_window<E: Env>(hash: &Hash, blob: &BlobName, window: u16, path: &Siblings, charge: Charge, env: &mut E) -> bool {
+fn prove_window<E: Env>(
+    hash: &Hash,
+    blob: &BlobName,
+    window: u16,
+    path: &Siblings,
+    charge: Charge,
+    env: &mut E,
+) -> bool {
     if blob::window_count(blob.len) == 1 {
         return *hash == blob.hash;
     }
@@ -38,7 +45,14 @@ fn prove_window<E: Env>(hash: &Hash, blob: &BlobName, window: u16, path: &Siblin
 }
 
 #[inline(never)]
-fn prove_page<E: Env>(page: Hashes<'_>, blob: &BlobName, window: u16, path: &Siblings, charge: Charge, env: &mut E) -> bool {
+fn prove_page<E: Env>(
+    page: Hashes<'_>,
+    blob: &BlobName,
+    window: u16,
+    path: &Siblings,
+    charge: Charge,
+    env: &mut E,
+) -> bool {
     let tree = TreeOf::Blob(*blob);
     let keep = |node: Node, hash: &Hash| nodes::put_node(env, &tree, node, hash, charge);
     verify_blob_page(page, window, path.hashes(), blob, keep).is_ok()
@@ -49,20 +63,40 @@ impl<M: Memory, E: Env> Engine<M, E> {
     fn transfer_of(&self, slot: u32, window: u16) -> Result<(u32, DiscoveryId), Drop> {
         let entry = self.pending.get(slot).ok_or(Drop::Unsolicited)?;
         match entry.want {
-            Want::Blob { id, window: wanted, .. } if wanted == window => Ok((pending::slot(entry.transfer), id)),
+            Want::Blob {
+                id, window: wanted, ..
+            } if wanted == window => Ok((pending::slot(entry.transfer), id)),
             _ => Err(Drop::NotAsked),
         }
     }
 
     fn charge_for(&self, slot: u32, index: u32) -> Charge {
-        let public = self.transfers.table.get(index).is_some_and(|transfer| transfer.public);
-        Charge { port: self.payer(slot), public }
+        let public = self
+            .transfers
+            .table
+            .get(index)
+            .is_some_and(|transfer| transfer.public);
+        Charge {
+            port: self.payer(slot),
+            public,
+        }
     }
 
     #[inline(never)]
-    pub(super) fn take_blob_path(&mut self, now: u64, _: &Rx, slot: u32, m: &BlobPath<'_>, env: &mut E) -> Result<(), Drop> {
+    pub(super) fn take_blob_path(
+        &mut self,
+        now: u64,
+        _: &Rx,
+        slot: u32,
+        m: &BlobPath<'_>,
+        env: &mut E,
+    ) -> Result<(), Drop> {
         let (index, _) = self.transfer_of(slot, m.window)?;
-        let transfer = self.transfers.table.get_mut(index).ok_or(Drop::Unsolicited)?;
+        let transfer = self
+            .transfers
+            .table
+            .get_mut(index)
+            .ok_or(Drop::Unsolicited)?;
         if m.siblings.len() != nodes::length(blob::path_nodes(transfer.blob.len, m.window)) {
             return Err(Drop::ProofLength);
         }
@@ -77,11 +111,22 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     #[inline(never)]
-    pub(super) fn take_blob_data(&mut self, now: u64, _: &Rx, slot: u32, m: &BlobData<'_>, env: &mut E) -> Result<(), Drop> {
+    pub(super) fn take_blob_data(
+        &mut self,
+        now: u64,
+        _: &Rx,
+        slot: u32,
+        m: &BlobData<'_>,
+        env: &mut E,
+    ) -> Result<(), Drop> {
         let (index, _) = self.transfer_of(slot, m.window)?;
         let bytes = m.payload.bytes();
         let len = u32::try_from(bytes.len()).map_err(|_| Drop::OutOfRange)?;
-        let transfer = self.transfers.table.get_mut(index).ok_or(Drop::Unsolicited)?;
+        let transfer = self
+            .transfers
+            .table
+            .get_mut(index)
+            .ok_or(Drop::Unsolicited)?;
         if !m.fits(&transfer.blob) {
             return Err(Drop::OutOfRange);
         }
@@ -92,7 +137,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if transfer.page != pending::NONE {
             return self.take_chunks(now, slot, index, m.offset, bytes, env);
         }
-        let Some(extent) = transfer.extent.as_mut() else { return Err(Drop::StoreFull) };
+        let Some(extent) = transfer.extent.as_mut() else {
+            return Err(Drop::StoreFull);
+        };
         env.extent_write(extent, m.offset, bytes);
         transfer.cover(m.offset, len);
         self.check_window(now, slot, index, env)
@@ -100,7 +147,15 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
     /// Chunk mode: whole chunks, each compared with the page before it is kept.
     #[inline(never)]
-    fn take_chunks(&mut self, now: u64, slot: u32, index: u32, offset: u32, bytes: &[u8], env: &mut E) -> Result<(), Drop> {
+    fn take_chunks(
+        &mut self,
+        now: u64,
+        slot: u32,
+        index: u32,
+        offset: u32,
+        bytes: &[u8],
+        env: &mut E,
+    ) -> Result<(), Drop> {
         let mut wrong = false;
         let mut rest = bytes;
         for chunk in offset / CHUNK..WINDOW {
@@ -110,15 +165,23 @@ impl<M: Memory, E: Env> Engine<M, E> {
             let (part, behind) = rest.split_at_checked(CHUNK as usize).unwrap_or((rest, &[]));
             rest = behind;
             let cv = self.page_hash_of(index, chunk);
-            let Some(hasher) = self.hasher.first_mut() else { return Err(Drop::StoreFull) };
-            let Some(transfer) = self.transfers.table.get_mut(index) else { return Err(Drop::Unsolicited) };
+            let Some(hasher) = self.hasher.first_mut() else {
+                return Err(Drop::StoreFull);
+            };
+            let Some(transfer) = self.transfers.table.get_mut(index) else {
+                return Err(Drop::Unsolicited);
+            };
             let start = chunk.saturating_mul(CHUNK);
             let whole = transfer.len.saturating_sub(start).min(CHUNK) as usize == part.len();
             if offset % CHUNK != 0 || !whole {
                 return Err(Drop::PartialChunk);
             }
-            let number = u32::from(transfer.window).saturating_mul(WINDOW).saturating_add(chunk);
-            let ok = hasher.chunk_cv(transfer.blob.len, number, part).is_ok_and(|hash| Some(hash) == cv);
+            let number = u32::from(transfer.window)
+                .saturating_mul(WINDOW)
+                .saturating_add(chunk);
+            let ok = hasher
+                .chunk_cv(transfer.blob.len, number, part)
+                .is_ok_and(|hash| Some(hash) == cv);
             if !ok {
                 wrong = true;
                 continue;
@@ -136,16 +199,23 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
     fn page_hash_of(&self, index: u32, chunk: u32) -> Option<Hash> {
         let transfer = self.transfers.table.get(index)?;
-        self.held.get(pending::slot(transfer.page))?.page().get(chunk as usize)
+        self.held
+            .get(pending::slot(transfer.page))?
+            .page()
+            .get(chunk as usize)
     }
 
     /// Checks the window once nothing is missing.
     fn check_window(&mut self, now: u64, slot: u32, index: u32, env: &mut E) -> Result<(), Drop> {
         let charge = self.charge_for(slot, index);
-        let Some(transfer) = self.transfers.table.get_mut(index) else { return Ok(()) };
+        let Some(transfer) = self.transfers.table.get_mut(index) else {
+            return Ok(());
+        };
         let (blob, window) = (transfer.blob, transfer.window);
         let one_window = blob::window_count(blob.len) == 1;
-        let awaits_page = transfer.chunk_mode && transfer.page == pending::NONE && blob::chunk_count(blob.len) > 1;
+        let awaits_page = transfer.chunk_mode
+            && transfer.page == pending::NONE
+            && blob::chunk_count(blob.len) > 1;
         if transfer.missing() != 0 || awaits_page {
             return Ok(());
         }
@@ -153,19 +223,32 @@ impl<M: Memory, E: Env> Engine<M, E> {
             // The bytes are here, the path was lost: asked for with the next resend.
             return Ok(());
         }
-        let Some(extent) = transfer.extent.as_ref() else { return Err(Drop::StoreFull) };
+        let Some(extent) = transfer.extent.as_ref() else {
+            return Err(Drop::StoreFull);
+        };
         let chunks = blob::window_chunks(blob.len, window) as u8;
         let first = u64::from(window).saturating_mul(u64::from(WINDOW));
         let hash = env.extent_cv(extent, 0..chunks, first, one_window);
         let path = siblings(transfer);
         let ok = prove_window(&hash, &blob, window, &path, charge, env);
-        let id = self.pending.get(slot).map(|entry| *entry.want.id()).unwrap_or_default();
-        env.event(Event::Verify { what: Proved::Window, ok, feed: &id, n: u64::from(window) });
+        let id = self
+            .pending
+            .get(slot)
+            .map(|entry| *entry.want.id())
+            .unwrap_or_default();
+        env.event(Event::Verify {
+            what: Proved::Window,
+            ok,
+            feed: &id,
+            n: u64::from(window),
+        });
         if !ok {
             self.window_failed(index, env);
             return Err(Drop::BlobMismatch);
         }
-        let Some(transfer) = self.transfers.table.get_mut(index) else { return Ok(()) };
+        let Some(transfer) = self.transfers.table.get_mut(index) else {
+            return Ok(());
+        };
         let hops = transfer.hops;
         if let Some(extent) = transfer.extent.take() {
             env.blob_publish(extent, hops);
@@ -180,7 +263,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
     /// Bytes or path lie: from now on chunk by chunk, against a page that must lead to the name.
     fn window_failed(&mut self, index: u32, env: &mut E) {
-        let Some(transfer) = self.transfers.table.get_mut(index) else { return };
+        let Some(transfer) = self.transfers.table.get_mut(index) else {
+            return;
+        };
         let was_checked = transfer.page != pending::NONE;
         transfer.path_len = 0;
         transfer.path_verified = false;
@@ -195,10 +280,21 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     #[inline(never)]
-    pub(super) fn take_blob_page(&mut self, now: u64, rx: &Rx, slot: u32, m: &BlobPage<'_>, env: &mut E) -> Result<(), Drop> {
+    pub(super) fn take_blob_page(
+        &mut self,
+        now: u64,
+        rx: &Rx,
+        slot: u32,
+        m: &BlobPage<'_>,
+        env: &mut E,
+    ) -> Result<(), Drop> {
         let (index, id) = self.transfer_of(slot, m.window)?;
         let charge = self.charge_for(slot, index);
-        let transfer = self.transfers.table.get_mut(index).ok_or(Drop::Unsolicited)?;
+        let transfer = self
+            .transfers
+            .table
+            .get_mut(index)
+            .ok_or(Drop::Unsolicited)?;
         if !transfer.chunk_mode || transfer.page != pending::NONE {
             return Err(Drop::NotAsked);
         }
@@ -212,8 +308,17 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
         let path = siblings(transfer);
         let ok = prove_page(m.chunks, &blob, m.window, &path, charge, env);
-        env.event(Event::Verify { what: Proved::Page, ok, feed: &id, n: u64::from(m.window) });
-        let transfer = self.transfers.table.get_mut(index).ok_or(Drop::Unsolicited)?;
+        env.event(Event::Verify {
+            what: Proved::Page,
+            ok,
+            feed: &id,
+            n: u64::from(m.window),
+        });
+        let transfer = self
+            .transfers
+            .table
+            .get_mut(index)
+            .ok_or(Drop::Unsolicited)?;
         if !ok {
             transfer.path_len = 0;
             return Err(Drop::BlobMismatch);
@@ -234,22 +339,33 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
     /// Checks what came before the page, and forgets the chunks that are wrong.
     fn sift(&mut self, index: u32, id: &DiscoveryId, env: &mut E) {
-        let Some(transfer) = self.transfers.table.get(index) else { return };
+        let Some(transfer) = self.transfers.table.get(index) else {
+            return;
+        };
         let missing = transfer.missing();
         let first = u64::from(transfer.window).saturating_mul(u64::from(WINDOW));
         for chunk in 0..blob::window_chunks(transfer.blob.len, transfer.window) {
             let cv = self.page_hash_of(index, chunk);
-            let Some(transfer) = self.transfers.table.get_mut(index) else { return };
+            let Some(transfer) = self.transfers.table.get_mut(index) else {
+                return;
+            };
             if missing.wrapping_shr(chunk) & 1 == 1 {
                 // Parts of a chunk cannot be checked.
                 transfer.uncover(chunk);
                 continue;
             }
-            let Some(extent) = transfer.extent.as_ref() else { return };
+            let Some(extent) = transfer.extent.as_ref() else {
+                return;
+            };
             let at = chunk as u8;
             let is_root = blob::chunk_count(transfer.blob.len) == 1;
             let ok = Some(env.extent_cv(extent, at..at.saturating_add(1), first, is_root)) == cv;
-            env.event(Event::Verify { what: Proved::Chunk, ok, feed: id, n: first.saturating_add(u64::from(chunk)) });
+            env.event(Event::Verify {
+                what: Proved::Chunk,
+                ok,
+                feed: id,
+                n: first.saturating_add(u64::from(chunk)),
+            });
             if !ok {
                 transfer.uncover(chunk);
             }

@@ -84,7 +84,11 @@ impl<M: Memory> VerifyQueue<M> {
     /// A queue for `jobs` jobs in all.
     pub fn lend<L: Lend<M>>(jobs: usize, lend: &mut L) -> Result<Self, L::Error> {
         let slots: M::Of<Slot<JobSlot>> = lend.lend(jobs)?;
-        Ok(VerifyQueue { jobs: Slab::new(slots), turns: lend.lend(PORTS_MAX)?, at: 0 })
+        Ok(VerifyQueue {
+            jobs: Slab::new(slots),
+            turns: lend.lend(PORTS_MAX)?,
+            at: 0,
+        })
     }
 
     /// Jobs that wait.
@@ -99,18 +103,40 @@ impl<M: Memory> VerifyQueue<M> {
 
     /// Queues a job; false if its port has as many as it may, or the queue is full.
     pub fn push(&mut self, job: &VerifyJob) -> bool {
-        let place = self.turns.iter().position(|TurnSlot(turn)| turn.used && turn.port == job.port);
-        let place = place.or_else(|| self.turns.iter().position(|TurnSlot(turn)| !turn.used || turn.len == 0));
-        let Some(TurnSlot(turn)) = place.and_then(|place| self.turns.get_mut(place)) else { return false };
+        let place = self
+            .turns
+            .iter()
+            .position(|TurnSlot(turn)| turn.used && turn.port == job.port);
+        let place = place.or_else(|| {
+            self.turns
+                .iter()
+                .position(|TurnSlot(turn)| !turn.used || turn.len == 0)
+        });
+        let Some(TurnSlot(turn)) = place.and_then(|place| self.turns.get_mut(place)) else {
+            return false;
+        };
         if !turn.used || turn.port != job.port {
-            *turn = Turn { port: job.port, used: true, ..Turn::default() };
+            *turn = Turn {
+                port: job.port,
+                used: true,
+                ..Turn::default()
+            };
         }
         if turn.len >= JOBS_PER_PORT {
             return false;
         }
-        let Some(index) = self.jobs.insert(JobSlot(Waiting { job: *job, next: NONE })) else { return false };
+        let Some(index) = self.jobs.insert(JobSlot(Waiting {
+            job: *job,
+            next: NONE,
+        })) else {
+            return false;
+        };
         let link = index.wrapping_add(1);
-        let line = if job.known { &mut turn.known } else { &mut turn.unknown };
+        let line = if job.known {
+            &mut turn.known
+        } else {
+            &mut turn.unknown
+        };
         if line.last == NONE {
             line.first = link;
         } else if let Some(JobSlot(before)) = self.jobs.get_mut(line.last.wrapping_sub(1)) {
@@ -143,18 +169,28 @@ impl<M: Memory> VerifyQueue<M> {
     }
 
     fn step(&mut self) {
-        self.at = self.at.wrapping_add(1).checked_rem(self.turns.len()).unwrap_or(0);
+        self.at = self
+            .at
+            .wrapping_add(1)
+            .checked_rem(self.turns.len())
+            .unwrap_or(0);
     }
 
     /// Forgets the jobs of a port that is gone.
     pub fn forget(&mut self, port: PortId) {
-        let Some(TurnSlot(turn)) = self.turns.iter_mut().find(|TurnSlot(turn)| turn.used && turn.port == port) else {
+        let Some(TurnSlot(turn)) = self
+            .turns
+            .iter_mut()
+            .find(|TurnSlot(turn)| turn.used && turn.port == port)
+        else {
             return;
         };
         for line in [turn.known, turn.unknown] {
             let mut at = line.first;
             for _ in 0..JOBS_PER_PORT {
-                let Some(JobSlot(waiting)) = self.jobs.remove(at.wrapping_sub(1)) else { break };
+                let Some(JobSlot(waiting)) = self.jobs.remove(at.wrapping_sub(1)) else {
+                    break;
+                };
                 at = waiting.next;
             }
         }
@@ -164,11 +200,22 @@ impl<M: Memory> VerifyQueue<M> {
 
 /// The port's next job, if its deficit pays for it.
 fn take<M: Memory>(turn: &mut Turn, jobs: &mut Slab<JobSlot, M>) -> Option<VerifyJob> {
-    let known = turn.known.first != NONE && (turn.known_run < KNOWN_RUN || turn.unknown.first == NONE);
-    let line = if known { &mut turn.known } else { &mut turn.unknown };
+    let known =
+        turn.known.first != NONE && (turn.known_run < KNOWN_RUN || turn.unknown.first == NONE);
+    let line = if known {
+        &mut turn.known
+    } else {
+        &mut turn.unknown
+    };
     let index = line.first.wrapping_sub(1);
-    let suspect = jobs.get(index).is_some_and(|JobSlot(waiting)| waiting.job.suspect);
-    let cost = if suspect { QUANTUM.saturating_mul(2) } else { QUANTUM };
+    let suspect = jobs
+        .get(index)
+        .is_some_and(|JobSlot(waiting)| waiting.job.suspect);
+    let cost = if suspect {
+        QUANTUM.saturating_mul(2)
+    } else {
+        QUANTUM
+    };
     if turn.deficit < cost {
         // Half a share: saved up until its next turn.
         turn.deficit = turn.deficit.saturating_add(QUANTUM);
@@ -179,7 +226,11 @@ fn take<M: Memory>(turn: &mut Turn, jobs: &mut Slab<JobSlot, M>) -> Option<Verif
     if waiting.next == NONE {
         line.last = NONE;
     }
-    turn.known_run = if known { turn.known_run.saturating_add(1) } else { 0 };
+    turn.known_run = if known {
+        turn.known_run.saturating_add(1)
+    } else {
+        0
+    };
     turn.len = turn.len.wrapping_sub(1);
     turn.deficit = turn.deficit.saturating_sub(cost);
     Some(waiting.job)
@@ -202,12 +253,18 @@ const SAVED_MAX_US: u64 = 20_000;
 impl Rate {
     /// `share` of one core in 1/256; the default of a node is 64.
     pub const fn new(share: u32) -> Self {
-        Rate { share, paid_at: 0, now: 0 }
+        Rate {
+            share,
+            paid_at: 0,
+            now: 0,
+        }
     }
 
     /// How long it takes to earn `us` µs of work.
     fn price(&self, us: u64) -> u64 {
-        us.saturating_mul(256).checked_div(u64::from(self.share)).unwrap_or(u64::MAX)
+        us.saturating_mul(256)
+            .checked_div(u64::from(self.share))
+            .unwrap_or(u64::MAX)
     }
 
     /// Whether work may be done now.

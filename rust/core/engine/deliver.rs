@@ -12,13 +12,19 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// Answers the waiters of an entry as far as that is possible now.
     #[inline(never)]
     pub(super) fn deliver(&mut self, now: u64, slot: u32, env: &mut E) {
-        let Some(entry) = self.pending.get(slot) else { return };
+        let Some(entry) = self.pending.get(slot) else {
+            return;
+        };
         let want = entry.want;
         let hops = entry.hops.saturating_add(1);
         match want {
             Want::Head { id } => self.deliver_head(slot, &id, env),
-            Want::Cons { id, epoch, m, n } => self.deliver_cons(slot, &id, (epoch, m, n), hops, env),
-            Want::Range { id, epoch, window } => self.deliver_range(slot, &id, epoch, window, hops, env),
+            Want::Cons { id, epoch, m, n } => {
+                self.deliver_cons(slot, &id, (epoch, m, n), hops, env)
+            }
+            Want::Range { id, epoch, window } => {
+                self.deliver_range(slot, &id, epoch, window, hops, env)
+            }
             // Windows are delivered when they are complete, pushes when a head is adopted.
             Want::Blob { .. } | Want::Follow { .. } => return,
         }
@@ -33,7 +39,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
             self.pending.arm(slot);
             return;
         }
-        let Some(entry) = self.pending.remove(slot) else { return };
+        let Some(entry) = self.pending.remove(slot) else {
+            return;
+        };
         if entry.held != pending::NONE {
             self.held.release(pending::slot(entry.held));
         }
@@ -47,7 +55,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     fn leave_transfer(&mut self, index: u32) {
-        let Some(transfer) = self.transfers.table.get_mut(index) else { return };
+        let Some(transfer) = self.transfers.table.get_mut(index) else {
+            return;
+        };
         transfer.entries = transfer.entries.saturating_sub(1);
         if transfer.entries > 0 {
             return;
@@ -61,15 +71,23 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
     #[inline(never)]
     fn deliver_head(&mut self, slot: u32, id: &DiscoveryId, env: &mut E) {
-        let Some(feed) = self.feeds.get(id).filter(|feed| feed.has(HEADED)) else { return };
+        let Some(feed) = self.feeds.get(id).filter(|feed| feed.has(HEADED)) else {
+            return;
+        };
         let Some(head) = feed.head() else { return };
         let hops = feed.hops.saturating_add(1);
         let wall = env.wall_ms();
         let mut at = self.pending.first(slot);
         for _ in 0..self.pending.downs.capacity() {
-            let Some(down) = self.pending.downs.get(pending::slot(at)).copied() else { break };
+            let Some(down) = self.pending.downs.get(pending::slot(at)).copied() else {
+                break;
+            };
             let next = self.pending.after(at);
-            let demand = Demand { epoch: down.epoch, n: down.n, max_age_ms: down.max_age_ms };
+            let demand = Demand {
+                epoch: down.epoch,
+                n: down.n,
+                max_age_ms: down.max_age_ms,
+            };
             if demand.is_met(&head.head, wall) {
                 if !down.is_local() {
                     self.reply_head(&down, hops, id, env);
@@ -81,10 +99,19 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     #[inline(never)]
-    fn deliver_cons(&mut self, slot: u32, id: &DiscoveryId, what: (u32, u64, u64), hops: u8, env: &mut E) {
+    fn deliver_cons(
+        &mut self,
+        slot: u32,
+        id: &DiscoveryId,
+        what: (u32, u64, u64),
+        hops: u8,
+        env: &mut E,
+    ) {
         let mut at = self.pending.first(slot);
         for _ in 0..self.pending.downs.capacity() {
-            let Some(down) = self.pending.downs.get(pending::slot(at)).copied() else { break };
+            let Some(down) = self.pending.downs.get(pending::slot(at)).copied() else {
+                break;
+            };
             let next = self.pending.after(at);
             if !down.is_local() && self.reply_cons(&down, hops, id, what, env) {
                 self.pending.remove_down(at, &mut self.ports);
@@ -94,17 +121,33 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     #[inline(never)]
-    fn deliver_range(&mut self, slot: u32, id: &DiscoveryId, epoch: u32, window: u64, hops: u8, env: &mut E) {
-        let Some(got) = self.pending.get(slot).map(|entry| entry.got) else { return };
+    fn deliver_range(
+        &mut self,
+        slot: u32,
+        id: &DiscoveryId,
+        epoch: u32,
+        window: u64,
+        hops: u8,
+        env: &mut E,
+    ) {
+        let Some(got) = self.pending.get(slot).map(|entry| entry.got) else {
+            return;
+        };
         let mut woken = false;
         let mut unproved = 0;
         let mut at = self.pending.first(slot);
         for _ in 0..self.pending.downs.capacity() {
-            let Some(mut down) = self.pending.downs.get(pending::slot(at)).copied() else { break };
+            let Some(mut down) = self.pending.downs.get(pending::slot(at)).copied() else {
+                break;
+            };
             let next = self.pending.after(at);
             let ready = down.bits & got;
             if ready != 0 {
-                let done = if down.is_local() { ready } else { self.hand_on(&mut down, hops, id, epoch, window, ready, env) };
+                let done = if down.is_local() {
+                    ready
+                } else {
+                    self.hand_on(&mut down, hops, id, epoch, window, ready, env)
+                };
                 woken |= down.is_local();
                 unproved |= ready & !done;
                 if down.bits & !done == 0 || done == u32::MAX {
@@ -127,21 +170,49 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
     /// Hands entries on to one neighbour; `u32::MAX` says that it is to get no more.
     #[allow(clippy::too_many_arguments)]
-    fn hand_on(&mut self, down: &mut Down, hops: u8, id: &DiscoveryId, epoch: u32, window: u64, bits: u32, env: &mut E) -> u32 {
+    fn hand_on(
+        &mut self,
+        down: &mut Down,
+        hops: u8,
+        id: &DiscoveryId,
+        epoch: u32,
+        window: u64,
+        bits: u32,
+        env: &mut E,
+    ) -> u32 {
         let (served, _) = self.reply_range(down, hops, id, epoch, window, bits, env);
-        if down.has(LIMITED) && served != 0 { u32::MAX } else { served }
+        if down.has(LIMITED) && served != 0 {
+            u32::MAX
+        } else {
+            served
+        }
     }
 
     /// A window was published: answers all who wait for it, under whatever hint.
     #[inline(never)]
-    pub(super) fn deliver_window(&mut self, now: u64, blob: &crate::id::BlobName, window: u16, hops: u8, env: &mut E) {
+    pub(super) fn deliver_window(
+        &mut self,
+        now: u64,
+        blob: &crate::id::BlobName,
+        window: u16,
+        hops: u8,
+        env: &mut E,
+    ) {
         for _ in 0..self.pending.entries.capacity() {
-            let Some(slot) = self.pending.find_window(blob, window) else { break };
-            let id = self.pending.get(slot).map(|entry| *entry.want.id()).unwrap_or_default();
+            let Some(slot) = self.pending.find_window(blob, window) else {
+                break;
+            };
+            let id = self
+                .pending
+                .get(slot)
+                .map(|entry| *entry.want.id())
+                .unwrap_or_default();
             let mut local = false;
             for _ in 0..self.pending.downs.capacity() {
                 let at = self.pending.first(slot);
-                let Some(down) = self.pending.downs.get(pending::slot(at)).copied() else { break };
+                let Some(down) = self.pending.downs.get(pending::slot(at)).copied() else {
+                    break;
+                };
                 if down.is_local() {
                     local = true;
                 } else {

@@ -241,7 +241,13 @@ pub trait Env {
 
     /// Stores one slot. The engine calls this only with verified bytes. Storing what is already
     /// there is not an error.
-    fn slot_put(&mut self, key: &ObjectKey, slot: u8, bytes: &[u8], charge: Charge) -> Result<(), Full>;
+    fn slot_put(
+        &mut self,
+        key: &ObjectKey,
+        slot: u8,
+        bytes: &[u8],
+        charge: Charge,
+    ) -> Result<(), Full>;
 
     /// Whether a window of a blob is published.
     fn blob_find(&mut self, blob: &BlobName, window: u16) -> Option<BlobInfo>;
@@ -253,7 +259,13 @@ pub trait Env {
     fn blob_read(&mut self, blob: &BlobName, window: u16, offset: u32, out: &mut [u8]) -> bool;
 
     /// Reserves room for a window of `len` bytes.
-    fn blob_reserve(&mut self, blob: &BlobName, window: u16, len: u32, charge: Charge) -> Result<Self::Extent, Full>;
+    fn blob_reserve(
+        &mut self,
+        blob: &BlobName,
+        window: u16,
+        len: u32,
+        charge: Charge,
+    ) -> Result<Self::Extent, Full>;
 
     /// Copies unverified bytes to their place. `offset + bytes.len()` is within the extent.
     fn extent_write(&mut self, extent: &mut Self::Extent, offset: u32, bytes: &[u8]);
@@ -261,7 +273,13 @@ pub trait Env {
     /// The chaining value of `chunks` of the extent, counted in the window, or the blob's hash if
     /// `root`. `first_chunk` is the number in the blob of the window's chunk 0. The range is one chunk or all
     /// chunks of the window; the last chunk ends where the extent ends.
-    fn extent_cv(&mut self, extent: &Self::Extent, chunks: Range<u8>, first_chunk: u64, root: bool) -> Hash;
+    fn extent_cv(
+        &mut self,
+        extent: &Self::Extent,
+        chunks: Range<u8>,
+        first_chunk: u64,
+        root: bool,
+    ) -> Hash;
 
     /// Makes a verified window findable. If it is findable already the extent is released.
     fn blob_publish(&mut self, extent: Self::Extent, hops: u8);

@@ -66,7 +66,11 @@ pub struct Policy<M: Memory> {
 
 impl<M: Memory> Policy<M> {
     /// A policy for so many segments, which remembers about so many evicted objects.
-    pub fn lend<L: Lend<M>>(segments: usize, ghosts: usize, lend: &mut L) -> Result<Self, L::Error> {
+    pub fn lend<L: Lend<M>>(
+        segments: usize,
+        ghosts: usize,
+        lend: &mut L,
+    ) -> Result<Self, L::Error> {
         Ok(Policy {
             records: lend.lend(segments)?,
             ghosts: lend.lend(ghosts)?,
@@ -101,14 +105,27 @@ impl<M: Memory> Policy<M> {
     /// A segment is in use from now on, with objects of this class, asked for by `port`.
     pub fn insert(&mut self, segment: u32, class: Class, port: PortId) {
         self.remove(segment);
-        let Some(record) = self.records.get_mut(segment as usize) else { return };
-        *record = Record { class, used: true, port, ..Record::default() };
+        let Some(record) = self.records.get_mut(segment as usize) else {
+            return;
+        };
+        *record = Record {
+            class,
+            used: true,
+            port,
+            ..Record::default()
+        };
         self.push(segment);
     }
 
     /// An object of the segment was asked for by `port`.
     pub fn touch(&mut self, segment: u32, port: PortId) {
-        let Some(record) = self.records.get_mut(segment as usize).filter(|record| record.used) else { return };
+        let Some(record) = self
+            .records
+            .get_mut(segment as usize)
+            .filter(|record| record.used)
+        else {
+            return;
+        };
         let counts = record.class == Class::Main || port == PortId::LOCAL || port != record.port;
         if counts {
             record.rounds = record.rounds.saturating_add(1).min(ROUNDS_MAX);
@@ -117,8 +134,16 @@ impl<M: Memory> Policy<M> {
 
     /// The segment is not in use any more, for whatever reason.
     pub fn remove(&mut self, segment: u32) {
-        let Some(record) = self.records.get_mut(segment as usize).filter(|record| record.used) else { return };
-        let Record { class, next, prev, .. } = *record;
+        let Some(record) = self
+            .records
+            .get_mut(segment as usize)
+            .filter(|record| record.used)
+        else {
+            return;
+        };
+        let Record {
+            class, next, prev, ..
+        } = *record;
         *record = Record::default();
         match self.records.get_mut(slot(prev)) {
             Some(before) if prev != NONE => before.next = next,
@@ -140,7 +165,13 @@ impl<M: Memory> Policy<M> {
     }
 
     fn push(&mut self, segment: u32) {
-        let Some(class) = self.records.get(segment as usize).map(|record| record.class) else { return };
+        let Some(class) = self
+            .records
+            .get(segment as usize)
+            .map(|record| record.class)
+        else {
+            return;
+        };
         let link = segment.wrapping_add(1);
         let queue = self.queue(class);
         let last = core::mem::replace(&mut queue.last, link);
@@ -173,17 +204,32 @@ impl<M: Memory> Policy<M> {
         let share = self.len().saturating_mul(PROBATION_PERCENT) / 100;
         if self.probation.len > share || self.main.len == 0 {
             let first = self.probation.first.checked_sub(1)?;
-            let asked = self.records.get(first as usize).is_some_and(|record| record.rounds > 0);
-            return Some(if asked { Victim::Rescue(first) } else { Victim::Evict(first) });
+            let asked = self
+                .records
+                .get(first as usize)
+                .is_some_and(|record| record.rounds > 0);
+            return Some(if asked {
+                Victim::Rescue(first)
+            } else {
+                Victim::Evict(first)
+            });
         }
         // Each round spent makes the next look shorter, so this ends.
-        for _ in 0..self.main.len.saturating_mul(usize::from(ROUNDS_MAX)).saturating_add(1) {
+        for _ in 0..self
+            .main
+            .len
+            .saturating_mul(usize::from(ROUNDS_MAX))
+            .saturating_add(1)
+        {
             let first = self.main.first.checked_sub(1)?;
             let record = self.records.get_mut(first as usize)?;
             if record.rounds == 0 {
                 return Some(Victim::Evict(first));
             }
-            let again = Record { rounds: record.rounds.saturating_sub(1), ..*record };
+            let again = Record {
+                rounds: record.rounds.saturating_sub(1),
+                ..*record
+            };
             self.remove(first);
             *self.records.get_mut(first as usize)? = again;
             self.push(first);

@@ -80,7 +80,11 @@ impl Feed {
 
     /// The verified head.
     pub(super) fn head(&self) -> Option<SignedHead> {
-        if self.has(HEADED) { SignedHead::parse(&self.head).ok() } else { None }
+        if self.has(HEADED) {
+            SignedHead::parse(&self.head).ok()
+        } else {
+            None
+        }
     }
 
     /// The verified head's bytes.
@@ -90,7 +94,11 @@ impl Feed {
 
     /// The verified grant.
     pub(super) fn grant(&self) -> Option<SignedGrant> {
-        if self.has(GRANTED) { SignedGrant::parse(&self.grant).ok() } else { None }
+        if self.has(GRANTED) {
+            SignedGrant::parse(&self.grant).ok()
+        } else {
+            None
+        }
     }
 
     pub(super) fn set_head(&mut self, head: &SignedHead, hops: u8, now: u64) {
@@ -167,7 +175,12 @@ pub(super) struct Feeds<M: Memory> {
 
 impl<M: Memory> Feeds<M> {
     pub(super) fn new(table: Table<Feed, M>, key: SipKey) -> Self {
-        Feeds { table, key, hand: 0, refused: 0 }
+        Feeds {
+            table,
+            key,
+            hand: 0,
+            refused: 0,
+        }
     }
 
     fn hash(&self, id: &DiscoveryId) -> u32 {
@@ -195,7 +208,10 @@ impl<M: Memory> Feeds<M> {
             if self.table.len() >= self.table.capacity() {
                 self.make_room();
             }
-            let feed = Feed { id: *id, ..Feed::default() };
+            let feed = Feed {
+                id: *id,
+                ..Feed::default()
+            };
             if self.table.insert(self.hash(id), feed).is_none() {
                 self.refused = self.refused.saturating_add(1);
                 return None;
@@ -207,8 +223,13 @@ impl<M: Memory> Feeds<M> {
     fn make_room(&mut self) {
         for _ in 0..CLOCK_STEPS {
             let at = self.hand;
-            self.hand = (at as usize).wrapping_add(1).checked_rem(self.table.capacity()).unwrap_or(0) as u32;
-            let Some(feed) = self.table.get_mut(at) else { continue };
+            self.hand = (at as usize)
+                .wrapping_add(1)
+                .checked_rem(self.table.capacity())
+                .unwrap_or(0) as u32;
+            let Some(feed) = self.table.get_mut(at) else {
+                continue;
+            };
             if !feed.is_idle() {
                 continue;
             }

@@ -80,7 +80,16 @@ pub struct Reader {
 impl Reader {
     /// A reader at the first byte of entry `seq`.
     pub fn new(id: DiscoveryId, seq: u64) -> Self {
-        Reader { id, seq, offset: 0, missing: [0; (MARKS / 64) as usize], looked: seq, hops: 0, in_flight: 0, stays: false }
+        Reader {
+            id,
+            seq,
+            offset: 0,
+            missing: [0; (MARKS / 64) as usize],
+            looked: seq,
+            hops: 0,
+            in_flight: 0,
+            stays: false,
+        }
     }
 
     /// The cursor: entry, and byte in it.
@@ -121,13 +130,19 @@ impl Reader {
         let at = seq % MARKS;
         if let Some(word) = self.missing.get_mut((at / 64) as usize) {
             let bit = 1u64.wrapping_shl((at % 64) as u32);
-            *word = if is_missing { *word | bit } else { *word & !bit };
+            *word = if is_missing {
+                *word | bit
+            } else {
+                *word & !bit
+            };
         }
     }
 
     fn was_missing(&self, seq: u64) -> bool {
         let at = seq % MARKS;
-        self.missing.get((at / 64) as usize).is_some_and(|word| word >> (at % 64) & 1 == 1)
+        self.missing
+            .get((at / 64) as usize)
+            .is_some_and(|word| word >> (at % 64) & 1 == 1)
     }
 
     /// Looks at the first time an entry is seen whether it is here.
@@ -142,8 +157,16 @@ impl Reader {
 
     /// Asks for what is missing from the cursor on, as far as `credit` goes, and says what can be
     /// read now.
-    pub fn pump<M: Memory, E: Env>(&mut self, engine: &mut Engine<M, E>, now: u64, credit: &Credit, env: &mut E) -> Status {
-        let Some(feed) = engine.feeds.get_mut(&self.id) else { return Status::NoHead };
+    pub fn pump<M: Memory, E: Env>(
+        &mut self,
+        engine: &mut Engine<M, E>,
+        now: u64,
+        credit: &Credit,
+        env: &mut E,
+    ) -> Status {
+        let Some(feed) = engine.feeds.get_mut(&self.id) else {
+            return Status::NoHead;
+        };
         if feed.has(super::feeds::FORKED) && !self.stays {
             return Status::Forked;
         }
@@ -153,9 +176,22 @@ impl Reader {
         let (name, epoch, n, public) = (feed.name, feed.epoch, feed.n, feed.is_public());
         let is_final = feed.head().is_some_and(|head| head.head.is_final());
         if self.seq >= n {
-            return if is_final { Status::End } else { Status::NotYet };
+            return if is_final {
+                Status::End
+            } else {
+                Status::NotYet
+            };
         }
-        let mut pass = Pass { name, epoch, n, public, windows: 0, bytes: 0, looks: 0, refused: None };
+        let mut pass = Pass {
+            name,
+            epoch,
+            n,
+            public,
+            windows: 0,
+            bytes: 0,
+            looks: 0,
+            refused: None,
+        };
         let mut first = None;
         let mut seq = self.seq;
         while seq < n && pass.goes_on(credit) {
@@ -172,12 +208,24 @@ impl Reader {
                 None => seq = self.pump_leaves(engine, now, seq, &mut pass, env),
             }
         }
-        self.in_flight = if pass.windows == u32::MAX { credit.windows } else { pass.windows };
+        self.in_flight = if pass.windows == u32::MAX {
+            credit.windows
+        } else {
+            pass.windows
+        };
         match first {
             Some((leaf, hops)) => {
                 let fetched = self.was_missing(self.seq);
-                self.hops = self.hops.max(if fetched { hops.max(self.window_hops(&leaf, env)) } else { 0 });
-                Status::Ready { leaf, hops: self.hops, fetched }
+                self.hops = self.hops.max(if fetched {
+                    hops.max(self.window_hops(&leaf, env))
+                } else {
+                    0
+                });
+                Status::Ready {
+                    leaf,
+                    hops: self.hops,
+                    fetched,
+                }
             }
             None => match pass.refused {
                 Some(why) => Status::Stuck(why),
@@ -188,7 +236,8 @@ impl Reader {
 
     fn window_hops<E: Env>(&self, leaf: &Leaf, env: &mut E) -> u8 {
         let window = u16::try_from(self.offset / WINDOW_BYTES).unwrap_or(0);
-        env.blob_find(&leaf.blob_name(), window).map_or(0, |info| info.hops)
+        env.blob_find(&leaf.blob_name(), window)
+            .map_or(0, |info| info.hops)
     }
 
     /// Asks for the windows of a payload from byte `from` on; says whether the first is here.
@@ -215,14 +264,23 @@ impl Reader {
                 break;
             }
             pass.looks = pass.looks.saturating_add(1);
-            pass.bytes = pass.bytes.saturating_add(u64::from(window_len(leaf.len, window)));
+            pass.bytes = pass
+                .bytes
+                .saturating_add(u64::from(window_len(leaf.len, window)));
             if is_window_here(&blob, window, pass.public, env) {
                 first_is_here |= window == start;
                 continue;
             }
             if nodes::is_inline(leaf) {
                 let bit = 1u32.wrapping_shl((leaf.seq & 31) as u32);
-                let wanted = engine.want_range(now, &self.id, leaf.seq >> WINDOW_HEIGHT, bit, INTEREST_MS, env);
+                let wanted = engine.want_range(
+                    now,
+                    &self.id,
+                    leaf.seq >> WINDOW_HEIGHT,
+                    bit,
+                    INTEREST_MS,
+                    env,
+                );
                 pass.note(wanted);
             } else {
                 let wanted = engine.want_blob(now, &self.id, &blob, window, INTEREST_MS, env);
@@ -233,9 +291,19 @@ impl Reader {
     }
 
     /// Asks for all missing leaves of the window of `seq`; gives the first seq behind it.
-    fn pump_leaves<M: Memory, E: Env>(&mut self, engine: &mut Engine<M, E>, now: u64, seq: u64, pass: &mut Pass, env: &mut E) -> u64 {
+    fn pump_leaves<M: Memory, E: Env>(
+        &mut self,
+        engine: &mut Engine<M, E>,
+        now: u64,
+        seq: u64,
+        pass: &mut Pass,
+        env: &mut E,
+    ) -> u64 {
         let window = seq >> WINDOW_HEIGHT;
-        let end = window.saturating_add(1).saturating_mul(u64::from(WINDOW)).min(pass.n);
+        let end = window
+            .saturating_add(1)
+            .saturating_mul(u64::from(WINDOW))
+            .min(pass.n);
         let mut bits = 0u32;
         for at in seq..end {
             pass.looks = pass.looks.saturating_add(1);
@@ -267,7 +335,9 @@ struct Pass {
 impl Pass {
     fn goes_on(&self, credit: &Credit) -> bool {
         let room = self.bytes == 0 || self.bytes < credit.bytes;
-        room && self.windows < credit.windows.max(1) && self.looks < LOOKS_MAX && self.refused.is_none()
+        room && self.windows < credit.windows.max(1)
+            && self.looks < LOOKS_MAX
+            && self.refused.is_none()
     }
 
     fn note(&mut self, wanted: Wanted) {

@@ -7,7 +7,9 @@
 use super::answer::{HeadScript, RangeAsk};
 use super::env::{Counter, Env, Event, Memory};
 use super::feeds::HEADED;
-use super::limits::{FOLLOW_FIRST_US, FOLLOW_RENEW_MIN_US, LIFE_MAX_US, PUSH_PAUSE_MIN_US, PUSH_TRIES};
+use super::limits::{
+    FOLLOW_FIRST_US, FOLLOW_RENEW_MIN_US, LIFE_MAX_US, PUSH_PAUSE_MIN_US, PUSH_TRIES,
+};
 use super::lookup::Origin;
 use super::nodes;
 use super::pending::{self, Down, Want, FOLLOWER, LIMITED};
@@ -24,7 +26,14 @@ const PUSH_BYTES_MIN: u32 = 256;
 
 impl<M: Memory, E: Env> Engine<M, E> {
     #[inline(never)]
-    pub(super) fn serve_follow(&mut self, now: u64, rx: &Rx, trusted: bool, m: &Follow, env: &mut E) -> Result<(), Drop> {
+    pub(super) fn serve_follow(
+        &mut self,
+        now: u64,
+        rx: &Rx,
+        trusted: bool,
+        m: &Follow,
+        env: &mut E,
+    ) -> Result<(), Drop> {
         env.event(Event::Count(Counter::LookupsIn));
         let id = m.pre.id;
         let feed = self.feeds.get(&id);
@@ -39,7 +48,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
             return refuse(self, Reason::NotServed, env);
         }
         let upstream = self.config.role == Role::Cache && !is_own;
-        let has_route = upstream && self.routes.pick(&id, Some(rx.port), 0, now, &self.ports).is_some();
+        let has_route = upstream
+            && self
+                .routes
+                .pick(&id, Some(rx.port), 0, now, &self.ports)
+                .is_some();
         if upstream && !has_route && !is_known {
             return refuse(self, Reason::NoRoute, env);
         }
@@ -48,15 +61,21 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
         let want = Want::Follow { id };
         let hash = want.hash(&self.config.secret);
-        if self.nonces.is_duplicate(m.pre.nonce, hash, rx.port, rx.mac, now) {
+        if self
+            .nonces
+            .is_duplicate(m.pre.nonce, hash, rx.port, rx.mac, now)
+        {
             return refuse(self, Reason::DuplicateNonce, env);
         }
         let known = self.pending.find(&want);
         let Some(slot) = known.or_else(|| self.open_entry(want, rx.port, env)) else {
             return refuse(self, Reason::Busy, env);
         };
-        self.nonces.remember(m.pre.nonce, hash, rx.port, rx.mac, now);
-        let life = u64::from(m.pre.life_ms).saturating_mul(1000).clamp(1000, LIFE_MAX_US);
+        self.nonces
+            .remember(m.pre.nonce, hash, rx.port, rx.mac, now);
+        let life = u64::from(m.pre.life_ms)
+            .saturating_mul(1000)
+            .clamp(1000, LIFE_MAX_US);
         let down = Down {
             port: rx.port,
             mac: rx.mac,
@@ -80,7 +99,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
         self.arm_pushes(slot);
         let is_new = known.is_none();
         if is_new && has_route {
-            let origin = Origin { nonce: m.pre.nonce, port: rx.port, mac: rx.mac };
+            let origin = Origin {
+                nonce: m.pre.nonce,
+                port: rx.port,
+                mac: rx.mac,
+            };
             let _ = self.send_lookup(now, slot, Some(origin), env);
         }
         Ok(())
@@ -105,7 +128,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
             }
             return Some(at);
         }
-        let orphan = self.pending.add_down(slot, down, &mut self.ports, self.config.follow_quota).ok()?;
+        let orphan = self
+            .pending
+            .add_down(slot, down, &mut self.ports, self.config.follow_quota)
+            .ok()?;
         if let Some(orphan) = orphan {
             self.settle(now, orphan, env);
         }
@@ -114,10 +140,14 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
     /// A new head: every follower that lacks it gets it.
     pub(super) fn push_all(&mut self, now: u64, id: &DiscoveryId, env: &mut E) {
-        let Some(slot) = self.pending.find(&Want::Follow { id: *id }) else { return };
+        let Some(slot) = self.pending.find(&Want::Follow { id: *id }) else {
+            return;
+        };
         let mut at = self.pending.first(slot);
         for _ in 0..self.pending.downs.capacity() {
-            let Some(down) = self.pending.downs.get_mut(pending::slot(at)) else { break };
+            let Some(down) = self.pending.downs.get_mut(pending::slot(at)) else {
+                break;
+            };
             down.pushes = 0;
             let next = self.pending.after(at);
             self.push(now, at, env);
@@ -135,7 +165,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
     pub(super) fn push_due(&mut self, now: u64, slot: u32, env: &mut E) {
         let mut at = self.pending.first(slot);
         for _ in 0..self.pending.downs.capacity() {
-            let Some(down) = self.pending.downs.get(pending::slot(at)) else { break };
+            let Some(down) = self.pending.downs.get(pending::slot(at)) else {
+                break;
+            };
             let due = down.push_at <= now;
             let next = self.pending.after(at);
             if due {
@@ -150,7 +182,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let mut first = u64::MAX;
         let mut at = self.pending.first(slot);
         for _ in 0..self.pending.downs.capacity() {
-            let Some(down) = self.pending.downs.get(pending::slot(at)) else { break };
+            let Some(down) = self.pending.downs.get(pending::slot(at)) else {
+                break;
+            };
             if !down.is_local() {
                 first = first.min(down.push_at);
             }
@@ -166,12 +200,16 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// with the consistency proof.
     #[inline(never)]
     fn push(&mut self, now: u64, at: u32, env: &mut E) {
-        let Some(down) = self.pending.downs.get(pending::slot(at)).copied() else { return };
+        let Some(down) = self.pending.downs.get(pending::slot(at)).copied() else {
+            return;
+        };
         if down.is_local() {
             return;
         }
         let entry_id = self.pending.id_of(at);
-        let feed = entry_id.and_then(|id| self.feeds.get(&id)).filter(|feed| feed.has(HEADED));
+        let feed = entry_id
+            .and_then(|id| self.feeds.get(&id))
+            .filter(|feed| feed.has(HEADED));
         let lacks = feed.is_some_and(|feed| (feed.epoch, feed.n) > (down.held_epoch, down.held_n));
         let may = down.pushes < PUSH_TRIES && down.budget >= PUSH_BYTES_MIN;
         let mut pushes = down.pushes;
@@ -179,8 +217,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let mut used = 0;
         if let Some(feed) = feed.filter(|_| lacks && may) {
             let Some(head) = feed.head() else { return };
-            let grant = feed.grant().filter(|grant| grant.grant.epoch == feed.epoch && down.held_epoch < feed.epoch);
-            let (name, epoch, n, hops) = (feed.name, feed.epoch, feed.n, feed.hops.saturating_add(1));
+            let grant = feed
+                .grant()
+                .filter(|grant| grant.grant.epoch == feed.epoch && down.held_epoch < feed.epoch);
+            let (name, epoch, n, hops) =
+                (feed.name, feed.epoch, feed.n, feed.hops.saturating_add(1));
             let extends = down.held_epoch == epoch && down.held_n < n;
             let last = n.saturating_sub(1);
             let mtu = self.ports.mtu(down.port).unwrap_or(0);
@@ -194,7 +235,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 have_page: false,
                 mtu,
             };
-            let has_last = extends && down.held_n == last && nodes::leaf(env, &name, epoch, last).is_some();
+            let has_last =
+                extends && down.held_n == last && nodes::leaf(env, &name, epoch, last).is_some();
             let of = TreeOf::Feed { name, epoch };
             let cons = extends && down.held_n > 0 && nodes::can_cons(env, &of, down.held_n, n);
             let mut script = HeadScript {
@@ -205,10 +247,18 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 entry: has_last.then_some(ask),
                 cons: cons.then_some((name, epoch, down.held_n, n)),
             };
-            used = self.reply(down.port, down.mac, down.has(LIMITED), &mut script, env).bytes;
+            used = self
+                .reply(down.port, down.mac, down.has(LIMITED), &mut script, env)
+                .bytes;
             env.event(Event::Count(Counter::Pushes));
-            let pause = self.neighbours.get(down.port, down.mac).rtt().saturating_mul(2).max(PUSH_PAUSE_MIN_US);
-            push_at = now.saturating_add(pause.saturating_mul(1u64.wrapping_shl(u32::from(pushes))));
+            let pause = self
+                .neighbours
+                .get(down.port, down.mac)
+                .rtt()
+                .saturating_mul(2)
+                .max(PUSH_PAUSE_MIN_US);
+            push_at =
+                now.saturating_add(pause.saturating_mul(1u64.wrapping_shl(u32::from(pushes))));
             pushes = pushes.saturating_add(1);
             if pushes >= PUSH_TRIES {
                 push_at = u64::MAX;
@@ -223,8 +273,13 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
     /// Renews the FOLLOW upstream.
     pub(super) fn renew_follow(&mut self, now: u64, slot: u32, env: &mut E) {
-        let Some(entry) = self.pending.get_mut(slot) else { return };
-        let is_own = self.feeds.get(entry.want.id()).is_some_and(|feed| feed.has(super::feeds::OWN));
+        let Some(entry) = self.pending.get_mut(slot) else {
+            return;
+        };
+        let is_own = self
+            .feeds
+            .get(entry.want.id())
+            .is_some_and(|feed| feed.has(super::feeds::OWN));
         entry.resend_at = u64::MAX;
         if is_own {
             self.pending.arm(slot);
@@ -240,6 +295,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
 /// When the FOLLOW that is sent for the `tries`-th time is sent again, µs from then: it may have
 /// been lost, and nobody would say so.
 pub(super) fn follow_pause(tries: u8, life: u64) -> u64 {
-    let early = FOLLOW_FIRST_US.saturating_mul(1u64.wrapping_shl(u32::from(tries.min(6)).wrapping_mul(2)));
+    let early =
+        FOLLOW_FIRST_US.saturating_mul(1u64.wrapping_shl(u32::from(tries.min(6)).wrapping_mul(2)));
     early.min(life >> 1).max(FOLLOW_RENEW_MIN_US)
 }

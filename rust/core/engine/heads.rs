@@ -31,7 +31,9 @@ impl VerifyJob {
     /// Context: needs about 6 KiB of stack; never the packet handler.
     pub fn check(&self) -> bool {
         let result = match self.kind {
-            SignedKind::Grant => SignedGrant::parse(&self.bytes).and_then(|grant| grant.verify(&grant.grant.name)),
+            SignedKind::Grant => {
+                SignedGrant::parse(&self.bytes).and_then(|grant| grant.verify(&grant.grant.name))
+            }
             SignedKind::Head => match self.bytes.first_chunk() {
                 Some(bytes) => SignedHead::parse(bytes).and_then(|head| head.verify(&self.key)),
                 None => Err(Drop::BadHead),
@@ -71,11 +73,15 @@ fn belongs(message: &Message<'_>, token: Token) -> bool {
 /// Copies what belongs to the head, and moves `rest` past it.
 #[inline(never)]
 fn keep_companions(rest: &mut Messages<'_>, token: Token, mut held: Option<&mut Held>) {
-    let mut frame = held.as_mut().and_then(|held| FrameBuilder::new(&mut held.frame, FRAME_ROOM));
+    let mut frame = held
+        .as_mut()
+        .and_then(|held| FrameBuilder::new(&mut held.frame, FRAME_ROOM));
     // A head has at most a grant, a proof and an entry behind it.
     for _ in 0..3 {
         let mut ahead = rest.clone();
-        let Some(Ok(message)) = ahead.next() else { break };
+        let Some(Ok(message)) = ahead.next() else {
+            break;
+        };
         if !belongs(&message, token) {
             break;
         }
@@ -115,12 +121,22 @@ fn prefix_root(m: u64, n: u64, proof: Hashes<'_>) -> Option<Hash> {
 
 /// Checks a consistency proof against the longer tree alone and gives the old root that it proves.
 #[inline(never)]
-fn prove_prefix<E: Env>(of: &Trusted, m: u64, proof: Hashes<'_>, env: &mut E) -> Result<Hash, Drop> {
+fn prove_prefix<E: Env>(
+    of: &Trusted,
+    m: u64,
+    proof: Hashes<'_>,
+    env: &mut E,
+) -> Result<Hash, Drop> {
     let old = prefix_root(m, of.n, proof).ok_or(Drop::ProofLength)?;
     let (tree, charge) = (of.tree(), of.charge);
     let keep = |node: Node, hash: &Hash| nodes::put_node(env, &tree, node, hash, charge);
     let result = verify_cons(m, &old, of.n, &of.root, proof, keep);
-    env.event(Event::Verify { what: Proved::Cons, ok: result.is_ok(), feed: &of.id, n: of.n });
+    env.event(Event::Verify {
+        what: Proved::Cons,
+        ok: result.is_ok(),
+        feed: &of.id,
+        n: of.n,
+    });
     result.map(|()| old)
 }
 
@@ -130,20 +146,35 @@ fn prove_append<E: Env>(of: &Trusted, entry: &wire::Entry<'_>, env: &mut E) -> O
     let siblings = entry.siblings?;
     let m = entry.leaf.seq;
     verify_inclusion(&entry.leaf.hash(), m, of.n, siblings, &of.root, |_, _| ()).ok()?;
-    let top = siblings.iter().reduce(|right, left| FeedTree.node(&left, &right))?;
-    env.event(Event::Verify { what: Proved::Cons, ok: true, feed: &of.id, n: of.n });
+    let top = siblings
+        .iter()
+        .reduce(|right, left| FeedTree.node(&left, &right))?;
+    env.event(Event::Verify {
+        what: Proved::Cons,
+        ok: true,
+        feed: &of.id,
+        n: of.n,
+    });
     Some(tree::root(m, &top))
 }
 
 fn find_link<E: Env>(frame: &[u8], of: &Trusted, m: u64, root_m: &Hash, env: &mut E) -> Link {
-    let Ok(view) = FrameView::parse(frame) else { return Link::Missing };
+    let Ok(view) = FrameView::parse(frame) else {
+        return Link::Missing;
+    };
     for message in view.messages().flatten() {
         let old = match message {
             Message::Cons(cons) if cons.epoch == of.epoch && cons.m == m && cons.n == of.n => {
                 prove_prefix(of, m, cons.hashes, env).ok()
             }
-            Message::Entry(entry) if entry.epoch == of.epoch && entry.n == of.n && entry.leaf.seq == m => {
-                if of.n == m.saturating_add(1) { prove_append(of, &entry, env) } else { None }
+            Message::Entry(entry)
+                if entry.epoch == of.epoch && entry.n == of.n && entry.leaf.seq == m =>
+            {
+                if of.n == m.saturating_add(1) {
+                    prove_append(of, &entry, env)
+                } else {
+                    None
+                }
             }
             _ => None,
         };
@@ -160,8 +191,14 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// Judges a head that came by what is held of its feed.
     fn judge(&self, id: &DiscoveryId, new: &SignedHead) -> Result<HeadAction, Drop> {
         let feed = self.feeds.get(id);
-        let (head, grant) = (feed.and_then(|feed| feed.head()), feed.and_then(|feed| feed.grant()));
-        let held = verify::Held { head: head.as_ref().map(|h| &h.head), grant: grant.as_ref().map(|g| &g.grant) };
+        let (head, grant) = (
+            feed.and_then(|feed| feed.head()),
+            feed.and_then(|feed| feed.grant()),
+        );
+        let held = verify::Held {
+            head: head.as_ref().map(|h| &h.head),
+            grant: grant.as_ref().map(|g| &g.grant),
+        };
         check_head(&held, &new.head)
     }
 
@@ -177,7 +214,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
     ) -> Result<(), Drop> {
         let held = self.admit_head(now, rx, slot, m, env);
         let index = held.as_ref().ok().copied().flatten();
-        keep_companions(rest, m.answer.token, index.and_then(|index| self.held.get_mut(index)));
+        keep_companions(
+            rest,
+            m.answer.token,
+            index.and_then(|index| self.held.get_mut(index)),
+        );
         match held? {
             Some(index) => self.queue_job(index, env),
             None => Ok(()),
@@ -185,7 +226,14 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// The cheap checks. `Ok(None)`: it is the head that is held already.
-    fn admit_head(&mut self, now: u64, rx: &Rx, slot: u32, m: &wire::Head<'_>, env: &mut E) -> Result<Option<u32>, Drop> {
+    fn admit_head(
+        &mut self,
+        now: u64,
+        rx: &Rx,
+        slot: u32,
+        m: &wire::Head<'_>,
+        env: &mut E,
+    ) -> Result<Option<u32>, Drop> {
         let entry = self.pending.get(slot).ok_or(Drop::Unsolicited)?;
         let id = match entry.want {
             Want::Head { id } | Want::Follow { id } => id,
@@ -208,10 +256,19 @@ impl<M: Memory, E: Env> Engine<M, E> {
             Err(reason) => return Err(reason),
             Ok(_) => {}
         }
-        if self.held.iter().any(|(_, held)| held.waits != Waits::Hashes && held.head == new.bytes) {
+        if self
+            .held
+            .iter()
+            .any(|(_, held)| held.waits != Waits::Hashes && held.head == new.bytes)
+        {
             return Err(Drop::Repeated);
         }
-        let same_source = |held: &Held| held.waits != Waits::Hashes && held.id == id && held.port == rx.port && held.mac == rx.mac;
+        let same_source = |held: &Held| {
+            held.waits != Waits::Hashes
+                && held.id == id
+                && held.port == rx.port
+                && held.mac == rx.mac
+        };
         let waiting = self.held.iter().find(|(_, held)| same_source(held));
         if let Some((index, older)) = waiting.map(|(index, held)| (index, held.head)) {
             // One head waits per feed and neighbour; a newer one replaces it.
@@ -220,7 +277,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
             }
             self.held.release(index);
         }
-        if self.feeds.get_mut(&id).is_some_and(|feed| !feed.take_head_budget(now)) {
+        if self
+            .feeds
+            .get_mut(&id)
+            .is_some_and(|feed| !feed.take_head_budget(now))
+        {
             return Err(Drop::HeadRate);
         }
         let _ = env;
@@ -242,7 +303,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let queued = match &job {
             Ok(job) => {
                 if let Some(held) = self.held.get_mut(index) {
-                    held.waits = if job.kind == SignedKind::Grant { Waits::Grant } else { Waits::Head };
+                    held.waits = if job.kind == SignedKind::Grant {
+                        Waits::Grant
+                    } else {
+                        Waits::Head
+                    };
                 }
                 env.verify(job)
             }
@@ -286,8 +351,17 @@ impl<M: Memory, E: Env> Engine<M, E> {
     fn signer_of(&self, held: &Held) -> Result<Signer, Drop> {
         let new = SignedHead::parse(&held.head)?;
         let feed = self.feeds.get(&held.id);
-        let (head, grant) = (feed.and_then(|feed| feed.head()), feed.and_then(|feed| feed.grant()));
-        signer(&verify::Held { head: head.as_ref().map(|h| &h.head), grant: grant.as_ref().map(|g| &g.grant) }, &new.head)
+        let (head, grant) = (
+            feed.and_then(|feed| feed.head()),
+            feed.and_then(|feed| feed.grant()),
+        );
+        signer(
+            &verify::Held {
+                head: head.as_ref().map(|h| &h.head),
+                grant: grant.as_ref().map(|g| &g.grant),
+            },
+            &new.head,
+        )
     }
 
     /// The grant that came behind a held head, to be verified before it.
@@ -308,8 +382,17 @@ impl<M: Memory, E: Env> Engine<M, E> {
     #[inline(never)]
     fn may_grant(&self, id: &DiscoveryId, new: &Grant) -> Result<(), Drop> {
         let feed = self.feeds.get(id);
-        let (head, grant) = (feed.and_then(|feed| feed.head()), feed.and_then(|feed| feed.grant()));
-        check_grant(&verify::Held { head: head.as_ref().map(|h| &h.head), grant: grant.as_ref().map(|g| &g.grant) }, new)
+        let (head, grant) = (
+            feed.and_then(|feed| feed.head()),
+            feed.and_then(|feed| feed.grant()),
+        );
+        check_grant(
+            &verify::Held {
+                head: head.as_ref().map(|h| &h.head),
+                grant: grant.as_ref().map(|g| &g.grant),
+            },
+            new,
+        )
     }
 
     /// The outcome of a signature check that the engine asked for with [`Env::verify`].
@@ -321,8 +404,18 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if !self.held.is_live(index, generation) {
             return;
         }
-        let Some(held) = self.held.get(index) else { return };
-        let (waits, id, rx) = (held.waits, held.id, Rx { port: held.port, mac: held.mac, group: false });
+        let Some(held) = self.held.get(index) else {
+            return;
+        };
+        let (waits, id, rx) = (
+            held.waits,
+            held.id,
+            Rx {
+                port: held.port,
+                mac: held.mac,
+                group: false,
+            },
+        );
         let entry = pending::slot(held.entry);
         let n = SignedHead::parse(&held.head).map_or(0, |head| head.head.n);
         let what = match waits {
@@ -330,7 +423,12 @@ impl<M: Memory, E: Env> Engine<M, E> {
             Waits::Head => Proved::Head,
             Waits::Cons | Waits::Hashes => return,
         };
-        env.event(Event::Verify { what, ok, feed: &id, n });
+        env.event(Event::Verify {
+            what,
+            ok,
+            feed: &id,
+            n,
+        });
         if !ok {
             self.held.release(index);
             self.neighbours.penalise(rx.port, rx.mac, now);
@@ -340,7 +438,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
         let result = match waits {
             Waits::Grant => self.take_grant(index, env),
-            _ => self.settle_head(index, env).and_then(|next| self.act(now, index, next, env)),
+            _ => self
+                .settle_head(index, env)
+                .and_then(|next| self.act(now, index, next, env)),
         };
         if let Err(reason) = result {
             self.drop_at(env, reason, &rx);
@@ -375,11 +475,19 @@ impl<M: Memory, E: Env> Engine<M, E> {
             Ok(HeadAction::New | HeadAction::Refresh) => Ok(Next::Adopt),
             Ok(HeadAction::NeedsCons { m, root }) => {
                 let of = self.candidate(&id, &new, port);
-                Ok(match find_link(self.held.get(index).map_or(&[][..], Held::frame), &of, m, &root, env) {
-                    Link::Proved => Next::Adopt,
-                    Link::Forked => Next::Fork,
-                    Link::Missing => Next::AskCons { m },
-                })
+                Ok(
+                    match find_link(
+                        self.held.get(index).map_or(&[][..], Held::frame),
+                        &of,
+                        m,
+                        &root,
+                        env,
+                    ) {
+                        Link::Proved => Next::Adopt,
+                        Link::Forked => Next::Fork,
+                        Link::Missing => Next::AskCons { m },
+                    },
+                )
             }
             Ok(HeadAction::Fork | HeadAction::BeyondFinal) => Ok(Next::Fork),
             Ok(HeadAction::NeedsGrant) => {
@@ -409,7 +517,14 @@ impl<M: Memory, E: Env> Engine<M, E> {
     fn candidate(&self, id: &DiscoveryId, new: &SignedHead, port: PortId) -> Trusted {
         let public = self.feeds.get(id).is_some_and(|feed| feed.is_public());
         let head = &new.head;
-        Trusted { id: *id, name: head.name, epoch: head.epoch, n: head.n, root: head.root, charge: Charge { port, public } }
+        Trusted {
+            id: *id,
+            name: head.name,
+            epoch: head.epoch,
+            n: head.n,
+            root: head.root,
+            charge: Charge { port, public },
+        }
     }
 
     #[inline(never)]
@@ -417,8 +532,16 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let held = self.held.get_mut(index).ok_or(Drop::HeldFull)?;
         held.waits = Waits::Cons;
         let head = SignedHead::parse(&held.head)?.head;
-        let want = Want::Cons { id: held.id, epoch: head.epoch, m, n: head.n };
-        let down = Down { expires: now.saturating_add(CONS_LIFE_US), ..Down::default() };
+        let want = Want::Cons {
+            id: held.id,
+            epoch: head.epoch,
+            m,
+            n: head.n,
+        };
+        let down = Down {
+            expires: now.saturating_add(CONS_LIFE_US),
+            ..Down::default()
+        };
         if self.want_local(now, want, down, env) != super::Wanted::Waiting {
             self.held.release(index);
             return Err(Drop::NoProof);
@@ -440,7 +563,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
             (feed.via_port, feed.via_mac) = rx;
         }
         let of = self.candidate(&id, &new, rx.0);
-        if let Some(view) = self.held.get(index).and_then(|held| FrameView::parse(held.frame()).ok()) {
+        if let Some(view) = self
+            .held
+            .get(index)
+            .and_then(|held| FrameView::parse(held.frame()).ok())
+        {
             for message in view.messages().flatten() {
                 if let Message::Entry(entry) = message {
                     if entry.epoch == of.epoch && entry.n == of.n {
@@ -454,9 +581,21 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// Replaces a feed's head, and remembers the old root. False: no room for another feed.
-    pub(super) fn set_head(&mut self, now: u64, id: &DiscoveryId, new: &SignedHead, hops: u8, env: &mut E) -> bool {
-        let Some(feed) = self.feeds.open(id) else { return false };
-        let old = feed.head_bytes().is_some().then_some((feed.epoch, feed.n, feed.root));
+    pub(super) fn set_head(
+        &mut self,
+        now: u64,
+        id: &DiscoveryId,
+        new: &SignedHead,
+        hops: u8,
+        env: &mut E,
+    ) -> bool {
+        let Some(feed) = self.feeds.open(id) else {
+            return false;
+        };
+        let old = feed
+            .head_bytes()
+            .is_some()
+            .then_some((feed.epoch, feed.n, feed.root));
         feed.set_head(new, hops, now);
         if let Some((epoch, n, root)) = old {
             self.roots.remember(id, epoch, n, root);
@@ -477,7 +616,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
     #[inline(never)]
     fn keep_fork(&mut self, index: u32, env: &mut E) -> Result<(), Drop> {
-        let Some(held) = self.held.get(index) else { return Ok(()) };
+        let Some(held) = self.held.get(index) else {
+            return Ok(());
+        };
         let (id, other) = (held.id, held.head);
         self.held.release(index);
         let epoch = SignedHead::parse(&other)?.head.epoch;
@@ -497,10 +638,24 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// A consistency proof: for a head that waits for it, for neighbours that asked, or both.
-    pub(super) fn take_cons(&mut self, now: u64, rx: &Rx, slot: u32, m: &wire::Cons<'_>, env: &mut E) -> Result<(), Drop> {
+    pub(super) fn take_cons(
+        &mut self,
+        now: u64,
+        rx: &Rx,
+        slot: u32,
+        m: &wire::Cons<'_>,
+        env: &mut E,
+    ) -> Result<(), Drop> {
         let entry = self.pending.get_mut(slot).ok_or(Drop::Unsolicited)?;
         let id = *entry.want.id();
-        if entry.want != (Want::Cons { id, epoch: m.epoch, m: m.m, n: m.n }) {
+        if entry.want
+            != (Want::Cons {
+                id,
+                epoch: m.epoch,
+                m: m.m,
+                n: m.n,
+            })
+        {
             return Err(Drop::NotAsked);
         }
         let index = self.waiting_head(&id, m.epoch, m.n);
@@ -523,14 +678,25 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
     /// Checks a consistency proof and says what it makes of the head that waits for it, if one does.
     #[inline(never)]
-    fn link_head(&mut self, id: &DiscoveryId, rx: &Rx, index: Option<u32>, m: &wire::Cons<'_>, env: &mut E) -> Result<Option<Next>, Drop> {
-        let held = index.and_then(|index| self.held.get(index)).and_then(|held| SignedHead::parse(&held.head).ok());
+    fn link_head(
+        &mut self,
+        id: &DiscoveryId,
+        rx: &Rx,
+        index: Option<u32>,
+        m: &wire::Cons<'_>,
+        env: &mut E,
+    ) -> Result<Option<Next>, Drop> {
+        let held = index
+            .and_then(|index| self.held.get(index))
+            .and_then(|held| SignedHead::parse(&held.head).ok());
         let of = match &held {
             Some(head) => self.candidate(id, head, rx.port),
             None => self.trusted(id, m.epoch, m.n, rx.port)?,
         };
         let old = prove_prefix(&of, m.m, m.hashes, env)?;
-        let (Some(index), Some(head)) = (index, held) else { return Ok(None) };
+        let (Some(index), Some(head)) = (index, held) else {
+            return Ok(None);
+        };
         match self.judge(id, &head) {
             Ok(HeadAction::NeedsCons { m: length, root }) if length == m.m => {
                 Ok(Some(if root == old { Next::Adopt } else { Next::Fork }))
@@ -544,9 +710,13 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let is = |held: &Held| {
             held.waits == Waits::Cons
                 && held.id == *id
-                && SignedHead::parse(&held.head).is_ok_and(|head| head.head.epoch == epoch && head.head.n == n)
+                && SignedHead::parse(&held.head)
+                    .is_ok_and(|head| head.head.epoch == epoch && head.head.n == n)
         };
-        self.held.iter().find(|(_, held)| is(held)).map(|(index, _)| index)
+        self.held
+            .iter()
+            .find(|(_, held)| is(held))
+            .map(|(index, _)| index)
     }
 
     /// The proof did not come: the head is given up, to be asked for again.
@@ -557,9 +727,23 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// Asks for a head of at least this length, for work of this node that needs it.
-    pub(super) fn seek_head(&mut self, now: u64, id: &DiscoveryId, at_least: (u32, u64), expires: u64, hop_limit: u8, env: &mut E) {
+    pub(super) fn seek_head(
+        &mut self,
+        now: u64,
+        id: &DiscoveryId,
+        at_least: (u32, u64),
+        expires: u64,
+        hop_limit: u8,
+        env: &mut E,
+    ) {
         let (epoch, n) = at_least;
-        let down = Down { epoch, n, expires, hop_limit, ..Down::default() };
+        let down = Down {
+            epoch,
+            n,
+            expires,
+            hop_limit,
+            ..Down::default()
+        };
         let _ = self.want_local(now, Want::Head { id: *id }, down, env);
     }
 }

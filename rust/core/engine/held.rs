@@ -103,14 +103,20 @@ impl Held {
     /// Keeps the hashes of a page.
     pub(super) fn set_page(&mut self, page: Hashes<'_>) {
         let bytes = page.as_bytes();
-        if let Some(room) = self.frame.get_mut(PATH_ROOM..PATH_ROOM.saturating_add(bytes.len())) {
+        if let Some(room) = self
+            .frame
+            .get_mut(PATH_ROOM..PATH_ROOM.saturating_add(bytes.len()))
+        {
             super::copy(room, bytes);
             self.page_len = page.len() as u8;
         }
     }
 
     pub(super) fn path(&self) -> Hashes<'_> {
-        let bytes = self.frame.get(..usize::from(self.path_len).saturating_mul(32)).unwrap_or(&[]);
+        let bytes = self
+            .frame
+            .get(..usize::from(self.path_len).saturating_mul(32))
+            .unwrap_or(&[]);
         Hashes::new(bytes).unwrap_or(Hashes::NONE)
     }
 

@@ -58,7 +58,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// Lets a host serve the feed, or no longer. Objects stored from now on are public with it.
     pub fn feed_share(&mut self, id: &DiscoveryId, shared: bool) -> Result<(), Refused> {
         let feed = self.feeds.get_mut(id).ok_or(Refused::Missing)?;
-        feed.flags = if shared { feed.flags | SHARED } else { feed.flags & !SHARED };
+        feed.flags = if shared {
+            feed.flags | SHARED
+        } else {
+            feed.flags & !SHARED
+        };
         Ok(())
     }
 
@@ -68,7 +72,13 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// Takes a head that was signed here. Its leaves, nodes and blobs must be in the store.
-    pub fn own_head(&mut self, now: u64, id: &DiscoveryId, head: &[u8; HEAD_LEN], env: &mut E) -> Result<(), Drop> {
+    pub fn own_head(
+        &mut self,
+        now: u64,
+        id: &DiscoveryId,
+        head: &[u8; HEAD_LEN],
+        env: &mut E,
+    ) -> Result<(), Drop> {
         self.now = now;
         let new = SignedHead::parse(head)?;
         if new.head.name.id() != *id {
@@ -108,21 +118,45 @@ impl<M: Memory, E: Env> Engine<M, E> {
         self.now = now;
         let (epoch, n) = at_least;
         let head = self.feeds.get_mut(id).and_then(|feed| feed.head());
-        if head.is_some_and(|head| Demand { epoch, n, max_age_ms }.is_met(&head.head, env.wall_ms())) {
+        if head.is_some_and(|head| {
+            Demand {
+                epoch,
+                n,
+                max_age_ms,
+            }
+            .is_met(&head.head, env.wall_ms())
+        }) {
             return Wanted::Present;
         }
-        let down = Down { epoch, n, max_age_ms, ..interest(now, life_ms) };
+        let down = Down {
+            epoch,
+            n,
+            max_age_ms,
+            ..interest(now, life_ms)
+        };
         self.want_local(now, Want::Head { id: *id }, down, env)
     }
 
     /// Entries of a window, with payloads up to 1 KiB. Needs a head that has them.
-    pub fn want_range(&mut self, now: u64, id: &DiscoveryId, window: u64, bits: u32, life_ms: u32, env: &mut E) -> Wanted {
+    pub fn want_range(
+        &mut self,
+        now: u64,
+        id: &DiscoveryId,
+        window: u64,
+        bits: u32,
+        life_ms: u32,
+        env: &mut E,
+    ) -> Wanted {
         self.now = now;
-        let Some(feed) = self.feeds.get_mut(id).filter(|feed| feed.has(HEADED)) else { return Wanted::NoRoute };
+        let Some(feed) = self.feeds.get_mut(id).filter(|feed| feed.has(HEADED)) else {
+            return Wanted::NoRoute;
+        };
         let (name, epoch, public) = (feed.name, feed.epoch, feed.is_public());
         let mut missing = 0;
         for bit in (0..WINDOW).filter(|bit| bits.wrapping_shr(*bit) & 1 == 1) {
-            let seq = window.saturating_mul(u64::from(WINDOW)).saturating_add(u64::from(bit));
+            let seq = window
+                .saturating_mul(u64::from(WINDOW))
+                .saturating_add(u64::from(bit));
             if !is_entry_here(&name, epoch, seq, public, env) {
                 missing |= 1u32.wrapping_shl(bit);
             }
@@ -130,20 +164,55 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if missing == 0 {
             return Wanted::Present;
         }
-        let down = Down { bits: missing, ..interest(now, life_ms) };
-        self.want_local(now, Want::Range { id: *id, epoch, window }, down, env)
+        let down = Down {
+            bits: missing,
+            ..interest(now, life_ms)
+        };
+        self.want_local(
+            now,
+            Want::Range {
+                id: *id,
+                epoch,
+                window,
+            },
+            down,
+            env,
+        )
     }
 
     /// A window of a blob that an entry of the feed names.
-    pub fn want_blob(&mut self, now: u64, hint: &DiscoveryId, blob: &BlobName, window: u16, life_ms: u32, env: &mut E) -> Wanted {
+    pub fn want_blob(
+        &mut self,
+        now: u64,
+        hint: &DiscoveryId,
+        blob: &BlobName,
+        window: u16,
+        life_ms: u32,
+        env: &mut E,
+    ) -> Wanted {
         self.now = now;
-        let public = self.feeds.get_mut(hint).is_some_and(|feed| feed.is_public());
+        let public = self
+            .feeds
+            .get_mut(hint)
+            .is_some_and(|feed| feed.is_public());
         if blob.len == 0 || is_window_here(blob, window, public, env) {
             return Wanted::Present;
         }
         let bits = crate::blob::window_bits(blob.len, window);
-        let down = Down { bits, ..interest(now, life_ms) };
-        self.want_local(now, Want::Blob { id: *hint, blob: *blob, window }, down, env)
+        let down = Down {
+            bits,
+            ..interest(now, life_ms)
+        };
+        self.want_local(
+            now,
+            Want::Blob {
+                id: *hint,
+                blob: *blob,
+                window,
+            },
+            down,
+            env,
+        )
     }
 
     /// One more (or one less) local program follows the feed: news come without asking.
@@ -154,7 +223,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let at = slot.and_then(|slot| self.pending.find_down(slot, Down::is_local));
         if let Some(down) = at.and_then(|at| self.pending.downs.get_mut(pending::slot(at))) {
             // The record counts its followers in a field that only neighbours use.
-            down.budget = if add { down.budget.saturating_add(1) } else { down.budget.saturating_sub(1) };
+            down.budget = if add {
+                down.budget.saturating_add(1)
+            } else {
+                down.budget.saturating_sub(1)
+            };
             if down.budget == 0 {
                 down.expires = 0;
             }
@@ -166,25 +239,45 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if !add {
             return Wanted::Waiting;
         }
-        let down = Down { flags: FOLLOWER, budget: 1, expires: u64::MAX, ..interest(now, 0) };
+        let down = Down {
+            flags: FOLLOWER,
+            budget: 1,
+            expires: u64::MAX,
+            ..interest(now, 0)
+        };
         self.want_local(now, want, down, env)
     }
 
     /// Lets this node itself wait for something, and asks for it if nobody has yet.
-    pub(super) fn want_local(&mut self, now: u64, want: Want, mut down: Down, env: &mut E) -> Wanted {
+    pub(super) fn want_local(
+        &mut self,
+        now: u64,
+        want: Want,
+        mut down: Down,
+        env: &mut E,
+    ) -> Wanted {
         let is_own = self.feeds.get(want.id()).is_some_and(|feed| feed.has(OWN));
         let follows = matches!(want, Want::Follow { .. });
         if !follows && !self.ports.any_up() {
             return Wanted::NoPort;
         }
-        let no_route = self.routes.pick(want.id(), None, 0, now, &self.ports).is_none();
+        let no_route = self
+            .routes
+            .pick(want.id(), None, 0, now, &self.ports)
+            .is_none();
         if !follows && no_route {
             return Wanted::NoRoute;
         }
         (down.port, down.mac) = super::heads::NOWHERE;
-        down.hop_limit = if down.hop_limit == 0 { HOP_LIMIT } else { down.hop_limit };
+        down.hop_limit = if down.hop_limit == 0 {
+            HOP_LIMIT
+        } else {
+            down.hop_limit
+        };
         let known = self.pending.find(&want);
-        let Some(slot) = known.or_else(|| self.open_entry(want, PortId::LOCAL, env)) else { return Wanted::Busy };
+        let Some(slot) = known.or_else(|| self.open_entry(want, PortId::LOCAL, env)) else {
+            return Wanted::Busy;
+        };
         let old_bits = self.pending.get(slot).map_or(0, |entry| entry.bits);
         if let Some(at) = self.pending.find_down(slot, Down::is_local) {
             if let Some(known) = self.pending.downs.get(pending::slot(at)) {
@@ -194,7 +287,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
             }
             self.pending.remove_down(at, &mut self.ports);
         }
-        if self.pending.add_down(slot, down, &mut self.ports, 0).is_err() {
+        if self
+            .pending
+            .add_down(slot, down, &mut self.ports, 0)
+            .is_err()
+        {
             self.settle(now, slot, env);
             return Wanted::Busy;
         }
@@ -225,12 +322,23 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
 fn interest(now: u64, life_ms: u32) -> Down {
     let life = u64::from(life_ms).saturating_mul(1000).min(LIFE_MAX_US);
-    Down { expires: now.saturating_add(life), max_age_ms: u64::MAX, ..Down::default() }
+    Down {
+        expires: now.saturating_add(life),
+        max_age_ms: u64::MAX,
+        ..Down::default()
+    }
 }
 
 /// Whether a window is here; marks it public if the feed it is wanted for is.
-pub(super) fn is_window_here<E: Env>(blob: &BlobName, window: u16, public: bool, env: &mut E) -> bool {
-    let Some(info) = env.blob_find(blob, window) else { return false };
+pub(super) fn is_window_here<E: Env>(
+    blob: &BlobName,
+    window: u16,
+    public: bool,
+    env: &mut E,
+) -> bool {
+    let Some(info) = env.blob_find(blob, window) else {
+        return false;
+    };
     if public && !info.public {
         env.blob_share(blob, window);
     }
@@ -238,6 +346,8 @@ pub(super) fn is_window_here<E: Env>(blob: &BlobName, window: u16, public: bool,
 }
 
 fn is_entry_here<E: Env>(name: &Name, epoch: u32, seq: u64, public: bool, env: &mut E) -> bool {
-    let Some((leaf, _)) = nodes::leaf(env, name, epoch, seq) else { return false };
+    let Some((leaf, _)) = nodes::leaf(env, name, epoch, seq) else {
+        return false;
+    };
     !nodes::is_inline(&leaf) || leaf.len == 0 || is_window_here(&leaf.blob_name(), 0, public, env)
 }

@@ -14,7 +14,8 @@ use crate::error::Drop;
 use crate::object::TreeOf;
 use crate::token::{Binding, Token, MAC_GROUP};
 use crate::wire::{
-    Follow, FrameBuilder, FrameHeader, LookupBlob, LookupCons, LookupHead, LookupRange, Preamble, Reason, Refusal, WINDOW,
+    Follow, FrameBuilder, FrameHeader, LookupBlob, LookupCons, LookupHead, LookupRange, Preamble,
+    Reason, Refusal, WINDOW,
 };
 
 /// Where a nonce was first seen.
@@ -43,33 +44,65 @@ const HEAD_WAIT_US: u64 = 5_000;
 impl<M: Memory, E: Env> Engine<M, E> {
     /// The port that the entry must not be sent by: the one that all who wait ask from.
     fn not_by(&self, slot: u32) -> Option<PortId> {
-        let first = self.pending.downs.get(pending::slot(self.pending.first(slot)))?;
+        let first = self
+            .pending
+            .downs
+            .get(pending::slot(self.pending.first(slot)))?;
         let other = self.pending.find_down(slot, |down| down.port != first.port);
         (other.is_none() && !first.is_local()).then_some(first.port)
     }
 
     /// Sends an entry's lookup by its present route, or by the best one if it has none.
     /// `origin` is that of a lookup passed on; without it a nonce of our own is drawn.
-    pub(super) fn send_lookup(&mut self, now: u64, slot: u32, origin: Option<Origin>, env: &mut E) -> Result<(), NoWay> {
+    pub(super) fn send_lookup(
+        &mut self,
+        now: u64,
+        slot: u32,
+        origin: Option<Origin>,
+        env: &mut E,
+    ) -> Result<(), NoWay> {
         let entry = self.pending.get(slot).ok_or(NoWay::NoRoute)?;
-        let (want, sent, route, tried, tries, group) =
-            (entry.want, entry.sent, entry.route, entry.tried, entry.tries, entry.route_tries >= ROUTE_TRIES);
+        let (want, sent, route, tried, tries, group) = (
+            entry.want,
+            entry.sent,
+            entry.route,
+            entry.tried,
+            entry.tries,
+            entry.route_tries >= ROUTE_TRIES,
+        );
         let not = self.not_by(slot);
         let pick = match self.pick_again(sent, route, slot, not) {
             Some(pick) if tried & routes::bit(pick.index) == 0 => pick,
-            _ => self.routes.pick(want.id(), not, tried, now, &self.ports).ok_or(NoWay::NoRoute)?,
+            _ => self
+                .routes
+                .pick(want.id(), not, tried, now, &self.ports)
+                .ok_or(NoWay::NoRoute)?,
         };
-        let learned = self.feeds.get(want.id()).filter(|feed| feed.via_port == pick.port && !group).map(|feed| feed.via_mac);
+        let learned = self
+            .feeds
+            .get(want.id())
+            .filter(|feed| feed.via_port == pick.port && !group)
+            .map(|feed| feed.via_mac);
         let mac = pick.mac.or(learned);
-        let origin = origin.unwrap_or(Origin { nonce: env.random() as u32, port: PortId::LOCAL, mac: Mac::default() });
-        let dest = Dest { port: pick.port, mac };
+        let origin = origin.unwrap_or(Origin {
+            nonce: env.random() as u32,
+            port: PortId::LOCAL,
+            mac: Mac::default(),
+        });
+        let dest = Dest {
+            port: pick.port,
+            mac,
+        };
         if !self.emit_lookup(now, slot, dest, origin.nonce, env)? {
             return Err(NoWay::NoRoute);
         }
         let hash = want.hash(&self.config.secret);
-        self.nonces.remember(origin.nonce, hash, origin.port, origin.mac, now);
+        self.nonces
+            .remember(origin.nonce, hash, origin.port, origin.mac, now);
         let neighbour = self.neighbours.get(pick.port, mac.unwrap_or_default());
-        let Some(entry) = self.pending.get_mut(slot) else { return Err(NoWay::NoRoute) };
+        let Some(entry) = self.pending.get_mut(slot) else {
+            return Err(NoWay::NoRoute);
+        };
         let same_way = entry.sent && entry.up_port == pick.port && entry.up_mac == mac;
         entry.no_sample = tries > 0 || (same_way && entry.sent);
         entry.sent = true;
@@ -80,7 +113,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
         entry.nonce = origin.nonce;
         entry.sent_at = now;
         let life = entry.expires.saturating_sub(now).min(LIFE_MAX_US);
-        let pause = if matches!(want, Want::Follow { .. }) { follow_pause(tries, life) } else { neighbour.rto(tries) };
+        let pause = if matches!(want, Want::Follow { .. }) {
+            follow_pause(tries, life)
+        } else {
+            neighbour.rto(tries)
+        };
         entry.resend_at = now.saturating_add(pause);
         self.pending.arm(slot);
         env.event(Event::Count(Counter::LookupsOut));
@@ -90,28 +127,58 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// The route that the entry used last, if it can be used still.
     fn pick_again(&self, sent: bool, index: u32, slot: u32, not: Option<PortId>) -> Option<Pick> {
         let route = self.routes.at(index).filter(|_| sent)?;
-        let mine = route.feed.is_none() || route.feed.as_ref() == self.pending.get(slot).map(|entry| entry.want.id());
+        let mine = route.feed.is_none()
+            || route.feed.as_ref() == self.pending.get(slot).map(|entry| entry.want.id());
         let usable = mine && Some(route.port) != not && self.ports.mtu(route.port).is_some();
-        usable.then_some(Pick { index, port: route.port, mac: route.mac, demoted: false })
+        usable.then_some(Pick {
+            index,
+            port: route.port,
+            mac: route.mac,
+            demoted: false,
+        })
     }
 
     /// Builds and sends the frame. `Ok(false)` if the port is gone.
-    fn emit_lookup(&mut self, now: u64, slot: u32, dest: Dest, nonce: u32, env: &mut E) -> Result<bool, NoWay> {
+    fn emit_lookup(
+        &mut self,
+        now: u64,
+        slot: u32,
+        dest: Dest,
+        nonce: u32,
+        env: &mut E,
+    ) -> Result<bool, NoWay> {
         let mut asks = self.ask(slot, env)?;
-        let Some(entry) = self.pending.get(slot) else { return Ok(false) };
+        let Some(entry) = self.pending.get(slot) else {
+            return Ok(false);
+        };
         let life = entry.expires.saturating_sub(now).min(LIFE_MAX_US) / 1000;
         let id = *entry.want.id();
-        let binding = Binding { port: dest.port.0, mac: dest.mac.map_or(MAC_GROUP, |mac| mac.0), id: &id.0 };
+        let binding = Binding {
+            port: dest.port.0,
+            mac: dest.mac.map_or(MAC_GROUP, |mac| mac.0),
+            id: &id.0,
+        };
         let pre = Preamble {
             nonce,
-            token: Token::new(&self.config.secret, &binding, slot, self.pending.entries.generation(slot)),
+            token: Token::new(
+                &self.config.secret,
+                &binding,
+                slot,
+                self.pending.entries.generation(slot),
+            ),
             life_ms: u32::try_from(life).unwrap_or(0).max(1),
             hop_limit: entry.hop_limit,
             id,
         };
-        let cookie_echo = dest.mac.map_or(0, |mac| self.neighbours.get(dest.port, mac).cookie);
-        let Some(mtu) = self.ports.mtu(dest.port) else { return Ok(false) };
-        let Some(mut frame) = FrameBuilder::new(&mut self.scratch, mtu) else { return Ok(false) };
+        let cookie_echo = dest
+            .mac
+            .map_or(0, |mac| self.neighbours.get(dest.port, mac).cookie);
+        let Some(mtu) = self.ports.mtu(dest.port) else {
+            return Ok(false);
+        };
+        let Some(mut frame) = FrameBuilder::new(&mut self.scratch, mtu) else {
+            return Ok(false);
+        };
         let fits = match &mut asks {
             Ask::Head(m) => LookupHead { pre, ..*m }.emit(&mut frame),
             Ask::Range(m) => LookupRange { pre, ..*m }.emit(&mut frame),
@@ -119,7 +186,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
             Ask::Blob(m) => LookupBlob { pre, ..*m }.emit(&mut frame),
             Ask::Follow(m) => Follow { pre, ..*m }.emit(&mut frame),
         };
-        let built = frame.finish(&FrameHeader { limited: false, cookie_echo, cookie_give: 0 });
+        let built = frame.finish(&FrameHeader {
+            limited: false,
+            cookie_echo,
+            cookie_give: 0,
+        });
         let linear = self.scratch.get(..built.linear).unwrap_or(&[]);
         Ok(fits && env.send(dest, linear, None))
     }
@@ -128,7 +199,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
     fn ask(&mut self, slot: u32, env: &mut E) -> Result<Ask, NoWay> {
         let entry = self.pending.get(slot).ok_or(NoWay::NoRoute)?;
         let pre = EMPTY_PREAMBLE;
-        let held = self.feeds.get(entry.want.id()).map_or((0, 0), |feed| (feed.epoch, feed.n));
+        let held = self
+            .feeds
+            .get(entry.want.id())
+            .map_or((0, 0), |feed| (feed.epoch, feed.n));
         Ok(match entry.want {
             Want::Head { .. } => Ask::Head(LookupHead {
                 pre,
@@ -138,30 +212,58 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 held_n: held.1,
                 max_age_ms: entry.max_age_ms,
             }),
-            Want::Follow { .. } => {
-                Ask::Follow(Follow { pre, epoch: held.0, n: held.1, grant_bytes: FOLLOW_GRANT_BYTES })
-            }
+            Want::Follow { .. } => Ask::Follow(Follow {
+                pre,
+                epoch: held.0,
+                n: held.1,
+                grant_bytes: FOLLOW_GRANT_BYTES,
+            }),
             Want::Cons { epoch, m, n, .. } => Ask::Cons(LookupCons { pre, epoch, m, n }),
             Want::Range { id, epoch, window } => {
-                let (bits, leaf_only, stash) = (entry.bits & !entry.got, entry.leaf_only, entry.held);
-                let feed = self.feeds.get(&id).filter(|feed| feed.has(super::feeds::HEADED) && feed.epoch == epoch);
+                let (bits, leaf_only, stash) =
+                    (entry.bits & !entry.got, entry.leaf_only, entry.held);
+                let feed = self
+                    .feeds
+                    .get(&id)
+                    .filter(|feed| feed.has(super::feeds::HEADED) && feed.epoch == epoch);
                 let (name, n) = feed.map(|feed| (feed.name, feed.n)).ok_or(NoWay::NoHead)?;
                 let top = 63u32.saturating_sub(bits.leading_zeros().saturating_add(32));
-                if bits == 0 || window.saturating_mul(u64::from(WINDOW)).saturating_add(u64::from(top)) >= n {
+                if bits == 0
+                    || window
+                        .saturating_mul(u64::from(WINDOW))
+                        .saturating_add(u64::from(top))
+                        >= n
+                {
                     return Err(NoWay::NoHead);
                 }
                 let of = TreeOf::Feed { name, epoch };
-                let stashed = self.held.get(pending::slot(stash)).is_some_and(|held| held.n == n && held.has_path);
+                let stashed = self
+                    .held
+                    .get(pending::slot(stash))
+                    .is_some_and(|held| held.n == n && held.has_path);
                 let have_path = stashed || nodes::has_path(env, &of, n, window);
                 let have_page = have_path && !stashed && nodes::has_page(env, &of, n, window);
                 if let Some(entry) = self.pending.get_mut(slot) {
                     entry.n = n;
                     entry.asked = bits;
                 }
-                Ask::Range(LookupRange { pre, leaf_only, epoch, want: bits, n, window, have_path, have_page })
+                Ask::Range(LookupRange {
+                    pre,
+                    leaf_only,
+                    epoch,
+                    want: bits,
+                    n,
+                    window,
+                    have_path,
+                    have_page,
+                })
             }
             Want::Blob { blob, window, .. } => {
-                let transfer = self.transfers.table.get(pending::slot(entry.transfer)).ok_or(NoWay::NoRoute)?;
+                let transfer = self
+                    .transfers
+                    .table
+                    .get(pending::slot(entry.transfer))
+                    .ok_or(NoWay::NoRoute)?;
                 let missing = transfer.missing();
                 let want = if missing == 0 { 1 } else { missing };
                 let one_window = blob::window_count(blob.len) == 1;
@@ -184,7 +286,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
     /// Sends the entry's lookup again because nothing, or not all, came in time.
     pub(super) fn resend(&mut self, now: u64, slot: u32, env: &mut E) {
-        let Some(entry) = self.pending.get_mut(slot) else { return };
+        let Some(entry) = self.pending.get_mut(slot) else {
+            return;
+        };
         let fresh = entry.sent;
         if entry.sent {
             entry.tries = entry.tries.saturating_add(1);
@@ -205,17 +309,27 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// Lets go of a silent or refusing route if there is another to try.
     fn next_route(&mut self, now: u64, slot: u32, env: &mut E) {
         let not = self.not_by(slot);
-        let Some(entry) = self.pending.get_mut(slot) else { return };
+        let Some(entry) = self.pending.get_mut(slot) else {
+            return;
+        };
         let id = *entry.want.id();
         entry.tried |= routes::bit(entry.route);
         entry.route_tries = 0;
         let (route, tried, port, mac) = (entry.route, entry.tried, entry.up_port, entry.up_mac);
-        if let Some(feed) = self.feeds.get_mut(&id).filter(|feed| feed.via_port == port && Some(feed.via_mac) == mac) {
+        if let Some(feed) = self
+            .feeds
+            .get_mut(&id)
+            .filter(|feed| feed.via_port == port && Some(feed.via_mac) == mac)
+        {
             feed.via_port = PortId::LOCAL;
         }
         self.routes.demote(route, now);
         env.event(Event::Count(Counter::Demoted));
-        if self.routes.pick(&id, not, tried, now, &self.ports).is_none() {
+        if self
+            .routes
+            .pick(&id, not, tried, now, &self.ports)
+            .is_none()
+        {
             // All were tried: begin again with the best.
             if let Some(entry) = self.pending.get_mut(slot) {
                 entry.tried = 0;
@@ -237,14 +351,25 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
     /// A range that needs a newer head than the one held waits until it has come.
     pub(super) fn await_head(&mut self, now: u64, slot: u32, first: bool, env: &mut E) {
-        let Some(entry) = self.pending.get_mut(slot) else { return };
-        let Want::Range { id, epoch, window } = entry.want else { return };
-        entry.tries = if first { 0 } else { entry.tries.saturating_add(1) };
+        let Some(entry) = self.pending.get_mut(slot) else {
+            return;
+        };
+        let Want::Range { id, epoch, window } = entry.want else {
+            return;
+        };
+        entry.tries = if first {
+            0
+        } else {
+            entry.tries.saturating_add(1)
+        };
         entry.sent = false;
         let wait = HEAD_WAIT_US.saturating_mul(1u64.wrapping_shl(u32::from(entry.tries.min(8))));
         entry.resend_at = now.saturating_add(wait.min(RTO_MAX_US));
         let top = 32u32.saturating_sub((entry.bits & !entry.got).leading_zeros());
-        let n = window.saturating_mul(u64::from(WINDOW)).saturating_add(u64::from(top)).max(entry.n);
+        let n = window
+            .saturating_mul(u64::from(WINDOW))
+            .saturating_add(u64::from(top))
+            .max(entry.n);
         let (expires, hop_limit) = (entry.expires, entry.hop_limit);
         self.pending.arm(slot);
         self.seek_head(now, &id, (epoch, n), expires, hop_limit, env);
@@ -255,7 +380,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if let Some(entry) = self.pending.get_mut(slot) {
             entry.route_tries = ROUTE_TRIES;
             // A neighbour that lies all the time is asked ever more rarely.
-            let pause = GAP_MIN_US.saturating_mul(1u64.wrapping_shl(u32::from(entry.tries.min(10))));
+            let pause =
+                GAP_MIN_US.saturating_mul(1u64.wrapping_shl(u32::from(entry.tries.min(10))));
             entry.resend_at = now.saturating_add(pause.min(RTO_MAX_US));
         }
         self.pending.arm(slot);
@@ -263,7 +389,14 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
     /// A refusal with a valid token.
     #[inline(never)]
-    pub(super) fn take_refusal(&mut self, now: u64, rx: &Rx, slot: u32, m: &Refusal, env: &mut E) -> Result<(), Drop> {
+    pub(super) fn take_refusal(
+        &mut self,
+        now: u64,
+        rx: &Rx,
+        slot: u32,
+        m: &Refusal,
+        env: &mut E,
+    ) -> Result<(), Drop> {
         env.event(Event::Count(Counter::RefusalsIn));
         let entry = self.pending.get_mut(slot).ok_or(Drop::Unsolicited)?;
         if entry.up_mac.is_none() {
@@ -279,7 +412,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
             return Ok(());
         }
         entry.refused_late |= m.reason != Reason::NoRoute;
-        let was_learned = self.routes.at(entry.route).is_some_and(|route| route.mac.is_none());
+        let was_learned = self
+            .routes
+            .at(entry.route)
+            .is_some_and(|route| route.mac.is_none());
         if was_learned && entry.route_tries < ROUTE_TRIES {
             // The neighbour was only remembered: ask the whole port once more.
             entry.route_tries = ROUTE_TRIES;
@@ -287,8 +423,14 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 return Ok(());
             }
         }
-        let Some(entry) = self.pending.get_mut(slot) else { return Ok(()) };
-        let reason = if entry.refused_late { Reason::TimedOut } else { Reason::NoRoute };
+        let Some(entry) = self.pending.get_mut(slot) else {
+            return Ok(());
+        };
+        let reason = if entry.refused_late {
+            Reason::TimedOut
+        } else {
+            Reason::NoRoute
+        };
         self.next_route(now, slot, env);
         let all_tried = self.pending.get(slot).is_some_and(|entry| !entry.sent);
         if all_tried || self.send_lookup(now, slot, None, env).is_err() {
@@ -303,10 +445,18 @@ impl<M: Memory, E: Env> Engine<M, E> {
     fn refuse_all(&mut self, slot: u32, reason: Reason, env: &mut E) {
         let mut at = self.pending.first(slot);
         for _ in 0..self.pending.downs.capacity() {
-            let Some(down) = self.pending.downs.get(pending::slot(at)).copied() else { break };
+            let Some(down) = self.pending.downs.get(pending::slot(at)).copied() else {
+                break;
+            };
             let next = self.pending.after(at);
             if !down.is_local() {
-                self.refuse(down.port, down.mac, Token::from_u64(down.token), reason, env);
+                self.refuse(
+                    down.port,
+                    down.mac,
+                    Token::from_u64(down.token),
+                    reason,
+                    env,
+                );
                 self.pending.remove_down(at, &mut self.ports);
             }
             at = next;
@@ -325,7 +475,11 @@ enum Ask {
 
 const EMPTY_PREAMBLE: Preamble = Preamble {
     nonce: 0,
-    token: Token { slot: 0, generation: 0, tag: 0 },
+    token: Token {
+        slot: 0,
+        generation: 0,
+        tag: 0,
+    },
     life_ms: 0,
     hop_limit: 0,
     id: crate::id::DiscoveryId([0; 32]),

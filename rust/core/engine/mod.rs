@@ -43,7 +43,8 @@ pub mod fetch;
 pub mod limits;
 
 pub use env::{
-    BlobInfo, Charge, Counter, Dest, Env, Event, Full, Mac, Memory, Payload, PortId, Proved, SignedKind, VerifyJob,
+    BlobInfo, Charge, Counter, Dest, Env, Event, Full, Mac, Memory, Payload, PortId, Proved,
+    SignedKind, VerifyJob,
 };
 pub use feeds::FeedState;
 pub use limits::{Lend, Sizes};
@@ -95,7 +96,12 @@ impl Config {
     /// The defaults, with quotas of a quarter of the waiters' table each.
     pub fn new(secret: SipKey, sizes: &Sizes) -> Self {
         let quarter = u32::try_from(sizes.downs >> 2).unwrap_or(u32::MAX);
-        Config { secret, role: Role::default(), port_quota: quarter, follow_quota: quarter }
+        Config {
+            secret,
+            role: Role::default(),
+            port_quota: quarter,
+            follow_quota: quarter,
+        }
     }
 }
 
@@ -149,7 +155,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// Context: process; the work is linear in the tables' lengths.
     pub fn port_remove(&mut self, now: u64, port: PortId, env: &mut E) -> bool {
         for _ in 0..self.pending.downs.capacity() {
-            let Some(oldest) = self.ports.get(port).map(|port| port.oldest) else { return false };
+            let Some(oldest) = self.ports.get(port).map(|port| port.oldest) else {
+                return false;
+            };
             if oldest == pending::NONE {
                 break;
             }
@@ -164,7 +172,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
     /// The port in place `index`, for dumps; indices end at [`limits::PORTS_MAX`].
     pub fn port_at(&self, index: usize) -> Option<(PortId, PortInfo)> {
-        self.ports.iter().nth(index).map(|port| (port.id, port.info))
+        self.ports
+            .iter()
+            .nth(index)
+            .map(|port| (port.id, port.info))
     }
 
     /// What the shell said last of this port.
@@ -219,14 +230,22 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     fn drop_at(&self, env: &mut E, reason: Drop, rx: &Rx) {
-        env.event(Event::Drop { reason, port: rx.port, mac: rx.mac });
+        env.event(Event::Drop {
+            reason,
+            port: rx.port,
+            mac: rx.mac,
+        });
     }
 }
 
 /// The parts of the scratch memory that building an answer needs.
 fn scratch<'a>(memory: &'a mut [u8], hasher: &'a mut [WindowHasher]) -> Option<Scratch<'a>> {
     let (frame, bytes) = memory.split_at_mut_checked(FRAME_MAX)?;
-    Some(Scratch { frame, bytes, hasher: hasher.first_mut()? })
+    Some(Scratch {
+        frame,
+        bytes,
+        hasher: hasher.first_mut()?,
+    })
 }
 
 /// Bytes of scratch memory behind the frame: a chunk and a proof.

@@ -24,15 +24,24 @@ pub(super) struct Neighbour {
 impl Neighbour {
     /// Takes a sample as RFC 6298 says.
     pub(super) fn sample(&mut self, rtt_us: u64) {
-        let rtt = u32::try_from(rtt_us).unwrap_or(u32::MAX).min(RTO_MAX_US as u32).max(1);
+        let rtt = u32::try_from(rtt_us)
+            .unwrap_or(u32::MAX)
+            .min(RTO_MAX_US as u32)
+            .max(1);
         if self.srtt == 0 {
             self.srtt = rtt;
             self.rttvar = rtt >> 1;
             return;
         }
         let off = self.srtt.abs_diff(rtt);
-        self.rttvar = self.rttvar.wrapping_sub(self.rttvar >> 2).wrapping_add(off >> 2);
-        self.srtt = self.srtt.wrapping_sub(self.srtt >> 3).wrapping_add(rtt >> 3);
+        self.rttvar = self
+            .rttvar
+            .wrapping_sub(self.rttvar >> 2)
+            .wrapping_add(off >> 2);
+        self.srtt = self
+            .srtt
+            .wrapping_sub(self.srtt >> 3)
+            .wrapping_add(rtt >> 3);
     }
 
     /// The retransmission time-out after `tries` unanswered sends, µs.
@@ -40,19 +49,31 @@ impl Neighbour {
         let first = if self.srtt == 0 {
             RTO_FIRST_US
         } else {
-            u64::from(self.srtt).saturating_add(u64::from(self.rttvar).saturating_mul(4)).max(RTO_MIN_US)
+            u64::from(self.srtt)
+                .saturating_add(u64::from(self.rttvar).saturating_mul(4))
+                .max(RTO_MIN_US)
         };
-        first.saturating_mul(1u64.wrapping_shl(u32::from(tries.min(16)))).min(RTO_MAX_US)
+        first
+            .saturating_mul(1u64.wrapping_shl(u32::from(tries.min(16))))
+            .min(RTO_MAX_US)
     }
 
     /// The smoothed round-trip time, µs, or the guess before the first sample.
     pub(super) fn rtt(&self) -> u64 {
-        if self.srtt == 0 { RTO_FIRST_US >> 1 } else { u64::from(self.srtt) }
+        if self.srtt == 0 {
+            RTO_FIRST_US >> 1
+        } else {
+            u64::from(self.srtt)
+        }
     }
 
     /// How long a merged lookup is held back, µs.
     pub(super) fn suppression(&self) -> u64 {
-        if self.srtt == 0 { SUPPRESS_MIN_US } else { self.rtt().saturating_mul(2).max(SUPPRESS_MIN_US) }
+        if self.srtt == 0 {
+            SUPPRESS_MIN_US
+        } else {
+            self.rtt().saturating_mul(2).max(SUPPRESS_MIN_US)
+        }
     }
 }
 
@@ -65,7 +86,11 @@ pub(super) struct Neighbours<M: Memory> {
 
 impl<M: Memory> Neighbours<M> {
     pub(super) fn new(table: Table<Neighbour, M>, key: SipKey) -> Self {
-        Neighbours { table, key, hand: 0 }
+        Neighbours {
+            table,
+            key,
+            hand: 0,
+        }
     }
 
     fn hash(&self, port: PortId, mac: Mac) -> u32 {
@@ -73,13 +98,18 @@ impl<M: Memory> Neighbours<M> {
     }
 
     fn find(&self, port: PortId, mac: Mac) -> Option<u32> {
-        self.table.find(self.hash(port, mac), |n| n.port == port && n.mac == mac)
+        self.table
+            .find(self.hash(port, mac), |n| n.port == port && n.mac == mac)
     }
 
     /// What is known of a neighbour, or what holds for an unknown one.
     pub(super) fn get(&self, port: PortId, mac: Mac) -> Neighbour {
         let found = self.find(port, mac).and_then(|index| self.table.get(index));
-        found.copied().unwrap_or(Neighbour { port, mac, ..Neighbour::default() })
+        found.copied().unwrap_or(Neighbour {
+            port,
+            mac,
+            ..Neighbour::default()
+        })
     }
 
     /// The record of a neighbour that answered with a valid token; makes one if there is none.
@@ -90,7 +120,14 @@ impl<M: Memory> Neighbours<M> {
                 if self.table.len() >= self.table.capacity() {
                     self.make_room();
                 }
-                self.table.insert(self.hash(port, mac), Neighbour { port, mac, ..Neighbour::default() })?
+                self.table.insert(
+                    self.hash(port, mac),
+                    Neighbour {
+                        port,
+                        mac,
+                        ..Neighbour::default()
+                    },
+                )?
             }
         };
         let neighbour = self.table.get_mut(index)?;
@@ -102,7 +139,10 @@ impl<M: Memory> Neighbours<M> {
         // Two rounds: the first may only clear the marks.
         for _ in 0..self.table.capacity().saturating_mul(2) {
             let at = self.hand;
-            self.hand = (at as usize).wrapping_add(1).checked_rem(self.table.capacity()).unwrap_or(0) as u32;
+            self.hand = (at as usize)
+                .wrapping_add(1)
+                .checked_rem(self.table.capacity())
+                .unwrap_or(0) as u32;
             match self.table.get_mut(at) {
                 Some(neighbour) if neighbour.used => neighbour.used = false,
                 Some(_) => {
@@ -123,7 +163,9 @@ impl<M: Memory> Neighbours<M> {
 
     /// Whether it did so a short while ago.
     pub(super) fn is_penalised(&self, port: PortId, mac: Mac, now: u64) -> bool {
-        self.find(port, mac).and_then(|index| self.table.get(index)).is_some_and(|n| n.penalty_until > now)
+        self.find(port, mac)
+            .and_then(|index| self.table.get(index))
+            .is_some_and(|n| n.penalty_until > now)
     }
 
     /// Forgets the neighbours of a port that is gone.

@@ -29,7 +29,9 @@ impl<'a> Proof<'a> {
     /// Adds a hash; false if there is no room.
     pub(super) fn push(&mut self, hash: &Hash) -> bool {
         let end = self.len.saturating_add(32);
-        let Some(room) = self.memory.get_mut(self.len..end) else { return false };
+        let Some(room) = self.memory.get_mut(self.len..end) else {
+            return false;
+        };
         super::copy(room, &hash.0);
         self.len = end;
         true
@@ -66,7 +68,12 @@ pub(super) fn put_node<E: Env>(env: &mut E, of: &TreeOf, node: Node, hash: &Hash
 
 /// Appends the hashes of `wanted` to `proof`; false if one is missing.
 #[inline(never)]
-pub(super) fn collect<E: Env>(env: &mut E, of: &TreeOf, wanted: impl Iterator<Item = Node>, proof: &mut Proof<'_>) -> bool {
+pub(super) fn collect<E: Env>(
+    env: &mut E,
+    of: &TreeOf,
+    wanted: impl Iterator<Item = Node>,
+    proof: &mut Proof<'_>,
+) -> bool {
     for want in wanted {
         match node(env, of, want) {
             Some(hash) if proof.push(&hash) => {}
@@ -104,7 +111,10 @@ pub(super) fn has_path<E: Env>(env: &mut E, of: &TreeOf, n: u64, window: u64) ->
 pub(super) fn has_page<E: Env>(env: &mut E, of: &TreeOf, n: u64, window: u64) -> bool {
     let start = window.saturating_mul(u64::from(WINDOW));
     let len = tree::page_len(n, window) as u64;
-    len > 0 && (0..len).all(|index| read(env, of, Node::Full(Pos::leaf(start.saturating_add(index)))).is_some())
+    len > 0
+        && (0..len).all(|index| {
+            read(env, of, Node::Full(Pos::leaf(start.saturating_add(index)))).is_some()
+        })
 }
 
 /// Whether a consistency proof can be given.
@@ -129,9 +139,17 @@ pub(super) fn leaf_hash<E: Env>(env: &mut E, of: &TreeOf, seq: u64) -> Option<Ha
 }
 
 /// Stores a verified leaf.
-pub(super) fn put_leaf<E: Env>(env: &mut E, name: &Name, epoch: u32, leaf: &Leaf, hops: u8, charge: Charge) -> bool {
+pub(super) fn put_leaf<E: Env>(
+    env: &mut E,
+    name: &Name,
+    epoch: u32,
+    leaf: &Leaf,
+    hops: u8,
+    charge: Charge,
+) -> bool {
     let (key, slot) = locate_leaf(name, epoch, leaf.seq);
-    env.slot_put(&key, slot as u8, &pack_leaf(leaf, hops), charge).is_ok()
+    env.slot_put(&key, slot as u8, &pack_leaf(leaf, hops), charge)
+        .is_ok()
 }
 
 /// Whether the payload of this leaf travels inside its ENTRY.
@@ -141,7 +159,14 @@ pub(super) fn is_inline(leaf: &Leaf) -> bool {
 
 /// Whether an inline payload is here. An empty one always is.
 pub(super) fn inline_info<E: Env>(env: &mut E, leaf: &Leaf) -> Option<BlobInfo> {
-    if leaf.len == 0 { Some(BlobInfo { hops: 0, public: true }) } else { env.blob_find(&leaf.blob_name(), 0) }
+    if leaf.len == 0 {
+        Some(BlobInfo {
+            hops: 0,
+            public: true,
+        })
+    } else {
+        env.blob_find(&leaf.blob_name(), 0)
+    }
 }
 
 /// The chaining values of a published window's chunks: held, or hashed from the bytes.
@@ -156,17 +181,27 @@ pub(super) fn blob_page<E: Env>(
 ) -> bool {
     let first = u32::from(window).wrapping_mul(WINDOW);
     for index in 0..blob::window_chunks(blob.len, window) {
-        let held = read(env, &TreeOf::Blob(*blob), Node::Full(blob::chunk_pos(window, index)));
+        let held = read(
+            env,
+            &TreeOf::Blob(*blob),
+            Node::Full(blob::chunk_pos(window, index)),
+        );
         let cv = match held {
             Some(cv) => cv,
             None => {
                 let offset = index.wrapping_mul(CHUNK);
-                let len = blob::window_len(blob.len, window).saturating_sub(offset).min(CHUNK);
-                let Some(bytes) = bytes.get_mut(..len as usize) else { return false };
+                let len = blob::window_len(blob.len, window)
+                    .saturating_sub(offset)
+                    .min(CHUNK);
+                let Some(bytes) = bytes.get_mut(..len as usize) else {
+                    return false;
+                };
                 if !env.blob_read(blob, window, offset, bytes) {
                     return false;
                 }
-                let Ok(cv) = hasher.chunk_cv(blob.len, first.wrapping_add(index), bytes) else { return false };
+                let Ok(cv) = hasher.chunk_cv(blob.len, first.wrapping_add(index), bytes) else {
+                    return false;
+                };
                 cv
             }
         };

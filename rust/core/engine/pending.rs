@@ -18,25 +18,44 @@ pub(super) enum Want {
     /// A head.
     Head { id: DiscoveryId },
     /// Proof that tree `m` is a prefix of tree `n`.
-    Cons { id: DiscoveryId, epoch: u32, m: u64, n: u64 },
+    Cons {
+        id: DiscoveryId,
+        epoch: u32,
+        m: u64,
+        n: u64,
+    },
     /// Entries of a window.
-    Range { id: DiscoveryId, epoch: u32, window: u64 },
+    Range {
+        id: DiscoveryId,
+        epoch: u32,
+        window: u64,
+    },
     /// A window of a blob; the id is the route hint.
-    Blob { id: DiscoveryId, blob: BlobName, window: u16 },
+    Blob {
+        id: DiscoveryId,
+        blob: BlobName,
+        window: u16,
+    },
     /// What is appended from now on.
     Follow { id: DiscoveryId },
 }
 
 impl Default for Want {
     fn default() -> Self {
-        Want::Head { id: DiscoveryId::default() }
+        Want::Head {
+            id: DiscoveryId::default(),
+        }
     }
 }
 
 impl Want {
     pub(super) fn id(&self) -> &DiscoveryId {
         match self {
-            Want::Head { id } | Want::Cons { id, .. } | Want::Range { id, .. } | Want::Blob { id, .. } | Want::Follow { id } => id,
+            Want::Head { id }
+            | Want::Cons { id, .. }
+            | Want::Range { id, .. }
+            | Want::Blob { id, .. }
+            | Want::Follow { id } => id,
         }
     }
 
@@ -46,15 +65,29 @@ impl Want {
         let hash = match self {
             Want::Head { id } => siphash24(key, &[b"h", &id.0]),
             Want::Follow { id } => siphash24(key, &[b"f", &id.0]),
-            Want::Cons { id, epoch, m, n } => {
-                siphash24(key, &[b"c", &id.0, &epoch.to_le_bytes(), &m.to_le_bytes(), &n.to_le_bytes()])
-            }
-            Want::Range { id, epoch, window } => {
-                siphash24(key, &[b"r", &id.0, &epoch.to_le_bytes(), &window.to_le_bytes()])
-            }
-            Want::Blob { blob, window, .. } => {
-                siphash24(key, &[b"b", &blob.hash.0, &blob.len.to_le_bytes(), &window.to_le_bytes()])
-            }
+            Want::Cons { id, epoch, m, n } => siphash24(
+                key,
+                &[
+                    b"c",
+                    &id.0,
+                    &epoch.to_le_bytes(),
+                    &m.to_le_bytes(),
+                    &n.to_le_bytes(),
+                ],
+            ),
+            Want::Range { id, epoch, window } => siphash24(
+                key,
+                &[b"r", &id.0, &epoch.to_le_bytes(), &window.to_le_bytes()],
+            ),
+            Want::Blob { blob, window, .. } => siphash24(
+                key,
+                &[
+                    b"b",
+                    &blob.hash.0,
+                    &blob.len.to_le_bytes(),
+                    &window.to_le_bytes(),
+                ],
+            ),
         };
         hash as u32
     }
@@ -192,12 +225,23 @@ pub(super) struct PendingTable<M: Memory> {
 }
 
 impl<M: Memory> PendingTable<M> {
-    pub(super) fn new(entries: Table<Pending, M>, downs: Slab<Down, M>, due: Heap<M>, key: SipKey) -> Self {
-        PendingTable { entries, downs, due, key }
+    pub(super) fn new(
+        entries: Table<Pending, M>,
+        downs: Slab<Down, M>,
+        due: Heap<M>,
+        key: SipKey,
+    ) -> Self {
+        PendingTable {
+            entries,
+            downs,
+            due,
+            key,
+        }
     }
 
     pub(super) fn find(&self, want: &Want) -> Option<u32> {
-        self.entries.find(want.hash(&self.key), |entry| entry.want == *want)
+        self.entries
+            .find(want.hash(&self.key), |entry| entry.want == *want)
     }
 
     pub(super) fn get(&self, slot: u32) -> Option<&Pending> {
@@ -210,21 +254,34 @@ impl<M: Memory> PendingTable<M> {
 
     /// Some entry that waits for this blob window.
     pub(super) fn find_window(&self, blob: &BlobName, window: u16) -> Option<u32> {
-        let want = Want::Blob { id: DiscoveryId::default(), blob: *blob, window };
-        self.entries.find(want.hash(&self.key), |entry| is_window(entry, blob, window))
+        let want = Want::Blob {
+            id: DiscoveryId::default(),
+            blob: *blob,
+            window,
+        };
+        self.entries
+            .find(want.hash(&self.key), |entry| is_window(entry, blob, window))
     }
 
     /// A new entry. `None` when the table is full.
     pub(super) fn insert(&mut self, want: Want) -> Option<u32> {
         let hash = want.hash(&self.key);
-        let entry = Pending { want, resend_at: u64::MAX, push_at: u64::MAX, expires: 0, max_age_ms: u64::MAX, ..Pending::default() };
+        let entry = Pending {
+            want,
+            resend_at: u64::MAX,
+            push_at: u64::MAX,
+            expires: 0,
+            max_age_ms: u64::MAX,
+            ..Pending::default()
+        };
         self.entries.insert(hash, entry)
     }
 
     /// Sets the entry's timer to the earliest of its deadlines.
     pub(super) fn arm(&mut self, slot: u32) {
         if let Some(entry) = self.entries.get(slot) {
-            self.due.set(slot, entry.resend_at.min(entry.push_at).min(entry.expires));
+            self.due
+                .set(slot, entry.resend_at.min(entry.push_at).min(entry.expires));
         }
     }
 
@@ -242,7 +299,9 @@ impl<M: Memory> PendingTable<M> {
     /// What the waiter at link `at` waits for is about this feed.
     pub(super) fn id_of(&self, at: u32) -> Option<DiscoveryId> {
         let down = self.downs.get(slot(at))?;
-        self.entries.get(slot(down.entry)).map(|entry| *entry.want.id())
+        self.entries
+            .get(slot(down.entry))
+            .map(|entry| *entry.want.id())
     }
 
     /// The link behind `at`.
@@ -265,11 +324,21 @@ impl<M: Memory> PendingTable<M> {
 
     /// Adds a waiter. At its port's `quota` the port's oldest of the same kind makes room and its
     /// entry is returned, for the caller to drop if nobody waits for it any more.
-    pub(super) fn add_down(&mut self, entry: u32, down: Down, ports: &mut Ports<M>, quota: u32) -> Result<Option<u32>, ()> {
+    pub(super) fn add_down(
+        &mut self,
+        entry: u32,
+        down: Down,
+        ports: &mut Ports<M>,
+        quota: u32,
+    ) -> Result<Option<u32>, ()> {
         let mut orphan = None;
         if !down.is_local() {
             let port = ports.get(down.port).ok_or(())?;
-            let over = if down.is_follower() { port.followers >= quota } else { port.downs >= quota };
+            let over = if down.is_follower() {
+                port.followers >= quota
+            } else {
+                port.downs >= quota
+            };
             let full = self.downs.len() >= self.downs.capacity();
             if over || full {
                 let oldest = self.oldest(port.oldest, down.is_follower()).ok_or(())?;
@@ -300,7 +369,11 @@ impl<M: Memory> PendingTable<M> {
             if port_prev == NONE {
                 port.oldest = me;
             }
-            let count = if down.is_follower() { &mut port.followers } else { &mut port.downs };
+            let count = if down.is_follower() {
+                &mut port.followers
+            } else {
+                &mut port.downs
+            };
             *count = count.wrapping_add(1);
         }
         if let Some(before) = self.downs.get_mut(slot(port_prev)) {
@@ -361,7 +434,11 @@ impl<M: Memory> PendingTable<M> {
             if port.newest == at {
                 port.newest = down.port_prev;
             }
-            let count = if down.is_follower() { &mut port.followers } else { &mut port.downs };
+            let count = if down.is_follower() {
+                &mut port.followers
+            } else {
+                &mut port.downs
+            };
             *count = count.wrapping_sub(1);
         }
         Some(entry)
@@ -376,7 +453,9 @@ impl<M: Memory> PendingTable<M> {
         let (mut bits, mut expires, mut hop_limit) = (0u32, 0u64, 0u8);
         let mut leaf_only = true;
         for _ in 0..self.downs.capacity() {
-            let Some(down) = self.downs.get(slot(at)) else { break };
+            let Some(down) = self.downs.get(slot(at)) else {
+                break;
+            };
             let next = down.next;
             if down.expires <= now {
                 local |= down.is_local();

@@ -62,7 +62,9 @@ impl<M: Memory> Ports<M> {
     }
 
     pub(super) fn get_mut(&mut self, id: PortId) -> Option<&mut Port> {
-        self.slots.iter_mut().find(|port| port.used && port.id == id)
+        self.slots
+            .iter_mut()
+            .find(|port| port.used && port.id == id)
     }
 
     pub(super) fn add(&mut self, id: PortId, info: PortInfo) -> Result<(), Refused> {
@@ -72,8 +74,17 @@ impl<M: Memory> Ports<M> {
         if self.get(id).is_some() {
             return Err(Refused::Exists);
         }
-        let free = self.slots.iter_mut().find(|port| !port.used).ok_or(Refused::Full)?;
-        *free = Port { id, info, used: true, ..Port::default() };
+        let free = self
+            .slots
+            .iter_mut()
+            .find(|port| !port.used)
+            .ok_or(Refused::Full)?;
+        *free = Port {
+            id,
+            info,
+            used: true,
+            ..Port::default()
+        };
         Ok(())
     }
 
@@ -86,14 +97,18 @@ impl<M: Memory> Ports<M> {
     }
 
     pub(super) fn remove(&mut self, id: PortId) -> bool {
-        let Some(port) = self.get_mut(id) else { return false };
+        let Some(port) = self.get_mut(id) else {
+            return false;
+        };
         *port = Port::default();
         true
     }
 
     /// The largest frame for a port that is up.
     pub(super) fn mtu(&self, id: PortId) -> Option<usize> {
-        self.get(id).filter(|port| port.info.up).map(|port| usize::from(port.info.mtu).min(FRAME_MAX))
+        self.get(id)
+            .filter(|port| port.info.up)
+            .map(|port| usize::from(port.info.mtu).min(FRAME_MAX))
     }
 
     pub(super) fn any_up(&self) -> bool {

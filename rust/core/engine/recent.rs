@@ -39,7 +39,14 @@ impl<M: Memory> Nonces<M> {
     }
 
     /// Whether another neighbour (or this node) used the nonce for the same thing.
-    pub(super) fn is_duplicate(&mut self, nonce: u32, want: u32, port: PortId, mac: Mac, now: u64) -> bool {
+    pub(super) fn is_duplicate(
+        &mut self,
+        nonce: u32,
+        want: u32,
+        port: PortId,
+        mac: Mac,
+        now: u64,
+    ) -> bool {
         let from = self.source(port, mac);
         let (what, place) = self.place(nonce, want);
         place.is_some_and(|known| known.what == what && known.from != from && known.until > now)
@@ -49,7 +56,11 @@ impl<M: Memory> Nonces<M> {
         let from = self.source(port, mac);
         let (what, place) = self.place(nonce, want);
         if let Some(place) = place {
-            *place = Nonce { what, from, until: now.saturating_add(NONCE_LIFE_US) };
+            *place = Nonce {
+                what,
+                from,
+                until: now.saturating_add(NONCE_LIFE_US),
+            };
         }
     }
 }
@@ -81,13 +92,19 @@ impl<M: Memory> Roots<M> {
 
     pub(super) fn get(&self, id: &DiscoveryId, epoch: u32, n: u64) -> Option<Hash> {
         let known = self.slots.get(self.place(id, epoch, n)?)?;
-        (known.n > 0 && known.id == *id && known.epoch == epoch && known.n == n).then_some(known.root)
+        (known.n > 0 && known.id == *id && known.epoch == epoch && known.n == n)
+            .then_some(known.root)
     }
 
     pub(super) fn remember(&mut self, id: &DiscoveryId, epoch: u32, n: u64, root: Hash) {
         let place = self.place(id, epoch, n);
         if let Some(slot) = place.and_then(|at| self.slots.get_mut(at)) {
-            *slot = Root { id: *id, epoch, n, root };
+            *slot = Root {
+                id: *id,
+                epoch,
+                n,
+                root,
+            };
         }
     }
 }
@@ -102,7 +119,11 @@ pub(super) struct Fork {
 
 impl Default for Fork {
     fn default() -> Self {
-        Fork { id: DiscoveryId::default(), heads: [[0; HEAD_LEN]; 2], used: false }
+        Fork {
+            id: DiscoveryId::default(),
+            heads: [[0; HEAD_LEN]; 2],
+            used: false,
+        }
     }
 }
 
@@ -117,16 +138,30 @@ impl<M: Memory> Forks<M> {
     }
 
     pub(super) fn get(&self, id: &DiscoveryId) -> Option<&[[u8; HEAD_LEN]; 2]> {
-        self.slots.iter().find(|fork| fork.used && fork.id == *id).map(|fork| &fork.heads)
+        self.slots
+            .iter()
+            .find(|fork| fork.used && fork.id == *id)
+            .map(|fork| &fork.heads)
     }
 
     /// Keeps the evidence if there is room; false if not.
-    pub(super) fn keep(&mut self, id: &DiscoveryId, held: &[u8; HEAD_LEN], other: &[u8; HEAD_LEN]) -> bool {
+    pub(super) fn keep(
+        &mut self,
+        id: &DiscoveryId,
+        held: &[u8; HEAD_LEN],
+        other: &[u8; HEAD_LEN],
+    ) -> bool {
         if self.get(id).is_some() {
             return true;
         }
-        let Some(free) = self.slots.iter_mut().find(|fork| !fork.used) else { return false };
-        *free = Fork { id: *id, heads: [*held, *other], used: true };
+        let Some(free) = self.slots.iter_mut().find(|fork| !fork.used) else {
+            return false;
+        };
+        *free = Fork {
+            id: *id,
+            heads: [*held, *other],
+            used: true,
+        };
         true
     }
 }

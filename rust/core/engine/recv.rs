@@ -54,7 +54,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if rx.port == PortId::LOCAL || rx.mac.0.first().is_none_or(|first| first & 1 == 1) {
             return self.drop_at(env, Drop::BadSource, &rx);
         }
-        if self.ports.get(rx.port).is_some_and(|port| port.info.mac == rx.mac) {
+        if self
+            .ports
+            .get(rx.port)
+            .is_some_and(|port| port.info.mac == rx.mac)
+        {
             return self.drop_at(env, Drop::OwnEcho, &rx);
         }
         let view = match FrameView::parse(frame) {
@@ -62,11 +66,14 @@ impl<M: Memory, E: Env> Engine<M, E> {
             Err(reason) => return self.drop_at(env, reason, &rx),
         };
         let echo = view.header.cookie_echo;
-        let trusted = echo != 0 && cookie::check(&self.config.secret, rx.port.0, &rx.mac.0, now_ms(now), echo);
+        let trusted = echo != 0
+            && cookie::check(&self.config.secret, rx.port.0, &rx.mac.0, now_ms(now), echo);
         let mut messages = view.messages();
         let mut touched = Touched::default();
         for _ in 0..MESSAGES_PER_FRAME {
-            let Some(message) = messages.next() else { break };
+            let Some(message) = messages.next() else {
+                break;
+            };
             let message = match message {
                 Ok(message) => message,
                 Err(reason) => {
@@ -80,7 +87,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 Message::LookupCons(m) => self.serve_cons(now, &rx, trusted, m, env),
                 Message::LookupBlob(m) => self.serve_blob(now, &rx, trusted, m, env),
                 Message::Follow(m) => self.serve_follow(now, &rx, trusted, m, env),
-                answer => self.take_answer(now, &rx, &view, answer, &mut messages, &mut touched, env),
+                answer => {
+                    self.take_answer(now, &rx, &view, answer, &mut messages, &mut touched, env)
+                }
             };
             if let Err(reason) = result {
                 self.drop_at(env, reason, &rx);
@@ -99,8 +108,16 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let entry = self.pending.get(token.slot).ok_or(Drop::Unsolicited)?;
         let id = &entry.want.id().0;
         let key = &self.config.secret;
-        let unicast = Binding { port: rx.port.0, mac: rx.mac.0, id };
-        let group = Binding { port: rx.port.0, mac: MAC_GROUP, id };
+        let unicast = Binding {
+            port: rx.port.0,
+            mac: rx.mac.0,
+            id,
+        };
+        let group = Binding {
+            port: rx.port.0,
+            mac: MAC_GROUP,
+            id,
+        };
         if token.check(key, &unicast) || (entry.group && token.check(key, &group)) {
             Ok(token.slot)
         } else {
@@ -109,7 +126,14 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// Common to all answers: the token, what is learned from it, and the entry.
-    fn open_answer(&mut self, now: u64, rx: &Rx, view: &FrameView<'_>, token: Token, env: &mut E) -> Result<u32, Drop> {
+    fn open_answer(
+        &mut self,
+        now: u64,
+        rx: &Rx,
+        view: &FrameView<'_>,
+        token: Token,
+        env: &mut E,
+    ) -> Result<u32, Drop> {
         let slot = self.slot_of(rx, token)?;
         env.event(Event::Count(Counter::AnswersIn));
         let entry = self.pending.get_mut(slot).ok_or(Drop::Unsolicited)?;
@@ -171,7 +195,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if result.is_ok() && !matches!(message, Message::Refusal(_)) {
             self.note_progress(now, rx, slot, view.header.limited, touched);
         }
-        if matches!(result, Err(Drop::ProofMismatch | Drop::BlobMismatch | Drop::WrongName | Drop::BadOffset)) {
+        if matches!(
+            result,
+            Err(Drop::ProofMismatch | Drop::BlobMismatch | Drop::WrongName | Drop::BadOffset)
+        ) {
             self.neighbours.penalise(rx.port, rx.mac, now);
             self.hasten(slot, now);
         }
@@ -179,10 +206,19 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// Something good came for an entry: learn the way, and set the time when the rest is asked for.
-    fn note_progress(&mut self, now: u64, rx: &Rx, slot: u32, limited: bool, touched: &mut Touched) {
+    fn note_progress(
+        &mut self,
+        now: u64,
+        rx: &Rx,
+        slot: u32,
+        limited: bool,
+        touched: &mut Touched,
+    ) {
         touched.note(slot);
         let neighbour = self.neighbours.get(rx.port, rx.mac);
-        let Some(entry) = self.pending.get_mut(slot) else { return };
+        let Some(entry) = self.pending.get_mut(slot) else {
+            return;
+        };
         if entry.sent && entry.up_port == rx.port {
             self.routes.restore(entry.route);
         }

@@ -69,8 +69,14 @@ impl<M: Memory> Routes<M> {
             return Err(Refused::Exists);
         }
         let hash = self.hash(route.feed.as_ref());
-        let known = Known { route, ..Known::default() };
-        self.table.insert(hash, known).map(|_| ()).ok_or(Refused::Full)
+        let known = Known {
+            route,
+            ..Known::default()
+        };
+        self.table
+            .insert(hash, known)
+            .map(|_| ())
+            .ok_or(Refused::Full)
     }
 
     /// Removes the route of this feed, port and neighbour, whatever its cost.
@@ -81,7 +87,11 @@ impl<M: Memory> Routes<M> {
 
     pub(super) fn remove_port(&mut self, port: PortId) {
         for index in 0..self.table.capacity() as u32 {
-            if self.table.get(index).is_some_and(|known| known.route.port == port) {
+            if self
+                .table
+                .get(index)
+                .is_some_and(|known| known.route.port == port)
+            {
                 self.table.remove(index);
             }
         }
@@ -98,7 +108,14 @@ impl<M: Memory> Routes<M> {
 
     /// The best route for `feed` that is not by port `not` and not `tried`. Tried ones are told
     /// by a 32-bit filter over their indices: a false match costs a retransmission, no more.
-    pub(super) fn pick(&self, feed: &DiscoveryId, not: Option<PortId>, tried: Tried, now: u64, ports: &Ports<M>) -> Option<Pick> {
+    pub(super) fn pick(
+        &self,
+        feed: &DiscoveryId,
+        not: Option<PortId>,
+        tried: Tried,
+        now: u64,
+        ports: &Ports<M>,
+    ) -> Option<Pick> {
         let mut best: Option<((bool, bool, u32, u32), Pick)> = None;
         for id in [Some(feed), None] {
             let hash = self.hash(id);
@@ -106,17 +123,29 @@ impl<M: Memory> Routes<M> {
             let mut at = self.table.find(hash, belongs);
             for _ in 0..self.table.capacity() {
                 let Some(index) = at else { break };
-                let Some(known) = self.table.get(index) else { break };
+                let Some(known) = self.table.get(index) else {
+                    break;
+                };
                 at = self.table.find_next(index, belongs);
                 let route = &known.route;
-                let usable = Some(route.port) != not && tried & bit(index) == 0 && ports.mtu(route.port).is_some();
+                let usable = Some(route.port) != not
+                    && tried & bit(index) == 0
+                    && ports.mtu(route.port).is_some();
                 if !usable {
                     continue;
                 }
                 let demoted = known.demoted_until > now;
                 let rank = (demoted, id.is_none(), route.cost, index);
                 if best.as_ref().is_none_or(|(other, _)| rank < *other) {
-                    best = Some((rank, Pick { index, port: route.port, mac: route.mac, demoted }));
+                    best = Some((
+                        rank,
+                        Pick {
+                            index,
+                            port: route.port,
+                            mac: route.mac,
+                            demoted,
+                        },
+                    ));
                 }
             }
         }
@@ -126,7 +155,9 @@ impl<M: Memory> Routes<M> {
     /// The route refused or did not answer.
     pub(super) fn demote(&mut self, index: u32, now: u64) {
         if let Some(known) = self.table.get_mut(index) {
-            let time = DEMOTE_FIRST_US.saturating_mul(1u64.wrapping_shl(u32::from(known.failures.min(8)))).min(DEMOTE_MAX_US);
+            let time = DEMOTE_FIRST_US
+                .saturating_mul(1u64.wrapping_shl(u32::from(known.failures.min(8))))
+                .min(DEMOTE_MAX_US);
             known.demoted_until = now.saturating_add(time);
             known.failures = known.failures.saturating_add(1);
         }

@@ -20,7 +20,8 @@ use crate::token::Token;
 use crate::tree;
 use crate::verify::Demand;
 use crate::wire::{
-    FrameBuilder, FrameHeader, LookupBlob, LookupCons, LookupHead, LookupRange, Preamble, Reason, Refusal, HOPS_FROM_STORE,
+    FrameBuilder, FrameHeader, LookupBlob, LookupCons, LookupHead, LookupRange, Preamble, Reason,
+    Refusal, HOPS_FROM_STORE,
 };
 
 /// Whom a lookup of an engine's neighbour may be passed on for.
@@ -47,14 +48,37 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// Refuses a lookup.
-    pub(super) fn refuse(&mut self, port: PortId, mac: Mac, token: Token, reason: Reason, env: &mut E) {
-        let Some(mtu) = self.ports.mtu(port) else { return };
-        let header = FrameHeader { cookie_give: self.cookie_for(port, mac), ..FrameHeader::default() };
-        let Some(mut frame) = FrameBuilder::new(&mut self.scratch, mtu) else { return };
+    pub(super) fn refuse(
+        &mut self,
+        port: PortId,
+        mac: Mac,
+        token: Token,
+        reason: Reason,
+        env: &mut E,
+    ) {
+        let Some(mtu) = self.ports.mtu(port) else {
+            return;
+        };
+        let header = FrameHeader {
+            cookie_give: self.cookie_for(port, mac),
+            ..FrameHeader::default()
+        };
+        let Some(mut frame) = FrameBuilder::new(&mut self.scratch, mtu) else {
+            return;
+        };
         let fits = Refusal { reason, token }.emit(&mut frame);
         let built = frame.finish(&header);
         let linear = self.scratch.get(..built.linear).unwrap_or(&[]);
-        if fits && env.send(Dest { port, mac: Some(mac) }, linear, None) {
+        if fits
+            && env.send(
+                Dest {
+                    port,
+                    mac: Some(mac),
+                },
+                linear,
+                None,
+            )
+        {
             env.event(Event::Count(Counter::RefusalsOut));
         }
     }
@@ -64,11 +88,33 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// Sends what a script says to one neighbour.
-    pub(super) fn reply(&mut self, port: PortId, mac: Mac, limited: bool, script: &mut impl Script, env: &mut E) -> Sent {
-        let Some(mtu) = self.ports.mtu(port) else { return Sent::default() };
-        let header = FrameHeader { cookie_give: self.cookie_for(port, mac), ..FrameHeader::default() };
-        let out = Out { dest: Dest { port, mac: Some(mac) }, mtu, header, limited };
-        let Some(mut scratch) = scratch(&mut self.scratch, &mut self.hasher) else { return Sent::default() };
+    pub(super) fn reply(
+        &mut self,
+        port: PortId,
+        mac: Mac,
+        limited: bool,
+        script: &mut impl Script,
+        env: &mut E,
+    ) -> Sent {
+        let Some(mtu) = self.ports.mtu(port) else {
+            return Sent::default();
+        };
+        let header = FrameHeader {
+            cookie_give: self.cookie_for(port, mac),
+            ..FrameHeader::default()
+        };
+        let out = Out {
+            dest: Dest {
+                port,
+                mac: Some(mac),
+            },
+            mtu,
+            header,
+            limited,
+        };
+        let Some(mut scratch) = scratch(&mut self.scratch, &mut self.hasher) else {
+            return Sent::default();
+        };
         let sent = answer::send(env, &mut scratch, &out, script);
         for _ in 0..sent.frames {
             env.event(Event::Count(Counter::FramesOut));
@@ -76,7 +122,13 @@ impl<M: Memory, E: Env> Engine<M, E> {
         sent
     }
 
-    fn refuse_lookup(&mut self, rx: &Rx, pre: &Preamble, reason: Reason, env: &mut E) -> Result<(), Drop> {
+    fn refuse_lookup(
+        &mut self,
+        rx: &Rx,
+        pre: &Preamble,
+        reason: Reason,
+        env: &mut E,
+    ) -> Result<(), Drop> {
         self.refuse(rx.port, rx.mac, pre.token, reason, env);
         Ok(())
     }
@@ -86,7 +138,14 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     #[inline(never)]
-    pub(super) fn serve_head(&mut self, now: u64, rx: &Rx, trusted: bool, m: &LookupHead, env: &mut E) -> Result<(), Drop> {
+    pub(super) fn serve_head(
+        &mut self,
+        now: u64,
+        rx: &Rx,
+        trusted: bool,
+        m: &LookupHead,
+        env: &mut E,
+    ) -> Result<(), Drop> {
         self.begin(env);
         let standing = self.standing(&m.pre.id);
         if standing == Standing::Closed {
@@ -121,18 +180,39 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
     /// Answers a head lookup if the held head satisfies it.
     #[inline(never)]
-    pub(super) fn reply_head(&mut self, down: &Down, hops: u8, id: &DiscoveryId, env: &mut E) -> bool {
-        let Some(feed) = self.feeds.get_mut(id) else { return false };
-        let Some(head) = feed.head() else { return false };
-        let demand = Demand { epoch: down.epoch, n: down.n, max_age_ms: down.max_age_ms };
+    pub(super) fn reply_head(
+        &mut self,
+        down: &Down,
+        hops: u8,
+        id: &DiscoveryId,
+        env: &mut E,
+    ) -> bool {
+        let Some(feed) = self.feeds.get_mut(id) else {
+            return false;
+        };
+        let Some(head) = feed.head() else {
+            return false;
+        };
+        let demand = Demand {
+            epoch: down.epoch,
+            n: down.n,
+            max_age_ms: down.max_age_ms,
+        };
         if !demand.is_met(&head.head, env.wall_ms()) {
             return false;
         }
-        let grant = feed.grant().filter(|grant| grant.grant.epoch == feed.epoch && down.held_epoch < feed.epoch);
+        let grant = feed
+            .grant()
+            .filter(|grant| grant.grant.epoch == feed.epoch && down.held_epoch < feed.epoch);
         let (name, epoch, n) = (feed.name, feed.epoch, feed.n);
         let extends = down.held_epoch == epoch && 0 < down.held_n && down.held_n < n;
         let of = TreeOf::Feed { name, epoch };
-        let cons = (extends && nodes::can_cons(env, &of, down.held_n, n)).then_some((name, epoch, down.held_n, n));
+        let cons = (extends && nodes::can_cons(env, &of, down.held_n, n)).then_some((
+            name,
+            epoch,
+            down.held_n,
+            n,
+        ));
         let mut script = HeadScript {
             token: Token::from_u64(down.token),
             hops,
@@ -141,17 +221,29 @@ impl<M: Memory, E: Env> Engine<M, E> {
             entry: None,
             cons,
         };
-        self.reply(down.port, down.mac, down.has(LIMITED), &mut script, env).frames > 0
+        self.reply(down.port, down.mac, down.has(LIMITED), &mut script, env)
+            .frames
+            > 0
     }
 
     #[inline(never)]
-    pub(super) fn serve_cons(&mut self, now: u64, rx: &Rx, trusted: bool, m: &LookupCons, env: &mut E) -> Result<(), Drop> {
+    pub(super) fn serve_cons(
+        &mut self,
+        now: u64,
+        rx: &Rx,
+        trusted: bool,
+        m: &LookupCons,
+        env: &mut E,
+    ) -> Result<(), Drop> {
         self.begin(env);
         let standing = self.standing(&m.pre.id);
         if standing == Standing::Closed {
             return self.refuse_lookup(rx, &m.pre, Reason::NotServed, env);
         }
-        let down = Down { flags: if trusted { 0 } else { LIMITED }, ..waiter(rx, &m.pre, now) };
+        let down = Down {
+            flags: if trusted { 0 } else { LIMITED },
+            ..waiter(rx, &m.pre, now)
+        };
         if self.reply_cons(&down, HOPS_FROM_STORE, &m.pre.id, (m.epoch, m.m, m.n), env) {
             env.event(Event::Count(Counter::Hits));
             return Ok(());
@@ -159,14 +251,30 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if standing == Standing::StoreOnly {
             return self.refuse_lookup(rx, &m.pre, self.closed_reason(), env);
         }
-        let want = Want::Cons { id: m.pre.id, epoch: m.epoch, m: m.m, n: m.n };
+        let want = Want::Cons {
+            id: m.pre.id,
+            epoch: m.epoch,
+            m: m.m,
+            n: m.n,
+        };
         self.wait_for(now, rx, &m.pre, want, down, env)
     }
 
     #[inline(never)]
-    pub(super) fn reply_cons(&mut self, down: &Down, hops: u8, id: &DiscoveryId, what: (u32, u64, u64), env: &mut E) -> bool {
+    pub(super) fn reply_cons(
+        &mut self,
+        down: &Down,
+        hops: u8,
+        id: &DiscoveryId,
+        what: (u32, u64, u64),
+        env: &mut E,
+    ) -> bool {
         let (epoch, m, n) = what;
-        let Some(feed) = self.feeds.get(id).filter(|feed| feed.has(HEADED) && feed.epoch == epoch && n <= feed.n) else {
+        let Some(feed) = self
+            .feeds
+            .get(id)
+            .filter(|feed| feed.has(HEADED) && feed.epoch == epoch && n <= feed.n)
+        else {
             return false;
         };
         let name = feed.name;
@@ -174,23 +282,57 @@ impl<M: Memory, E: Env> Engine<M, E> {
             return false;
         }
         let token = Token::from_u64(down.token);
-        let mut script = HeadScript { token, hops, head: None, grant: None, entry: None, cons: Some((name, epoch, m, n)) };
-        self.reply(down.port, down.mac, down.has(LIMITED), &mut script, env).frames > 0
+        let mut script = HeadScript {
+            token,
+            hops,
+            head: None,
+            grant: None,
+            entry: None,
+            cons: Some((name, epoch, m, n)),
+        };
+        self.reply(down.port, down.mac, down.has(LIMITED), &mut script, env)
+            .frames
+            > 0
     }
 
     #[inline(never)]
-    pub(super) fn serve_range(&mut self, now: u64, rx: &Rx, trusted: bool, m: &LookupRange, env: &mut E) -> Result<(), Drop> {
+    pub(super) fn serve_range(
+        &mut self,
+        now: u64,
+        rx: &Rx,
+        trusted: bool,
+        m: &LookupRange,
+        env: &mut E,
+    ) -> Result<(), Drop> {
         self.begin(env);
         let standing = self.standing(&m.pre.id);
         if standing == Standing::Closed {
             return self.refuse_lookup(rx, &m.pre, Reason::NotServed, env);
         }
         let mut flags = 0;
-        for (set, flag) in [(!trusted, LIMITED), (m.leaf_only, LEAF_ONLY), (m.have_path, HAVE_PATH), (m.have_page, HAVE_PAGE)] {
+        for (set, flag) in [
+            (!trusted, LIMITED),
+            (m.leaf_only, LEAF_ONLY),
+            (m.have_path, HAVE_PATH),
+            (m.have_page, HAVE_PAGE),
+        ] {
             flags |= if set { flag } else { 0 };
         }
-        let mut down = Down { flags, bits: m.want, n: m.n, ..waiter(rx, &m.pre, now) };
-        let (served, cut) = self.reply_range(&mut down, HOPS_FROM_STORE, &m.pre.id, m.epoch, m.window, m.want, env);
+        let mut down = Down {
+            flags,
+            bits: m.want,
+            n: m.n,
+            ..waiter(rx, &m.pre, now)
+        };
+        let (served, cut) = self.reply_range(
+            &mut down,
+            HOPS_FROM_STORE,
+            &m.pre.id,
+            m.epoch,
+            m.window,
+            m.want,
+            env,
+        );
         if served != 0 {
             env.event(Event::Count(Counter::Hits));
         }
@@ -209,7 +351,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
             Some(feed) if m.n == 0 => feed.epoch,
             _ => m.epoch,
         };
-        let want = Want::Range { id: m.pre.id, epoch, window: m.window };
+        let want = Want::Range {
+            id: m.pre.id,
+            epoch,
+            window: m.window,
+        };
         self.wait_for(now, rx, &m.pre, want, down, env)
     }
 
@@ -226,8 +372,12 @@ impl<M: Memory, E: Env> Engine<M, E> {
         bits: u32,
         env: &mut E,
     ) -> (u32, bool) {
-        let Some(mtu) = self.ports.mtu(down.port) else { return (0, false) };
-        let Some(feed) = self.feeds.get_mut(id).filter(|feed| feed.has(HEADED)) else { return (0, false) };
+        let Some(mtu) = self.ports.mtu(down.port) else {
+            return (0, false);
+        };
+        let Some(feed) = self.feeds.get_mut(id).filter(|feed| feed.has(HEADED)) else {
+            return (0, false);
+        };
         if feed.epoch != epoch && down.n != 0 {
             return (0, false);
         }
@@ -241,15 +391,32 @@ impl<M: Memory, E: Env> Engine<M, E> {
             have_page: false,
             mtu,
         };
-        let asked = RangeAsk { n: down.n, have_page: down.has(HAVE_PAGE), ..own };
-        let in_asked = if 0 < down.n && down.n <= own.n { asked.plan(env) } else { Plan::default() };
-        let in_own = if in_asked.bits != bits && down.n != own.n { own.plan(env) } else { Plan::default() };
-        let (ask, plan) = if in_own.bits.count_ones() > in_asked.bits.count_ones() { (own, in_own) } else { (asked, in_asked) };
+        let asked = RangeAsk {
+            n: down.n,
+            have_page: down.has(HAVE_PAGE),
+            ..own
+        };
+        let in_asked = if 0 < down.n && down.n <= own.n {
+            asked.plan(env)
+        } else {
+            Plan::default()
+        };
+        let in_own = if in_asked.bits != bits && down.n != own.n {
+            own.plan(env)
+        } else {
+            Plan::default()
+        };
+        let (ask, plan) = if in_own.bits.count_ones() > in_asked.bits.count_ones() {
+            (own, in_own)
+        } else {
+            (asked, in_asked)
+        };
         if plan.bits == 0 {
             return (0, false);
         }
         let same_tree = ask.n == down.n;
-        let has_path = (same_tree && down.has(HAVE_PATH)) || tree::path_nodes(ask.n, window).next().is_none();
+        let has_path =
+            (same_tree && down.has(HAVE_PATH)) || tree::path_nodes(ask.n, window).next().is_none();
         let has_page = same_tree && down.has(HAVE_PAGE);
         let mut script = RangeScript {
             ask,
@@ -268,7 +435,14 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     #[inline(never)]
-    pub(super) fn serve_blob(&mut self, now: u64, rx: &Rx, trusted: bool, m: &LookupBlob, env: &mut E) -> Result<(), Drop> {
+    pub(super) fn serve_blob(
+        &mut self,
+        now: u64,
+        rx: &Rx,
+        trusted: bool,
+        m: &LookupBlob,
+        env: &mut E,
+    ) -> Result<(), Drop> {
         self.begin(env);
         let standing = self.standing(&m.pre.id);
         let info = env.blob_find(&m.blob, m.window);
@@ -277,10 +451,19 @@ impl<M: Memory, E: Env> Engine<M, E> {
             return self.refuse_lookup(rx, &m.pre, Reason::NotServed, env);
         }
         let mut flags = 0;
-        for (set, flag) in [(!trusted, LIMITED), (m.chunk_mode, CHUNK_MODE), (m.have_path, HAVE_PATH), (m.have_page, HAVE_PAGE)] {
+        for (set, flag) in [
+            (!trusted, LIMITED),
+            (m.chunk_mode, CHUNK_MODE),
+            (m.have_path, HAVE_PATH),
+            (m.have_page, HAVE_PAGE),
+        ] {
             flags |= if set { flag } else { 0 };
         }
-        let down = Down { flags, bits: m.want, ..waiter(rx, &m.pre, now) };
+        let down = Down {
+            flags,
+            bits: m.want,
+            ..waiter(rx, &m.pre, now)
+        };
         if info.is_some() && self.reply_blob(&down, HOPS_FROM_STORE, &m.blob, m.window, env) {
             env.event(Event::Count(Counter::Hits));
             return Ok(());
@@ -288,13 +471,24 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if standing == Standing::StoreOnly {
             return self.refuse_lookup(rx, &m.pre, self.closed_reason(), env);
         }
-        let want = Want::Blob { id: m.pre.id, blob: m.blob, window: m.window };
+        let want = Want::Blob {
+            id: m.pre.id,
+            blob: m.blob,
+            window: m.window,
+        };
         self.wait_for(now, rx, &m.pre, want, down, env)
     }
 
     /// Sends the chunks that the waiter wants of a published window.
     #[inline(never)]
-    pub(super) fn reply_blob(&mut self, down: &Down, hops: u8, blob: &BlobName, window: u16, env: &mut E) -> bool {
+    pub(super) fn reply_blob(
+        &mut self,
+        down: &Down,
+        hops: u8,
+        blob: &BlobName,
+        window: u16,
+        env: &mut E,
+    ) -> bool {
         let has_siblings = blob::window_count(blob.len) > 1;
         let path = has_siblings && !down.has(HAVE_PATH);
         let chunks = u64::from(blob::chunk_count(blob.len));
@@ -313,19 +507,36 @@ impl<M: Memory, E: Env> Engine<M, E> {
             page: chunk_mode && !down.has(HAVE_PAGE) && chunks > 1,
             whole_chunks: chunk_mode,
         };
-        self.reply(down.port, down.mac, down.has(LIMITED), &mut script, env).frames > 0
+        self.reply(down.port, down.mac, down.has(LIMITED), &mut script, env)
+            .frames
+            > 0
     }
 
     /// Lets a neighbour's lookup wait, and sends it on if it brings something new.
-    pub(super) fn wait_for(&mut self, now: u64, rx: &Rx, pre: &Preamble, want: Want, down: Down, env: &mut E) -> Result<(), Drop> {
+    pub(super) fn wait_for(
+        &mut self,
+        now: u64,
+        rx: &Rx,
+        pre: &Preamble,
+        want: Want,
+        down: Down,
+        env: &mut E,
+    ) -> Result<(), Drop> {
         if pre.hop_limit == 0 {
             return self.refuse_lookup(rx, pre, Reason::HopLimit, env);
         }
         let hash = want.hash(&self.config.secret);
-        if self.nonces.is_duplicate(pre.nonce, hash, rx.port, rx.mac, now) {
+        if self
+            .nonces
+            .is_duplicate(pre.nonce, hash, rx.port, rx.mac, now)
+        {
             return self.refuse_lookup(rx, pre, Reason::DuplicateNonce, env);
         }
-        if self.routes.pick(&pre.id, Some(rx.port), 0, now, &self.ports).is_none() {
+        if self
+            .routes
+            .pick(&pre.id, Some(rx.port), 0, now, &self.ports)
+            .is_none()
+        {
             return self.refuse_lookup(rx, pre, Reason::NoRoute, env);
         }
         let known = self.pending.find(&want);
@@ -336,16 +547,26 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 None => return self.refuse_lookup(rx, pre, Reason::Busy, env),
             },
         };
-        let same = |other: &Down| other.port == down.port && other.mac == down.mac && other.token == down.token;
+        let same = |other: &Down| {
+            other.port == down.port && other.mac == down.mac && other.token == down.token
+        };
         let again = self.pending.find_down(slot, same);
-        if again.is_some_and(|at| self.pending.downs.get(pending::slot(at)).is_some_and(|known| known.nonce == down.nonce)) {
+        if again.is_some_and(|at| {
+            self.pending
+                .downs
+                .get(pending::slot(at))
+                .is_some_and(|known| known.nonce == down.nonce)
+        }) {
             return Err(Drop::Repeated);
         }
         let is_retry = again.is_some();
         if let Some(at) = again {
             self.pending.remove_down(at, &mut self.ports);
         }
-        match self.pending.add_down(slot, down, &mut self.ports, self.config.port_quota) {
+        match self
+            .pending
+            .add_down(slot, down, &mut self.ports, self.config.port_quota)
+        {
             Ok(orphan) => {
                 if let Some(orphan) = orphan {
                     self.settle(now, orphan, env);
@@ -357,7 +578,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
             }
         }
         self.nonces.remember(pre.nonce, hash, rx.port, rx.mac, now);
-        let origin = Origin { nonce: pre.nonce, port: rx.port, mac: rx.mac };
+        let origin = Origin {
+            nonce: pre.nonce,
+            port: rx.port,
+            mac: rx.mac,
+        };
         self.send_if_new(now, slot, known.is_some(), is_retry, &down, origin, env)
     }
 
@@ -375,7 +600,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let before = self.pending.get(slot).map_or(0, |entry| entry.hop_limit);
         self.prune(now, slot, env);
         let stricter = self.tighten(slot, down);
-        let Some(entry) = self.pending.get(slot) else { return Ok(()) };
+        let Some(entry) = self.pending.get(slot) else {
+            return Ok(());
+        };
         if merged {
             env.event(Event::Count(Counter::Merged));
             let mac = entry.up_mac.unwrap_or_default();
@@ -396,11 +623,19 @@ impl<M: Memory, E: Env> Engine<M, E> {
             Ok(()) => {}
             Err(NoWay::NoHead) => self.await_head(now, slot, true, env),
             Err(NoWay::NoRoute) => {
-                let at = self.pending.find_down(slot, |other| other.token == down.token && other.port == down.port);
+                let at = self.pending.find_down(slot, |other| {
+                    other.token == down.token && other.port == down.port
+                });
                 if let Some(at) = at {
                     self.pending.remove_down(at, &mut self.ports);
                 }
-                self.refuse(down.port, down.mac, Token::from_u64(down.token), Reason::NoRoute, env);
+                self.refuse(
+                    down.port,
+                    down.mac,
+                    Token::from_u64(down.token),
+                    Reason::NoRoute,
+                    env,
+                );
                 self.settle(now, slot, env);
             }
         }
@@ -409,12 +644,22 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
     /// Raises what a head entry asks for to what a new waiter needs; says whether it did.
     pub(super) fn tighten(&mut self, slot: u32, down: &Down) -> bool {
-        let Some(entry) = self.pending.get_mut(slot) else { return false };
+        let Some(entry) = self.pending.get_mut(slot) else {
+            return false;
+        };
         if !matches!(entry.want, Want::Head { .. }) {
             return false;
         }
-        let asked = Demand { epoch: entry.epoch, n: entry.n, max_age_ms: entry.max_age_ms };
-        let demand = Demand { epoch: down.epoch, n: down.n, max_age_ms: down.max_age_ms };
+        let asked = Demand {
+            epoch: entry.epoch,
+            n: entry.n,
+            max_age_ms: entry.max_age_ms,
+        };
+        let demand = Demand {
+            epoch: down.epoch,
+            n: down.n,
+            max_age_ms: down.max_age_ms,
+        };
         if demand.is_covered_by(&asked) {
             return false;
         }
@@ -428,11 +673,21 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// A new entry, for blobs with the transfer that its bytes go to. `None` when there is no room.
     pub(super) fn open_entry(&mut self, want: Want, charge_to: PortId, env: &mut E) -> Option<u32> {
         let slot = self.pending.insert(want)?;
-        let Want::Blob { id, blob, window } = want else { return Some(slot) };
+        let Want::Blob { id, blob, window } = want else {
+            return Some(slot);
+        };
         let public = self.feeds.get(&id).is_some_and(|feed| feed.is_public());
         let transfer = match self.transfers.find(&blob, window) {
             Some(transfer) => Some(transfer),
-            None => self.open_transfer(blob, window, Charge { port: charge_to, public }, env),
+            None => self.open_transfer(
+                blob,
+                window,
+                Charge {
+                    port: charge_to,
+                    public,
+                },
+                env,
+            ),
         };
         let Some(index) = transfer else {
             self.pending.remove(slot);
@@ -448,7 +703,13 @@ impl<M: Memory, E: Env> Engine<M, E> {
         Some(slot)
     }
 
-    fn open_transfer(&mut self, blob: BlobName, window: u16, charge: Charge, env: &mut E) -> Option<u32> {
+    fn open_transfer(
+        &mut self,
+        blob: BlobName,
+        window: u16,
+        charge: Charge,
+        env: &mut E,
+    ) -> Option<u32> {
         let mut transfer = Transfer::new(blob, window);
         transfer.extent = Some(env.blob_reserve(&blob, window, transfer.len, charge).ok()?);
         self.transfers.insert(transfer)
@@ -456,7 +717,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
 }
 
 fn waiter(rx: &Rx, pre: &Preamble, now: u64) -> Down {
-    let life = u64::from(pre.life_ms).saturating_mul(1000).clamp(1000, LIFE_MAX_US);
+    let life = u64::from(pre.life_ms)
+        .saturating_mul(1000)
+        .clamp(1000, LIFE_MAX_US);
     Down {
         port: rx.port,
         mac: rx.mac,

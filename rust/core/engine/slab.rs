@@ -28,7 +28,12 @@ pub(super) struct Slab<T, M: Memory> {
 impl<T: Default, M: Memory> Slab<T, M> {
     /// An empty slab of the memory's length.
     pub(super) fn new(slots: M::Of<Slot<T>>) -> Self {
-        Slab { slots, free: NONE, fresh: 0, len: 0 }
+        Slab {
+            slots,
+            free: NONE,
+            fresh: 0,
+            len: 0,
+        }
     }
 
     /// Number of values.
@@ -44,7 +49,11 @@ impl<T: Default, M: Memory> Slab<T, M> {
     /// Takes a place whose value is what its last user left there; `None` when full. For values
     /// that are too large to be moved over a kernel stack.
     pub(super) fn claim(&mut self) -> Option<u32> {
-        let index = if self.free != NONE { self.free.wrapping_sub(1) } else { self.fresh };
+        let index = if self.free != NONE {
+            self.free.wrapping_sub(1)
+        } else {
+            self.fresh
+        };
         let slot = self.slots.get_mut(index as usize)?;
         if self.free != NONE {
             self.free = slot.next_free;
@@ -60,7 +69,9 @@ impl<T: Default, M: Memory> Slab<T, M> {
     /// Gives a place back and leaves the value there; false if nobody had it. Its next user has
     /// another generation.
     pub(super) fn release(&mut self, index: u32) -> bool {
-        let Some(slot) = self.slots.get_mut(index as usize).filter(|slot| slot.used) else { return false };
+        let Some(slot) = self.slots.get_mut(index as usize).filter(|slot| slot.used) else {
+            return false;
+        };
         slot.used = false;
         slot.generation = slot.generation.wrapping_add(1);
         slot.next_free = self.free;
@@ -81,32 +92,47 @@ impl<T: Default, M: Memory> Slab<T, M> {
         if !self.release(index) {
             return None;
         }
-        self.slots.get_mut(index as usize).map(|slot| core::mem::take(&mut slot.value))
+        self.slots
+            .get_mut(index as usize)
+            .map(|slot| core::mem::take(&mut slot.value))
     }
 
     /// The value at `index`.
     pub(super) fn get(&self, index: u32) -> Option<&T> {
-        self.slots.get(index as usize).filter(|slot| slot.used).map(|slot| &slot.value)
+        self.slots
+            .get(index as usize)
+            .filter(|slot| slot.used)
+            .map(|slot| &slot.value)
     }
 
     /// The value at `index`.
     pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
-        self.slots.get_mut(index as usize).filter(|slot| slot.used).map(|slot| &mut slot.value)
+        self.slots
+            .get_mut(index as usize)
+            .filter(|slot| slot.used)
+            .map(|slot| &mut slot.value)
     }
 
     /// All values with their indices.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        (0..u32::MAX).zip(self.slots.iter()).filter(|(_, slot)| slot.used).map(|(index, slot)| (index, &slot.value))
+        (0..u32::MAX)
+            .zip(self.slots.iter())
+            .filter(|(_, slot)| slot.used)
+            .map(|(index, slot)| (index, &slot.value))
     }
 
     /// How often the slot was reused.
     pub(super) fn generation(&self, index: u32) -> u8 {
-        self.slots.get(index as usize).map_or(0, |slot| slot.generation)
+        self.slots
+            .get(index as usize)
+            .map_or(0, |slot| slot.generation)
     }
 
     /// Whether `index` holds a value of this generation.
     pub(super) fn is_live(&self, index: u32, generation: u8) -> bool {
-        self.slots.get(index as usize).is_some_and(|slot| slot.used && slot.generation == generation)
+        self.slots
+            .get(index as usize)
+            .is_some_and(|slot| slot.used && slot.generation == generation)
     }
 }
 
@@ -131,7 +157,10 @@ pub(super) struct Table<T, M: Memory> {
 impl<T: Default, M: Memory> Table<T, M> {
     /// An empty table. One bucket per slot is a good length.
     pub(super) fn new(slots: M::Of<Slot<Keyed<T>>>, buckets: M::Of<u32>) -> Self {
-        Table { slab: Slab::new(slots), buckets }
+        Table {
+            slab: Slab::new(slots),
+            buckets,
+        }
     }
 
     /// Number of values.
@@ -152,7 +181,11 @@ impl<T: Default, M: Memory> Table<T, M> {
     /// Stores `value` under `hash`; `None` when full.
     pub(super) fn insert(&mut self, hash: u32, value: T) -> Option<u32> {
         let head = *self.bucket(hash)?;
-        let index = self.slab.insert(Keyed { value, hash, next: head })?;
+        let index = self.slab.insert(Keyed {
+            value,
+            hash,
+            next: head,
+        })?;
         if let Some(bucket) = self.bucket(hash) {
             *bucket = index.wrapping_add(1);
         }
@@ -171,7 +204,9 @@ impl<T: Default, M: Memory> Table<T, M> {
         }
         let mut at = *bucket;
         for _ in 0..self.slab.capacity() {
-            let Some(before) = self.slab.get_mut(at.wrapping_sub(1)) else { break };
+            let Some(before) = self.slab.get_mut(at.wrapping_sub(1)) else {
+                break;
+            };
             if before.next == link {
                 before.next = next;
                 break;
@@ -243,8 +278,12 @@ impl<T: Default, M: Memory> Table<T, M> {
             core::mem::swap(to, from);
         }
         for index in 0..self.slab.fresh {
-            let Some(hash) = self.slab.get(index).map(|keyed| keyed.hash) else { continue };
-            let Some(bucket) = self.bucket(hash) else { continue };
+            let Some(hash) = self.slab.get(index).map(|keyed| keyed.hash) else {
+                continue;
+            };
+            let Some(bucket) = self.bucket(hash) else {
+                continue;
+            };
             let head = core::mem::replace(bucket, index.wrapping_add(1));
             if let Some(keyed) = self.slab.get_mut(index) {
                 keyed.next = head;
@@ -272,17 +311,26 @@ pub(super) struct Deadline {
 impl<M: Memory> Heap<M> {
     /// An empty heap; both tables are as long as the table that the slots belong to.
     pub(super) fn new(items: M::Of<Deadline>, places: M::Of<u32>) -> Self {
-        Heap { items, places, len: 0 }
+        Heap {
+            items,
+            places,
+            len: 0,
+        }
     }
 
     /// The earliest deadline and its slot.
     pub(super) fn first(&self) -> Option<(u64, u32)> {
-        self.items.first().filter(|_| self.len > 0).map(|item| (item.at, item.slot))
+        self.items
+            .first()
+            .filter(|_| self.len > 0)
+            .map(|item| (item.at, item.slot))
     }
 
     /// Sets or moves the deadline of `slot`.
     pub(super) fn set(&mut self, slot: u32, at: u64) {
-        let Some(place) = self.places.get(slot as usize).copied() else { return };
+        let Some(place) = self.places.get(slot as usize).copied() else {
+            return;
+        };
         let position = if place != NONE {
             place.wrapping_sub(1)
         } else {
@@ -300,7 +348,9 @@ impl<M: Memory> Heap<M> {
 
     /// The slot has no deadline any more.
     pub(super) fn clear(&mut self, slot: u32) {
-        let Some(place) = self.places.get_mut(slot as usize) else { return };
+        let Some(place) = self.places.get_mut(slot as usize) else {
+            return;
+        };
         let place = core::mem::replace(place, NONE);
         if place == NONE {
             return;
@@ -310,14 +360,18 @@ impl<M: Memory> Heap<M> {
         if position == self.len {
             return;
         }
-        let Some(last) = self.items.get(self.len as usize).copied() else { return };
+        let Some(last) = self.items.get(self.len as usize).copied() else {
+            return;
+        };
         self.put(position, last);
         let position = self.up(position);
         self.down(position);
     }
 
     fn at(&self, position: u32) -> u64 {
-        self.items.get(position as usize).map_or(u64::MAX, |item| item.at)
+        self.items
+            .get(position as usize)
+            .map_or(u64::MAX, |item| item.at)
     }
 
     fn put(&mut self, position: u32, item: Deadline) {
@@ -330,7 +384,12 @@ impl<M: Memory> Heap<M> {
     }
 
     fn swap(&mut self, a: u32, b: u32) {
-        let (Some(x), Some(y)) = (self.items.get(a as usize).copied(), self.items.get(b as usize).copied()) else { return };
+        let (Some(x), Some(y)) = (
+            self.items.get(a as usize).copied(),
+            self.items.get(b as usize).copied(),
+        ) else {
+            return;
+        };
         self.put(a, y);
         self.put(b, x);
     }
@@ -358,7 +417,11 @@ impl<M: Memory> Heap<M> {
             if left >= self.len {
                 break;
             }
-            let child = if right < self.len && self.at(right) < self.at(left) { right } else { left };
+            let child = if right < self.len && self.at(right) < self.at(left) {
+                right
+            } else {
+                left
+            };
             if self.at(position) <= self.at(child) {
                 break;
             }

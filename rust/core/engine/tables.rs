@@ -35,7 +35,10 @@ pub struct Tables<M: Memory, E: Env> {
     hasher: M::Of<WindowHasher>,
 }
 
-fn hashed<T: Default, M: Memory, L: Lend<M>>(lend: &mut L, len: usize) -> Result<Hashed<T, M>, L::Error> {
+fn hashed<T: Default, M: Memory, L: Lend<M>>(
+    lend: &mut L,
+    len: usize,
+) -> Result<Hashed<T, M>, L::Error> {
     Ok((lend.lend(len)?, lend.lend(len)?))
 }
 
@@ -107,7 +110,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// How many feeds the table should have room for, if more than it has now.
     pub fn feeds_wanted(&self) -> Option<usize> {
         let capacity = self.feeds.table.capacity();
-        let crowded = self.feeds.refused > 0 || self.feeds.table.len() > capacity.saturating_sub(capacity >> 2);
+        let crowded = self.feeds.refused > 0
+            || self.feeds.table.len() > capacity.saturating_sub(capacity >> 2);
         crowded.then_some(capacity.saturating_mul(2))
     }
 

@@ -9,7 +9,11 @@ use super::Engine;
 impl<M: Memory, E: Env> Engine<M, E> {
     /// When [`Engine::on_timer`] wants to be called, µs. Look after every call in.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.pending.due.first().map(|(at, _)| at).filter(|at| *at != u64::MAX)
+        self.pending
+            .due
+            .first()
+            .map(|(at, _)| at)
+            .filter(|at| *at != u64::MAX)
     }
 
     /// Does what is due. If more is due than one call does, the next deadline is in the past.
@@ -18,7 +22,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
     pub fn on_timer(&mut self, now: u64, env: &mut E) {
         self.now = now;
         for _ in 0..TIMERS_PER_CALL {
-            let Some((at, slot)) = self.pending.due.first() else { break };
+            let Some((at, slot)) = self.pending.due.first() else {
+                break;
+            };
             if at > now {
                 break;
             }
@@ -38,7 +44,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
     fn entry_due(&mut self, now: u64, slot: u32, env: &mut E) {
         self.prune(now, slot, env);
         if self.pending.first(slot) == pending::NONE {
-            if self.pending.get(slot).is_some_and(|entry| !matches!(entry.want, Want::Follow { .. })) {
+            if self
+                .pending
+                .get(slot)
+                .is_some_and(|entry| !matches!(entry.want, Want::Follow { .. }))
+            {
                 env.event(Event::Count(Counter::TimedOut));
             }
             self.settle(now, slot, env);
@@ -48,7 +58,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
             self.pending.due.clear(slot);
             return;
         };
-        let (resend, push, follows) = (entry.resend_at <= now, entry.push_at <= now, matches!(entry.want, Want::Follow { .. }));
+        let (resend, push, follows) = (
+            entry.resend_at <= now,
+            entry.push_at <= now,
+            matches!(entry.want, Want::Follow { .. }),
+        );
         if push {
             self.push_due(now, slot, env);
         }

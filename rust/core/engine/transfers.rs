@@ -66,7 +66,12 @@ impl<X> Default for Transfer<X> {
 
 impl<X> Transfer<X> {
     pub(super) fn new(blob: BlobName, window: u16) -> Self {
-        Transfer { blob, window, len: window_len(blob.len, window), ..Transfer::default() }
+        Transfer {
+            blob,
+            window,
+            len: window_len(blob.len, window),
+            ..Transfer::default()
+        }
     }
 
     /// Marks bytes that were written. A range that ends with the window may end anywhere.
@@ -103,9 +108,16 @@ impl<X> Transfer<X> {
             if bytes == 0 {
                 break;
             }
-            let want = u64::MAX.checked_shr(64u32.saturating_sub(units(bytes))).unwrap_or(0);
+            let want = u64::MAX
+                .checked_shr(64u32.saturating_sub(units(bytes)))
+                .unwrap_or(0);
             let unit = chunk.saturating_mul(UNITS);
-            let have = self.covered.get((unit >> 6) as usize).copied().unwrap_or(0).wrapping_shr(unit & 63);
+            let have = self
+                .covered
+                .get((unit >> 6) as usize)
+                .copied()
+                .unwrap_or(0)
+                .wrapping_shr(unit & 63);
             if have & want != want {
                 missing |= 1u32.wrapping_shl(chunk);
             }
@@ -118,7 +130,9 @@ impl<X> Transfer<X> {
         let first = offset / RANGE_UNIT;
         let last = units(offset.saturating_add(len));
         (first..last).all(|unit| {
-            self.covered.get((unit >> 6) as usize).is_some_and(|word| word.wrapping_shr(unit & 63) & 1 == 1)
+            self.covered
+                .get((unit >> 6) as usize)
+                .is_some_and(|word| word.wrapping_shr(unit & 63) & 1 == 1)
         })
     }
 }
@@ -134,11 +148,16 @@ impl<X, M: Memory> Transfers<X, M> {
     }
 
     fn hash(&self, blob: &BlobName, window: u16) -> u32 {
-        siphash24(&self.key, &[&blob.hash.0, &blob.len.to_le_bytes(), &window.to_le_bytes()]) as u32
+        siphash24(
+            &self.key,
+            &[&blob.hash.0, &blob.len.to_le_bytes(), &window.to_le_bytes()],
+        ) as u32
     }
 
     pub(super) fn find(&self, blob: &BlobName, window: u16) -> Option<u32> {
-        self.table.find(self.hash(blob, window), |t| t.blob == *blob && t.window == window)
+        self.table.find(self.hash(blob, window), |t| {
+            t.blob == *blob && t.window == window
+        })
     }
 
     pub(super) fn insert(&mut self, transfer: Transfer<X>) -> Option<u32> {

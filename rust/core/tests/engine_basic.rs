@@ -33,19 +33,46 @@ fn line(mtu: usize, readers: usize) -> Line {
         all.push(reader);
         down.push(link);
     }
-    Line { net, author, cache, readers: all, up, down }
+    Line {
+        net,
+        author,
+        cache,
+        readers: all,
+        up,
+        down,
+    }
 }
 
 fn payloads(rng: &mut Rng) -> Vec<Vec<u8>> {
-    let sizes = [10usize, 0, 1024, 300, 1025, 100 << 10, 5, 32 << 10, (32 << 10) + 1, 64, 700];
+    let sizes = [
+        10usize,
+        0,
+        1024,
+        300,
+        1025,
+        100 << 10,
+        5,
+        32 << 10,
+        (32 << 10) + 1,
+        64,
+        700,
+    ];
     sizes.iter().map(|len| rng.bytes(*len)).collect()
 }
 
 fn read_all(net: &mut Net, node: usize, feed: &Author, hops: u8) {
-    assert!(net.get_head(node, feed.id, feed.payloads.len() as u64, s(5)), "no head");
+    assert!(
+        net.get_head(node, feed.id, feed.payloads.len() as u64, s(5)),
+        "no head"
+    );
     let mut reader = Reader::new(feed.id, 0);
     let got = net.read(node, &mut reader, feed.id, feed.payloads.len(), s(20));
-    assert_eq!(got.len(), feed.payloads.len(), "entries are missing; drops {:?}", net.nodes[node].world.drops);
+    assert_eq!(
+        got.len(),
+        feed.payloads.len(),
+        "entries are missing; drops {:?}",
+        net.nodes[node].world.drops
+    );
     for (seq, ((bytes, came), sent)) in got.iter().zip(&feed.payloads).enumerate() {
         assert!(bytes == sent, "entry {seq} differs");
         assert_eq!(*came, hops, "hops of entry {seq}");
@@ -54,7 +81,14 @@ fn read_all(net: &mut Net, node: usize, feed: &Author, hops: u8) {
 }
 
 fn end_to_end(mtu: usize) {
-    let Line { mut net, author, cache, readers, up, down } = line(mtu, 2);
+    let Line {
+        mut net,
+        author,
+        cache,
+        readers,
+        up,
+        down,
+    } = line(mtu, 2);
     let mut feed = Author::new(7);
     for payload in payloads(&mut Rng(5)) {
         feed.write(&mut net.nodes[author].world, &payload);
@@ -69,9 +103,16 @@ fn end_to_end(mtu: usize) {
     assert_eq!(net.links[up].seen.of("entry"), before.of("entry"));
     assert_eq!(net.links[up].seen.of("blob-data"), before.of("blob-data"));
     net.nodes[cache].world.check_blobs();
-    assert_eq!(net.nodes[cache].engine.pending_len(), 0, "a lookup was left behind");
+    assert_eq!(
+        net.nodes[cache].engine.pending_len(),
+        0,
+        "a lookup was left behind"
+    );
     assert!(net.nodes[cache].world.count(Counter::Hits) > 0);
-    eprintln!("mtu {mtu}: up {:?} down {:?}", net.links[up].seen, net.links[down[0]].seen);
+    eprintln!(
+        "mtu {mtu}: up {:?} down {:?}",
+        net.links[up].seen, net.links[down[0]].seen
+    );
 }
 
 #[test]

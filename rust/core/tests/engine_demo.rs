@@ -33,7 +33,9 @@ fn demo(seed: u64, mtus: [usize; 4], entries: usize, pause_ms: u64, loss: u64) {
     feed.publish(now, &mut net.nodes[author], false);
     let id = feed.id;
     assert!(net.get_head(a, id, 0, s(10)));
-    net.with(a, |engine, now, world| engine.follow_local(now, &id, true, world));
+    net.with(a, |engine, now, world| {
+        engine.follow_local(now, &id, true, world)
+    });
     let mut cursor = Reader::new(id, 0);
     let mut got = Vec::new();
     while feed.payloads.len() < entries {
@@ -67,13 +69,24 @@ fn demo(seed: u64, mtus: [usize; 4], entries: usize, pause_ms: u64, loss: u64) {
         assert_eq!(got.len(), all, "drops {:?}", net.nodes[b].world.drops);
         for (seq, (bytes, came)) in got.iter().enumerate() {
             assert!(*bytes == feed.payloads[seq], "B: entry {seq}");
-            assert!(*came == hops || bytes.is_empty() && *came <= hops, "B: entry {seq} came {came} hops, not {hops}");
+            assert!(
+                *came == hops || bytes.is_empty() && *came <= hops,
+                "B: entry {seq} came {came} hops, not {hops}"
+            );
         }
     };
     read_all(&mut net, 1);
     let after = net.links[uplink].seen.clone();
-    assert_eq!(before.of("entry"), after.of("entry"), "entries over the uplink");
-    assert_eq!(before.of("blob-data"), after.of("blob-data"), "blob bytes over the uplink");
+    assert_eq!(
+        before.of("entry"),
+        after.of("entry"),
+        "entries over the uplink"
+    );
+    assert_eq!(
+        before.of("blob-data"),
+        after.of("blob-data"),
+        "blob bytes over the uplink"
+    );
 
     for node in [village, b] {
         net.nodes[node].world.flush();

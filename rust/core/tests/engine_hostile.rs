@@ -8,7 +8,9 @@ use feed_core::engine::fetch::{Credit, Reader, Status};
 use feed_core::engine::{Counter, Mac, PortId, Role, Rx, Sizes, Wanted};
 use feed_core::head::Head;
 use feed_core::sign::Seed;
-use feed_core::wire::{FrameBuilder, FrameHeader, FrameView, LookupHead, Message, Preamble, ANY_AGE};
+use feed_core::wire::{
+    FrameBuilder, FrameHeader, FrameView, LookupHead, Message, Preamble, ANY_AGE,
+};
 use feed_core::Drop;
 use harness::{ms, s, Author, Net, Rng};
 
@@ -38,7 +40,13 @@ fn line(seed: u64, mtu: usize, sizes: &[usize], entries: usize) -> Line {
     }
     let now = net.now;
     feed.publish(now, &mut net.nodes[author], false);
-    Line { net, author, cache, reader, feed }
+    Line {
+        net,
+        author,
+        cache,
+        reader,
+        feed,
+    }
 }
 
 /// What was read is right, and nothing wrong lies in any store.
@@ -52,19 +60,32 @@ fn check_all(net: &mut Net, feed: &Author, got: &[(Vec<u8>, u8)]) {
         for ((key, slot), bytes) in &node.world.slots {
             let right = author.slots.get(&(*key, *slot));
             // Leaves keep the hops that they came; all else is equal.
-            let same = right.is_none_or(|right| right == bytes || (bytes.len() == 64 && right[..28] == bytes[..28] && right[32..] == bytes[32..]));
+            let same = right.is_none_or(|right| {
+                right == bytes
+                    || (bytes.len() == 64
+                        && right[..28] == bytes[..28]
+                        && right[32..] == bytes[32..])
+            });
             assert!(same, "a wrong {key:?} slot {slot} was stored");
         }
         for ((blob, window), (bytes, _)) in &node.world.blobs {
             let right = author.blobs.get(&(*blob, *window));
-            assert!(right.is_none_or(|(right, _)| right == bytes), "a wrong blob window was stored");
+            assert!(
+                right.is_none_or(|(right, _)| right == bytes),
+                "a wrong blob window was stored"
+            );
         }
     }
 }
 
 /// Flips one byte of every n-th frame on both links, at every place in turn.
 fn flipped(mtu: usize, every: u64, sizes: &[usize], entries: usize) {
-    let Line { mut net, reader, feed, .. } = line(every, mtu, sizes, entries);
+    let Line {
+        mut net,
+        reader,
+        feed,
+        ..
+    } = line(every, mtu, sizes, entries);
     for link in &mut net.links {
         let (mut frames, mut place) = (0u64, 0usize);
         link.damage = Some(Box::new(move |bytes, rng| {
@@ -76,7 +97,10 @@ fn flipped(mtu: usize, every: u64, sizes: &[usize], entries: usize) {
         }));
     }
     let count = feed.payloads.len();
-    assert!(net.get_head(reader, feed.id, count as u64, s(30)), "no head");
+    assert!(
+        net.get_head(reader, feed.id, count as u64, s(30)),
+        "no head"
+    );
     let mut cursor = Reader::new(feed.id, 0);
     let got = net.read(reader, &mut cursor, feed.id, count, s(300));
     check_all(&mut net, &feed, &got);
@@ -95,7 +119,12 @@ fn flips__one_frame_in_four() {
 /// Every frame is flipped for a while: nothing gets through, then all is well.
 #[test]
 fn flips__every_frame_then_none() {
-    let Line { mut net, reader, feed, .. } = line(77, 1500, &[500, 40 << 10], 10);
+    let Line {
+        mut net,
+        reader,
+        feed,
+        ..
+    } = line(77, 1500, &[500, 40 << 10], 10);
     for link in &mut net.links {
         link.damage = Some(Box::new(|bytes, rng| {
             let place = rng.below(bytes.len() as u64) as usize;
@@ -125,14 +154,23 @@ fn liar__is_found_and_left() {
     let honest = net.add(Role::Cache);
     let liar = net.add(Role::Cache);
     let reader = net.add(Role::Host);
-    let links = [net.link(&[author, honest], 1500), net.link(&[author, liar], 1500), net.link(&[liar, reader], 1500), net.link(&[honest, reader], 1500)];
+    let links = [
+        net.link(&[author, honest], 1500),
+        net.link(&[author, liar], 1500),
+        net.link(&[liar, reader], 1500),
+        net.link(&[honest, reader], 1500),
+    ];
     net.route(honest, links[0], Some(author));
     net.route(liar, links[1], Some(author));
     net.route_cost(reader, links[2], Some(liar), 1);
     net.route_cost(reader, links[3], Some(honest), 2);
     // BLOB_DATA begins with its type behind the frame header, or follows a path: damage the tail.
     net.links[links[2]].damage = Some(Box::new(|bytes, _| {
-        let has_data = FrameView::parse(bytes).is_ok_and(|view| view.messages().flatten().any(|m| matches!(m, Message::BlobData(_))));
+        let has_data = FrameView::parse(bytes).is_ok_and(|view| {
+            view.messages()
+                .flatten()
+                .any(|m| matches!(m, Message::BlobData(_)))
+        });
         if has_data {
             let last = bytes.len() - 1;
             bytes[last] ^= 0x55;
@@ -153,10 +191,20 @@ fn liar__is_found_and_left() {
 /// One damaged chunk in one frame, and only one route: the page tells which, and only it is fetched again.
 #[test]
 fn chunk_mode__refetches_the_wrong_chunk_only() {
-    let Line { mut net, cache, reader, feed, .. } = line(5, 1500, &[64 << 10], 1);
+    let Line {
+        mut net,
+        cache,
+        reader,
+        feed,
+        ..
+    } = line(5, 1500, &[64 << 10], 1);
     let mut once = true;
     net.links[1].damage = Some(Box::new(move |bytes, _| {
-        let data = FrameView::parse(bytes).is_ok_and(|view| view.messages().flatten().any(|m| matches!(m, Message::BlobData(d) if d.offset > 8000)));
+        let data = FrameView::parse(bytes).is_ok_and(|view| {
+            view.messages()
+                .flatten()
+                .any(|m| matches!(m, Message::BlobData(d) if d.offset > 8000))
+        });
         if data && once {
             once = false;
             let last = bytes.len() - 1;
@@ -170,7 +218,10 @@ fn chunk_mode__refetches_the_wrong_chunk_only() {
     assert_eq!(got.len(), 1);
     check_all(&mut net, &feed, &got);
     let carried = net.links[1].seen.bytes - before;
-    assert!(carried < 80 << 10, "{carried} B for 64 KiB with one bad chunk");
+    assert!(
+        carried < 80 << 10,
+        "{carried} B for 64 KiB with one bad chunk"
+    );
     assert_eq!(net.nodes[reader].world.count(Counter::ChunkMode), 1);
     assert_eq!(net.nodes[cache].world.count(Counter::ChunkMode), 0);
 }
@@ -178,7 +229,13 @@ fn chunk_mode__refetches_the_wrong_chunk_only() {
 /// Every frame that ever passed, played again to every node: nothing changes.
 #[test]
 fn replay__changes_nothing() {
-    let Line { mut net, author, cache, reader, feed } = line(6, 1500, &[100, 40 << 10], 20);
+    let Line {
+        mut net,
+        author,
+        cache,
+        reader,
+        feed,
+    } = line(6, 1500, &[100, 40 << 10], 20);
     for link in &mut net.links {
         link.capture = Some(Vec::new());
     }
@@ -191,24 +248,49 @@ fn replay__changes_nothing() {
         .links
         .iter_mut()
         .enumerate()
-        .flat_map(|(index, link)| link.capture.take().unwrap().into_iter().map(move |frame| (index, frame)))
+        .flat_map(|(index, link)| {
+            link.capture
+                .take()
+                .unwrap()
+                .into_iter()
+                .map(move |frame| (index, frame))
+        })
         .collect();
-    let before: Vec<usize> = net.nodes.iter().map(|node| node.world.slots.len() + node.world.blobs.len()).collect();
+    let before: Vec<usize> = net
+        .nodes
+        .iter()
+        .map(|node| node.world.slots.len() + node.world.blobs.len())
+        .collect();
     for (link, frame) in &frames {
         let port = net.port(*link);
         for node in [author, cache, reader] {
             if net.nodes[node].engine.port_info(port).is_some() {
                 for mac in [Mac([2, 0, 0, 1, 0, port.0 as u8]), Mac([2, 9, 9, 9, 9, 9])] {
-                    net.inject(node, Rx { port, mac, group: false }, frame);
+                    net.inject(
+                        node,
+                        Rx {
+                            port,
+                            mac,
+                            group: false,
+                        },
+                        frame,
+                    );
                 }
             }
         }
     }
     net.run(s(60));
-    let after: Vec<usize> = net.nodes.iter().map(|node| node.world.slots.len() + node.world.blobs.len()).collect();
+    let after: Vec<usize> = net
+        .nodes
+        .iter()
+        .map(|node| node.world.slots.len() + node.world.blobs.len())
+        .collect();
     assert_eq!(before, after, "a replayed answer was stored");
     let drops = &net.nodes[reader].world.drops;
-    assert!(drops.get(&Drop::Unsolicited).copied().unwrap_or(0) > 10, "drops {drops:?}");
+    assert!(
+        drops.get(&Drop::Unsolicited).copied().unwrap_or(0) > 10,
+        "drops {drops:?}"
+    );
     for node in &net.nodes {
         assert_eq!(node.engine.pending_len(), 0);
     }
@@ -226,12 +308,18 @@ fn forged__answers_of_strangers_do_not_count() {
     feed.append(net.now, &mut net.nodes[author], b"right");
     net.links[link].capture = Some(Vec::new());
     let id = feed.id;
-    net.with(reader, |engine, now, world| engine.want_head(now, &id, (0, 0), ANY_AGE, 1000, world));
+    net.with(reader, |engine, now, world| {
+        engine.want_head(now, &id, (0, 0), ANY_AGE, 1000, world)
+    });
     // The answer is on its way; the stranger heard the lookup and answers first.
     net.step(net.now + ms(1));
     let frames = net.links[link].capture.take().unwrap();
     let port = net.port(link);
-    let stranger = Rx { port, mac: Mac([2, 9, 9, 9, 9, 9]), group: false };
+    let stranger = Rx {
+        port,
+        mac: Mac([2, 9, 9, 9, 9, 9]),
+        group: false,
+    };
     let answer = frames.last().unwrap().clone();
     net.inject(reader, stranger, &answer);
     assert_eq!(net.nodes[reader].world.dropped(Drop::BadToken), 1);
@@ -252,14 +340,21 @@ fn heads__forged_old_and_stale() {
     let old = feed.head.unwrap();
     // Flip the signature of every head.
     net.links[link].damage = Some(Box::new(|bytes, _| {
-        let has = FrameView::parse(bytes).is_ok_and(|view| view.messages().flatten().any(|m| matches!(m, Message::Head(_))));
+        let has = FrameView::parse(bytes).is_ok_and(|view| {
+            view.messages()
+                .flatten()
+                .any(|m| matches!(m, Message::Head(_)))
+        });
         if has {
             bytes[24 + 170] ^= 1;
         }
     }));
     assert!(!net.get_head(reader, feed.id, 1, s(2)));
     assert!(net.nodes[reader].world.dropped(Drop::BadSignature) > 0);
-    assert!(net.nodes[reader].engine.feed_state(&feed.id).is_none_or(|feed| feed.head.is_none()));
+    assert!(net.nodes[reader]
+        .engine
+        .feed_state(&feed.id)
+        .is_none_or(|feed| feed.head.is_none()));
     net.links[link].damage = None;
     assert!(net.get_head(reader, feed.id, 1, s(10)));
     feed.append(net.now, &mut net.nodes[author], b"two");
@@ -301,19 +396,36 @@ fn fork__is_proved_and_kept() {
         }
         assert_eq!(other.head.unwrap().head.n, entries);
         let id = feed.id;
-        net.with(reader, |engine, now, world| engine.follow_local(now, &id, true, world));
+        net.with(reader, |engine, now, world| {
+            engine.follow_local(now, &id, true, world)
+        });
         // Equal length shows by a head lookup that asks for a newer time.
-        net.with(reader, |engine, now, world| engine.want_head(now, &id, (0, 3 + u64::from(more > 0)), 30_000, 2000, world));
+        net.with(reader, |engine, now, world| {
+            engine.want_head(now, &id, (0, 3 + u64::from(more > 0)), 30_000, 2000, world)
+        });
         net.run(s(3));
         let state = net.nodes[reader].engine.feed_state(&id).unwrap();
-        assert!(state.is_forked, "{more} more: drops {:?}", net.nodes[reader].world.drops);
-        assert_eq!(state.head.unwrap().bytes, held.bytes, "the first branch stays");
+        assert!(
+            state.is_forked,
+            "{more} more: drops {:?}",
+            net.nodes[reader].world.drops
+        );
+        assert_eq!(
+            state.head.unwrap().bytes,
+            held.bytes,
+            "the first branch stays"
+        );
         let evidence = net.nodes[reader].engine.fork_evidence(&id).unwrap();
         assert_eq!(evidence[0], held.bytes);
         assert_eq!(evidence[1], other.head.unwrap().bytes);
         let mut cursor = Reader::new(id, 0);
-        let credit = Credit { windows: 1, bytes: 1 };
-        let status = net.with(reader, |engine, now, world| cursor.pump(engine, now, &credit, world));
+        let credit = Credit {
+            windows: 1,
+            bytes: 1,
+        };
+        let status = net.with(reader, |engine, now, world| {
+            cursor.pump(engine, now, &credit, world)
+        });
         assert_eq!(status, Status::Forked);
     }
 }
@@ -332,7 +444,9 @@ fn fork__beyond_the_end() {
     assert!(net.get_head(reader, feed.id, 1, s(5)));
     let id = feed.id;
     feed.append(net.now, &mut net.nodes[author], b"more");
-    net.with(reader, |engine, now, world| engine.want_head(now, &id, (0, 2), ANY_AGE, 2000, world));
+    net.with(reader, |engine, now, world| {
+        engine.want_head(now, &id, (0, 2), ANY_AGE, 2000, world)
+    });
     net.run(s(2));
     assert!(net.nodes[reader].engine.feed_state(&id).unwrap().is_forked);
 }
@@ -347,7 +461,14 @@ fn lookup_frame(nonce: u32, id: [u8; 32]) -> Vec<u8> {
         hop_limit: 10,
         id: feed_core::id::DiscoveryId(id),
     };
-    let lookup = LookupHead { pre, at_least_epoch: 0, held_epoch: 0, at_least_n: 0, held_n: 0, max_age_ms: ANY_AGE };
+    let lookup = LookupHead {
+        pre,
+        at_least_epoch: 0,
+        held_epoch: 0,
+        at_least_n: 0,
+        held_n: 0,
+        max_age_ms: ANY_AGE,
+    };
     assert!(lookup.emit(&mut frame));
     let built = frame.finish(&FrameHeader::default());
     buf.truncate(built.linear);
@@ -370,14 +491,20 @@ fn quota__overflow_is_ones_own() {
     net.route(reader, good, None);
     let feed = Author::new(27);
     let id = feed.id;
-    net.with(reader, |engine, now, world| engine.want_head(now, &id, (0, 0), ANY_AGE, 30_000, world));
+    net.with(reader, |engine, now, world| {
+        engine.want_head(now, &id, (0, 0), ANY_AGE, 30_000, world)
+    });
     net.run(ms(10));
     assert_eq!(net.nodes[cache].engine.pending_len(), 1);
     let port = net.port(bad);
     for nonce in 0..5000u32 {
         let mut id = [0; 32];
         id[..4].copy_from_slice(&nonce.to_le_bytes());
-        let rx = Rx { port, mac: Mac([2, 7, 7, 7, 7, 7]), group: false };
+        let rx = Rx {
+            port,
+            mac: Mac([2, 7, 7, 7, 7, 7]),
+            group: false,
+        };
         net.inject(cache, rx, &lookup_frame(nonce + 1, id));
     }
     let quota = Sizes::NAMESPACE.downs / 4;
@@ -387,7 +514,10 @@ fn quota__overflow_is_ones_own() {
     net.nodes[dark].on = true;
     let mut feed = Author::new(27);
     feed.append(net.now, &mut net.nodes[dark], b"late");
-    assert!(net.run_until(s(10), |net| net.nodes[reader].engine.feed_state(&id).is_some_and(|feed| feed.head.is_some())));
+    assert!(net.run_until(s(10), |net| net.nodes[reader]
+        .engine
+        .feed_state(&id)
+        .is_some_and(|feed| feed.head.is_some())));
     net.run(s(40));
     assert_eq!(net.nodes[cache].engine.pending_len(), 0);
     assert_eq!(net.nodes[cache].engine.waiting_len(), 0);
@@ -396,7 +526,13 @@ fn quota__overflow_is_ones_own() {
 /// Random and mutated frames during a transfer: right bytes at the end, every drop has a reason.
 #[test]
 fn garbage__flood_during_a_transfer() {
-    let Line { mut net, cache, reader, feed, .. } = line(12, 1500, &[200, 1024, 50 << 10], 60);
+    let Line {
+        mut net,
+        cache,
+        reader,
+        feed,
+        ..
+    } = line(12, 1500, &[200, 1024, 50 << 10], 60);
     for link in &mut net.links {
         link.capture = Some(Vec::new());
     }
@@ -412,9 +548,17 @@ fn garbage__flood_during_a_transfer() {
         }
         for _ in 0..10 {
             let link = rng.below(2) as usize;
-            let node = if rng.chance(500) { cache } else if link == 0 { 0 } else { reader };
+            let node = if rng.chance(500) {
+                cache
+            } else if link == 0 {
+                0
+            } else {
+                reader
+            };
             let mut frame = match &net.links[link].capture {
-                Some(known) if !known.is_empty() && rng.chance(800) => known[rng.below(known.len() as u64) as usize].clone(),
+                Some(known) if !known.is_empty() && rng.chance(800) => {
+                    known[rng.below(known.len() as u64) as usize].clone()
+                }
                 _ => {
                     let len = 20 + rng.below(1400) as usize;
                     rng.bytes(len)
@@ -426,7 +570,11 @@ fn garbage__flood_during_a_transfer() {
             }
             let port = net.port(link);
             let mac = Mac([2, 0, 0, rng.below(4) as u8, 0, port.0 as u8]);
-            let rx = Rx { port, mac, group: rng.chance(100) };
+            let rx = Rx {
+                port,
+                mac,
+                group: rng.chance(100),
+            };
             net.inject(node, rx, &frame);
             sent += 1;
         }
@@ -435,7 +583,11 @@ fn garbage__flood_during_a_transfer() {
     got.extend(net.read(reader, &mut cursor, feed.id, left, s(60)));
     check_all(&mut net, &feed, &got);
     assert_eq!(got.len(), 60, "drops {:?}", net.nodes[reader].world.drops);
-    let dropped: u64 = net.nodes.iter().map(|node| node.world.drops.values().sum::<u64>()).sum();
+    let dropped: u64 = net
+        .nodes
+        .iter()
+        .map(|node| node.world.drops.values().sum::<u64>())
+        .sum();
     assert!(dropped > sent / 3, "{dropped} of {sent} were dropped");
     assert!(net.nodes[cache].engine.waiting_len() <= Sizes::NAMESPACE.downs);
 }
@@ -443,7 +595,13 @@ fn garbage__flood_during_a_transfer() {
 /// Stores that refuse now and then only delay.
 #[test]
 fn store__full_now_and_then() {
-    let Line { mut net, cache, reader, feed, .. } = line(13, 1500, &[200, 40 << 10, 1024], 40);
+    let Line {
+        mut net,
+        cache,
+        reader,
+        feed,
+        ..
+    } = line(13, 1500, &[200, 40 << 10, 1024], 40);
     net.nodes[cache].world.fail_every = 7;
     net.nodes[reader].world.fail_every = 9;
     assert!(net.get_head(reader, feed.id, 40, s(5)));
@@ -456,14 +614,27 @@ fn store__full_now_and_then() {
 /// A cache whose store is full takes nothing, and says so.
 #[test]
 fn store__always_full() {
-    let Line { mut net, cache, reader, feed, .. } = line(14, 1500, &[200, 40 << 10], 4);
+    let Line {
+        mut net,
+        cache,
+        reader,
+        feed,
+        ..
+    } = line(14, 1500, &[200, 40 << 10], 4);
     net.nodes[cache].world.full = true;
-    assert!(net.get_head(reader, feed.id, 4, s(5)), "heads need no store");
+    assert!(
+        net.get_head(reader, feed.id, 4, s(5)),
+        "heads need no store"
+    );
     let mut cursor = Reader::new(feed.id, 0);
     let got = net.read(reader, &mut cursor, feed.id, 4, s(3));
     assert_eq!(got.len(), 0);
     let world = &net.nodes[cache].world;
-    assert!(world.dropped(Drop::StoreFull) + world.dropped(Drop::NoPage) > 0, "drops {:?}", world.drops);
+    assert!(
+        world.dropped(Drop::StoreFull) + world.dropped(Drop::NoPage) > 0,
+        "drops {:?}",
+        world.drops
+    );
     assert!(net.nodes[cache].world.slots.is_empty() && net.nodes[cache].world.blobs.is_empty());
 }
 
@@ -488,16 +659,25 @@ fn host__does_not_tell_what_it_read() {
     let mut own = Author::new(29);
     own.append(net.now, &mut net.nodes[host], b"mine");
     assert!(net.get_head(spy, own.id, 1, s(5)));
-    let (blob, window) = *net.nodes[host].world.blobs.keys().find(|(blob, _)| blob.len > 1024).unwrap();
+    let (blob, window) = *net.nodes[host]
+        .world
+        .blobs
+        .keys()
+        .find(|(blob, _)| blob.len > 1024)
+        .unwrap();
     let hint = own.id;
-    net.with(spy, |engine, now, world| engine.want_blob(now, &hint, &blob, window, 1000, world));
+    net.with(spy, |engine, now, world| {
+        engine.want_blob(now, &hint, &blob, window, 1000, world)
+    });
     net.run(s(2));
     assert!(net.nodes[spy].world.blobs.is_empty());
     assert_eq!(net.links[b].seen.of("blob-data"), 0);
     // Shared, it is served.
     net.nodes[host].engine.feed_share(&feed.id, true).unwrap();
     let id = feed.id;
-    let wanted = net.with(host, |engine, now, world| engine.want_blob(now, &id, &blob, window, 1000, world));
+    let wanted = net.with(host, |engine, now, world| {
+        engine.want_blob(now, &id, &blob, window, 1000, world)
+    });
     assert_eq!(wanted, Wanted::Present);
     assert!(net.get_head(spy, feed.id, 1, s(5)));
 }
@@ -505,7 +685,13 @@ fn host__does_not_tell_what_it_read() {
 /// Without a cookie a lookup is worth one frame.
 #[test]
 fn cookie__one_frame_without() {
-    let Line { mut net, cache, reader, feed, .. } = line(16, 1500, &[300], 32);
+    let Line {
+        mut net,
+        cache,
+        reader,
+        feed,
+        ..
+    } = line(16, 1500, &[300], 32);
     assert!(net.get_head(reader, feed.id, 32, s(5)));
     let mut cursor = Reader::new(feed.id, 0);
     assert_eq!(net.read(reader, &mut cursor, feed.id, 32, s(5)).len(), 32);
@@ -516,7 +702,11 @@ fn cookie__one_frame_without() {
     net.read(reader, &mut fresh, feed.id, 32, s(5));
     let frames = net.links[1].capture.take().unwrap();
     let lookup = frames.iter().find(|frame| {
-        FrameView::parse(frame).is_ok_and(|view| view.messages().flatten().any(|m| matches!(m, Message::LookupRange(_))))
+        FrameView::parse(frame).is_ok_and(|view| {
+            view.messages()
+                .flatten()
+                .any(|m| matches!(m, Message::LookupRange(_)))
+        })
     });
     let mut lookup = lookup.unwrap().clone();
     let port = net.port(1);
@@ -524,9 +714,17 @@ fn cookie__one_frame_without() {
         if !echo {
             lookup[8..16].fill(0);
         }
-        let mac = if echo { Mac([2, 0, 0, reader as u8, 0, port.0 as u8]) } else { Mac([2, 8, 8, 8, 8, 8]) };
+        let mac = if echo {
+            Mac([2, 0, 0, reader as u8, 0, port.0 as u8])
+        } else {
+            Mac([2, 8, 8, 8, 8, 8])
+        };
         net.links[1].seen = harness::Seen::default();
-        let rx = Rx { port, mac, group: false };
+        let rx = Rx {
+            port,
+            mac,
+            group: false,
+        };
         net.inject(cache, rx, &lookup);
         let sent = net.links[1].seen.frames;
         assert!((1..=most).contains(&sent), "{sent} frames, echo {echo}");
@@ -558,27 +756,57 @@ fn grant__hands_over() {
         key: working.public_key().unwrap(),
     };
     let grant = grant.sign(&Seed::new(feed.seed).unwrap()).unwrap();
-    let head = Head { epoch: 1, time: old.time + 5, ..old }.sign(&working).unwrap();
+    let head = Head {
+        epoch: 1,
+        time: old.time + 5,
+        ..old
+    }
+    .sign(&working)
+    .unwrap();
     // Answer the reader's next head lookup by hand, first without the grant, then with it.
     for with_grant in [false, true] {
         net.links[link].capture = Some(Vec::new());
         let id = feed.id;
-        net.with(reader, |engine, now, world| engine.want_head(now, &id, (1, 0), ANY_AGE, 1000, world));
+        net.with(reader, |engine, now, world| {
+            engine.want_head(now, &id, (1, 0), ANY_AGE, 1000, world)
+        });
         net.nodes[author].on = false;
         let frames = net.links[link].capture.take().unwrap();
         let view = FrameView::parse(frames.first().unwrap()).unwrap();
-        let Some(Ok(Message::LookupHead(lookup))) = view.messages().next() else { panic!("no lookup") };
-        let answer = feed_core::wire::Answer { hops: 1, token: lookup.pre.token };
+        let Some(Ok(Message::LookupHead(lookup))) = view.messages().next() else {
+            panic!("no lookup")
+        };
+        let answer = feed_core::wire::Answer {
+            hops: 1,
+            token: lookup.pre.token,
+        };
         let mut buf = vec![0; 1500];
         let mut frame = FrameBuilder::new(&mut buf, 1500).unwrap();
-        assert!(feed_core::wire::Head { answer, unchecked: false, bytes: &head.bytes }.emit(&mut frame));
+        assert!(feed_core::wire::Head {
+            answer,
+            unchecked: false,
+            bytes: &head.bytes
+        }
+        .emit(&mut frame));
         if with_grant {
-            assert!(feed_core::wire::Grant { answer, bytes: &grant.bytes }.emit(&mut frame));
+            assert!(feed_core::wire::Grant {
+                answer,
+                bytes: &grant.bytes
+            }
+            .emit(&mut frame));
         }
         let built = frame.finish(&FrameHeader::default());
         let port = net.port(link);
         let mac = Mac([2, 0, 0, author as u8, 0, port.0 as u8]);
-        net.inject(reader, Rx { port, mac, group: false }, &buf[..built.linear]);
+        net.inject(
+            reader,
+            Rx {
+                port,
+                mac,
+                group: false,
+            },
+            &buf[..built.linear],
+        );
         net.run(s(3));
         let state = net.nodes[reader].engine.feed_state(&id).unwrap();
         assert_eq!(state.head.unwrap().head.epoch, u32::from(with_grant));
@@ -588,8 +816,20 @@ fn grant__hands_over() {
     let id = feed.id;
     net.nodes[author].on = true;
     feed.append(net.now, &mut net.nodes[author], b"too late");
-    net.with(reader, |engine, now, world| engine.follow_local(now, &id, true, world));
+    net.with(reader, |engine, now, world| {
+        engine.follow_local(now, &id, true, world)
+    });
     net.run(s(2));
-    assert_eq!(net.nodes[reader].engine.feed_state(&id).unwrap().head.unwrap().head.epoch, 1);
+    assert_eq!(
+        net.nodes[reader]
+            .engine
+            .feed_state(&id)
+            .unwrap()
+            .head
+            .unwrap()
+            .head
+            .epoch,
+        1
+    );
     let _ = PortId::LOCAL;
 }

@@ -23,7 +23,14 @@ fn chain(net: &mut Net, caches: usize, mtu: usize) -> Vec<usize> {
     nodes
 }
 
-fn fill(net: &mut Net, author: usize, feed: &mut Author, entries: usize, seed: u64, sizes: &[usize]) {
+fn fill(
+    net: &mut Net,
+    author: usize,
+    feed: &mut Author,
+    entries: usize,
+    seed: u64,
+    sizes: &[usize],
+) {
     let mut rng = Rng(seed);
     for index in 0..entries {
         let payload = rng.bytes(sizes[index % sizes.len()]);
@@ -40,9 +47,17 @@ fn check_read(net: &mut Net, node: usize, feed: &Author, from: u64, for_us: u64)
     let count = (all - from) as usize;
     let got = net.read(node, &mut reader, feed.id, count, for_us);
     for (seq, (bytes, _)) in got.iter().enumerate() {
-        assert!(*bytes == feed.payloads[from as usize + seq], "entry {seq} differs");
+        assert!(
+            *bytes == feed.payloads[from as usize + seq],
+            "entry {seq} differs"
+        );
     }
-    assert_eq!(got.len(), count, "entries are missing; drops {:?}", net.nodes[node].world.drops);
+    assert_eq!(
+        got.len(),
+        count,
+        "entries are missing; drops {:?}",
+        net.nodes[node].world.drops
+    );
     for node in &net.nodes {
         node.world.check_blobs();
     }
@@ -95,7 +110,11 @@ fn chain__one_to_five_hops() {
         let mut cursor = Reader::new(feed.id, 0);
         let got = net.read(reader, &mut cursor, feed.id, 40, s(20));
         assert_eq!(got.len(), 40);
-        assert!(got.iter().all(|(_, hops)| usize::from(*hops) == caches + 1), "hops {:?}", got.iter().map(|g| g.1).collect::<Vec<_>>());
+        assert!(
+            got.iter().all(|(_, hops)| usize::from(*hops) == caches + 1),
+            "hops {:?}",
+            got.iter().map(|g| g.1).collect::<Vec<_>>()
+        );
     }
 }
 
@@ -124,17 +143,29 @@ fn merge__a_hundred_readers() {
     let before = net.links[up].seen.clone();
     assert_eq!(before.of("lookup-head"), 1, "head lookups upstream");
     // All ask in the same instant, then all wait.
-    let mut cursors: Vec<Reader> = members[1..].iter().map(|_| Reader::new(feed.id, 0)).collect();
-    let credit = feed_core::engine::fetch::Credit { windows: 4, bytes: 1 << 16 };
+    let mut cursors: Vec<Reader> = members[1..]
+        .iter()
+        .map(|_| Reader::new(feed.id, 0))
+        .collect();
+    let credit = feed_core::engine::fetch::Credit {
+        windows: 4,
+        bytes: 1 << 16,
+    };
     for (reader, cursor) in members[1..].iter().zip(&mut cursors) {
-        net.with(*reader, |engine, now, world| cursor.pump(engine, now, &credit, world));
+        net.with(*reader, |engine, now, world| {
+            cursor.pump(engine, now, &credit, world)
+        });
     }
     for (reader, cursor) in members[1..].iter().zip(&mut cursors) {
         let got = net.read(*reader, cursor, feed.id, 1, s(5));
         assert_eq!(got.len(), 1);
         assert!(got[0].0 == feed.payloads[0]);
     }
-    assert_eq!(net.links[up].seen.of("lookup-range"), 1, "range lookups upstream");
+    assert_eq!(
+        net.links[up].seen.of("lookup-range"),
+        1,
+        "range lookups upstream"
+    );
     assert_eq!(net.links[up].seen.of("entry"), 1, "entries over the uplink");
     assert!(net.nodes[cache].world.count(Counter::Merged) >= 99);
 }
@@ -201,7 +232,11 @@ fn follow__live() {
     fill(&mut net, author, &mut feed, 3, 4, &[100]);
     check_read(&mut net, reader, &feed, 0, s(5));
     let id = feed.id;
-    assert_eq!(net.with(reader, |engine, now, world| engine.follow_local(now, &id, true, world)), Wanted::Waiting);
+    assert_eq!(
+        net.with(reader, |engine, now, world| engine
+            .follow_local(now, &id, true, world)),
+        Wanted::Waiting
+    );
     net.run(s(3));
     let asked = net.links[0].seen.of("lookup-range");
     for round in 0..20u64 {
@@ -212,17 +247,28 @@ fn follow__live() {
         net.flush(author);
         let n = feed.payloads.len() as u64;
         let came = net.run_until(ms(200), |net| {
-            net.nodes[reader].engine.feed_state(&id).and_then(|feed| feed.head).is_some_and(|head| head.head.n == n)
+            net.nodes[reader]
+                .engine
+                .feed_state(&id)
+                .and_then(|feed| feed.head)
+                .is_some_and(|head| head.head.n == n)
         });
         assert!(came, "append {round} did not come");
         let mut cursor = Reader::new(id, n - 1);
         let got = net.read(reader, &mut cursor, id, 1, ms(1));
-        assert!(got.len() == 1 && got[0].0 == payload, "the entry came with its head");
+        assert!(
+            got.len() == 1 && got[0].0 == payload,
+            "the entry came with its head"
+        );
         net.run(s(2));
         for (link, before) in net.links.iter().zip(&before) {
             assert_eq!(link.seen.of("entry"), before + 1, "one push per link");
         }
-        assert_eq!(net.links[0].seen.of("lookup-range"), asked, "nobody asks for what is pushed");
+        assert_eq!(
+            net.links[0].seen.of("lookup-range"),
+            asked,
+            "nobody asks for what is pushed"
+        );
     }
 }
 
@@ -235,7 +281,9 @@ fn follow__under_loss() {
     fill(&mut net, author, &mut feed, 3, 4, &[100]);
     check_read(&mut net, reader, &feed, 0, s(5));
     let id = feed.id;
-    net.with(reader, |engine, now, world| engine.follow_local(now, &id, true, world));
+    net.with(reader, |engine, now, world| {
+        engine.follow_local(now, &id, true, world)
+    });
     net.run(s(2));
     for link in &mut net.links {
         link.loss = 100;
@@ -263,7 +311,9 @@ fn fetch__while_it_grows() {
     fill(&mut net, author, &mut feed, 200, 5, &MIXED);
     let id = feed.id;
     assert!(net.get_head(reader, id, 200, s(5)));
-    net.with(reader, |engine, now, world| engine.follow_local(now, &id, true, world));
+    net.with(reader, |engine, now, world| {
+        engine.follow_local(now, &id, true, world)
+    });
     let mut cursor = Reader::new(id, 0);
     let mut got = Vec::new();
     for round in 0..100u64 {
@@ -290,8 +340,13 @@ fn final_head__ends_the_feed() {
     feed.publish(now, &mut net.nodes[nodes[0]], true);
     check_read(&mut net, nodes[2], &feed, 0, s(5));
     let mut cursor = Reader::new(feed.id, 1);
-    let credit = feed_core::engine::fetch::Credit { windows: 4, bytes: 1 << 16 };
-    let status = net.with(nodes[2], |engine, now, world| cursor.pump(engine, now, &credit, world));
+    let credit = feed_core::engine::fetch::Credit {
+        windows: 4,
+        bytes: 1 << 16,
+    };
+    let status = net.with(nodes[2], |engine, now, world| {
+        cursor.pump(engine, now, &credit, world)
+    });
     assert_eq!(status, feed_core::engine::fetch::Status::End);
 }
 
@@ -310,7 +365,11 @@ fn flush__is_fetched_again() {
     let mut cursor = Reader::new(feed.id, 0);
     let got = net.read(nodes[3], &mut cursor, feed.id, 40, s(20));
     assert_eq!(got.len(), 40);
-    assert!(got.iter().all(|(_, hops)| *hops == 2), "hops {:?}", got.iter().map(|g| g.1).collect::<Vec<_>>());
+    assert!(
+        got.iter().all(|(_, hops)| *hops == 2),
+        "hops {:?}",
+        got.iter().map(|g| g.1).collect::<Vec<_>>()
+    );
 }
 
 /// Unknown feeds and missing routes are refused, and a host gives one refusal for everything.
@@ -321,7 +380,10 @@ fn refusal__says_why() {
     let feed = Author::new(14);
     // The author's host knows nothing of the feed, and the cache has no other way.
     assert!(!net.get_head(nodes[2], feed.id, 0, s(2)));
-    assert!(net.links[1].seen.of("refusal") == 0, "a refusal to a group lookup does not end it");
+    assert!(
+        net.links[1].seen.of("refusal") == 0,
+        "a refusal to a group lookup does not end it"
+    );
     assert!(net.links[0].seen.of("refusal") > 0);
     assert_eq!(net.nodes[nodes[1]].world.dropped(Drop::BadToken), 0);
 }

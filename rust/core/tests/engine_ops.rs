@@ -13,20 +13,59 @@ use proptest::prelude::*;
 /// One thing that happens.
 #[derive(Clone, Debug)]
 enum Op {
-    Append { size: usize, count: usize },
-    Read { reader: usize, count: usize, time_ms: u64 },
-    Head { reader: usize },
-    Follow { reader: usize, on: bool },
-    Flush { node: usize },
-    Power { node: usize, on: bool },
-    Loss { link: usize, permille: u64 },
-    Jitter { link: usize, us: u64 },
-    Damage { link: usize, one_in: u64 },
-    Port { link: usize },
-    Garbage { link: usize, seed: u64 },
-    Replay { link: usize, back: usize },
-    Crowd { node: usize, fail_every: u64 },
-    Wait { time_ms: u64 },
+    Append {
+        size: usize,
+        count: usize,
+    },
+    Read {
+        reader: usize,
+        count: usize,
+        time_ms: u64,
+    },
+    Head {
+        reader: usize,
+    },
+    Follow {
+        reader: usize,
+        on: bool,
+    },
+    Flush {
+        node: usize,
+    },
+    Power {
+        node: usize,
+        on: bool,
+    },
+    Loss {
+        link: usize,
+        permille: u64,
+    },
+    Jitter {
+        link: usize,
+        us: u64,
+    },
+    Damage {
+        link: usize,
+        one_in: u64,
+    },
+    Port {
+        link: usize,
+    },
+    Garbage {
+        link: usize,
+        seed: u64,
+    },
+    Replay {
+        link: usize,
+        back: usize,
+    },
+    Crowd {
+        node: usize,
+        fail_every: u64,
+    },
+    Wait {
+        time_ms: u64,
+    },
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -75,7 +114,11 @@ impl Lab {
         for link in &links {
             net.links[*link].capture = Some(Vec::new());
         }
-        let mut lab = Lab { net, feed: Author::new(40), follows: [false; 2] };
+        let mut lab = Lab {
+            net,
+            feed: Author::new(40),
+            follows: [false; 2],
+        };
         for link in links {
             lab.routes(link);
         }
@@ -96,7 +139,11 @@ impl Lab {
 
     fn check(&self, got: &[(Vec<u8>, u8)], from: u64) {
         for (index, (bytes, _)) in got.iter().enumerate() {
-            assert!(*bytes == self.feed.payloads[from as usize + index], "entry {} is wrong", from as usize + index);
+            assert!(
+                *bytes == self.feed.payloads[from as usize + index],
+                "entry {} is wrong",
+                from as usize + index
+            );
         }
     }
 
@@ -110,10 +157,20 @@ impl Lab {
                     net.flush(0);
                 }
             }
-            Op::Read { reader, count, time_ms } => {
+            Op::Read {
+                reader,
+                count,
+                time_ms,
+            } => {
                 let from = net.rng.below(self.feed.payloads.len() as u64 + 1);
                 let mut cursor = Reader::new(self.feed.id, from);
-                let got = net.read(READERS[*reader], &mut cursor, self.feed.id, *count, ms(*time_ms));
+                let got = net.read(
+                    READERS[*reader],
+                    &mut cursor,
+                    self.feed.id,
+                    *count,
+                    ms(*time_ms),
+                );
                 self.check(&got, from);
             }
             Op::Head { reader } => {
@@ -124,7 +181,9 @@ impl Lab {
                 if self.follows[*reader] != *on {
                     self.follows[*reader] = *on;
                     let id = self.feed.id;
-                    net.with(READERS[*reader], |engine, now, world| engine.follow_local(now, &id, *on, world));
+                    net.with(READERS[*reader], |engine, now, world| {
+                        engine.follow_local(now, &id, *on, world)
+                    });
                 }
             }
             Op::Flush { node } => net.nodes[*node].world.flush(),
@@ -144,7 +203,9 @@ impl Lab {
                 let port = net.port(*link);
                 for (node, _) in net.links[*link].members.clone() {
                     let info: PortInfo = net.nodes[node].engine.port_info(port).unwrap();
-                    net.with(node, |engine, now, world| engine.port_remove(now, port, world));
+                    net.with(node, |engine, now, world| {
+                        engine.port_remove(now, port, world)
+                    });
                     net.nodes[node].engine.port_add(port, info).unwrap();
                 }
                 self.routes(*link);
@@ -154,14 +215,24 @@ impl Lab {
                 for _ in 0..20 {
                     let len = 24 + rng.below(1000) as usize;
                     let mut frame = rng.bytes(len);
-                    frame[..8].copy_from_slice(&[1, 0, (len - 24) as u8, ((len - 24) >> 8) as u8, 0, 0, 0, 0]);
+                    frame[..8].copy_from_slice(&[
+                        1,
+                        0,
+                        (len - 24) as u8,
+                        ((len - 24) >> 8) as u8,
+                        0,
+                        0,
+                        0,
+                        0,
+                    ]);
                     self.strange(*link, &frame, &mut rng);
                 }
             }
             Op::Replay { link, back } => {
                 let mut rng = Rng(*back as u64);
                 let frames = net.links[*link].capture.as_ref().unwrap();
-                let known: Vec<Vec<u8>> = frames.iter().rev().skip(*back).take(5).cloned().collect();
+                let known: Vec<Vec<u8>> =
+                    frames.iter().rev().skip(*back).take(5).cloned().collect();
                 for frame in known {
                     self.strange(*link, &frame, &mut rng);
                 }
@@ -180,7 +251,15 @@ impl Lab {
         let (node, _) = members[rng.below(members.len() as u64) as usize];
         let mac = Mac([2, 0, 0, rng.below(5) as u8, 0, port.0 as u8]);
         if self.net.nodes[node].on {
-            self.net.inject(node, Rx { port, mac, group: rng.chance(200) }, frame);
+            self.net.inject(
+                node,
+                Rx {
+                    port,
+                    mac,
+                    group: rng.chance(200),
+                },
+                frame,
+            );
         }
     }
 
@@ -200,28 +279,52 @@ impl Lab {
         self.heal();
         let all = self.feed.payloads.len();
         for reader in READERS {
-            assert!(self.net.get_head(reader, self.feed.id, all as u64, s(90)), "reader {reader} has no head");
+            assert!(
+                self.net.get_head(reader, self.feed.id, all as u64, s(90)),
+                "reader {reader} has no head"
+            );
             let mut cursor = Reader::new(self.feed.id, 0);
-            let got = self.net.read(reader, &mut cursor, self.feed.id, all, s(120));
+            let got = self
+                .net
+                .read(reader, &mut cursor, self.feed.id, all, s(120));
             self.check(&got, 0);
-            assert_eq!(got.len(), all, "reader {reader}: drops {:?}", self.net.nodes[reader].world.drops);
+            assert_eq!(
+                got.len(),
+                all,
+                "reader {reader}: drops {:?}",
+                self.net.nodes[reader].world.drops
+            );
         }
         for (index, reader) in READERS.into_iter().enumerate() {
             if std::mem::take(&mut self.follows[index]) {
                 let id = self.feed.id;
-                self.net.with(reader, |engine, now, world| engine.follow_local(now, &id, false, world));
+                self.net.with(reader, |engine, now, world| {
+                    engine.follow_local(now, &id, false, world)
+                });
             }
         }
         self.net.run(s(70));
         for (index, node) in self.net.nodes.iter().enumerate() {
-            assert_eq!(node.engine.pending_len(), 0, "node {index} left lookups behind");
-            assert_eq!(node.engine.waiting_len(), 0, "node {index} left waiters behind");
+            assert_eq!(
+                node.engine.pending_len(),
+                0,
+                "node {index} left lookups behind"
+            );
+            assert_eq!(
+                node.engine.waiting_len(),
+                0,
+                "node {index} left waiters behind"
+            );
             node.world.check_blobs();
         }
         // Nothing wrong in any store: everything equals what the author wrote.
         for node in &self.net.nodes[1..] {
             for (key, (bytes, _)) in &node.world.blobs {
-                assert!(self.net.nodes[0].world.blobs.get(key).is_some_and(|(right, _)| right == bytes));
+                assert!(self.net.nodes[0]
+                    .world
+                    .blobs
+                    .get(key)
+                    .is_some_and(|(right, _)| right == bytes));
             }
         }
     }
@@ -245,10 +348,22 @@ proptest! {
 fn routes__come_and_go() {
     let mut lab = Lab::new(1, 1500);
     for _ in 0..20 {
-        lab.apply(&Op::Append { size: 20_000, count: 2 });
-        let route = Route { feed: None, port: lab.net.port(1), mac: Some(Mac([2, 0, 0, 1, 0, 2])), cost: 0 };
+        lab.apply(&Op::Append {
+            size: 20_000,
+            count: 2,
+        });
+        let route = Route {
+            feed: None,
+            port: lab.net.port(1),
+            mac: Some(Mac([2, 0, 0, 1, 0, 2])),
+            cost: 0,
+        };
         assert!(lab.net.nodes[2].engine.route_del(&route));
-        lab.apply(&Op::Read { reader: 0, count: 5, time_ms: 50 });
+        lab.apply(&Op::Read {
+            reader: 0,
+            count: 5,
+            time_ms: 50,
+        });
         lab.net.nodes[2].engine.route_add(route).unwrap();
         lab.apply(&Op::Head { reader: 0 });
     }

@@ -31,9 +31,15 @@ fn job(id: u64, port: u32, known: bool, suspect: bool) -> VerifyJob {
 fn queue__is_bounded_per_port() {
     let Ok(mut queue) = VerifyQueue::<Host>::lend(256, &mut Vectors);
     for id in 0..200 {
-        assert_eq!(queue.push(&job(id, 1, true, false)), id < u64::from(JOBS_PER_PORT));
+        assert_eq!(
+            queue.push(&job(id, 1, true, false)),
+            id < u64::from(JOBS_PER_PORT)
+        );
     }
-    assert!(queue.push(&job(900, 2, true, false)), "another port is not hurt");
+    assert!(
+        queue.push(&job(900, 2, true, false)),
+        "another port is not hurt"
+    );
     assert_eq!(queue.len(), 65);
     queue.forget(PortId(1));
     assert_eq!(queue.pop().map(|job| job.id), Some(900));
@@ -50,7 +56,11 @@ fn queue__ports_take_turns() {
         queue.push(&job(id, 2, true, false));
     }
     let first: Vec<u32> = (0..20).map(|_| queue.pop().unwrap().port.0).collect();
-    assert_eq!(first.iter().filter(|port| **port == 2).count(), 10, "{first:?}");
+    assert_eq!(
+        first.iter().filter(|port| **port == 2).count(),
+        10,
+        "{first:?}"
+    );
 }
 
 #[test]
@@ -139,7 +149,11 @@ impl Store {
 
     fn write(&mut self, key: u64, class: Class) {
         let main = class == Class::Main;
-        let open = self.open.get(&main).copied().filter(|segment| self.content.get(segment).is_some_and(|c| c.len() < self.per_segment));
+        let open = self.open.get(&main).copied().filter(|segment| {
+            self.content
+                .get(segment)
+                .is_some_and(|c| c.len() < self.per_segment)
+        });
         let segment = open.unwrap_or_else(|| {
             let segment = self.free.pop().expect("a free segment");
             self.policy.insert(segment, class, PortId(1));
@@ -218,7 +232,10 @@ fn evict__keeps_the_hot_set_better_than_lru() {
         let mut store = Store::new(segments, per_segment);
         let hits = trace.iter().filter(|key| store.ask(**key)).count();
         let lru = lru_hits(&trace, segments * per_segment);
-        eprintln!("hot {hot}, {scan} of a scan per ask: {hits} hits, LRU {lru}, asks {}", trace.len() / (scan as usize + 1));
+        eprintln!(
+            "hot {hot}, {scan} of a scan per ask: {hits} hits, LRU {lru}, asks {}",
+            trace.len() / (scan as usize + 1)
+        );
         assert!(hits > lru + lru / 4, "{hits} against {lru}");
         assert!(store.policy.len() <= segments);
     }
@@ -230,7 +247,10 @@ fn evict__uses_all_space_for_probation_while_it_is_free() {
     for key in 0..64 {
         assert!(!store.ask(key));
     }
-    assert!((0..64).all(|key| store.ask(key)), "nothing was evicted below the limit");
+    assert!(
+        (0..64).all(|key| store.ask(key)),
+        "nothing was evicted below the limit"
+    );
 }
 
 #[test]

@@ -41,29 +41,52 @@ impl Author {
     }
 
     fn tree(&self) -> TreeOf {
-        TreeOf::Feed { name: self.name, epoch: 0 }
+        TreeOf::Feed {
+            name: self.name,
+            epoch: 0,
+        }
     }
 
     /// Stores an entry without signing a head.
     pub fn write(&mut self, world: &mut World, payload: &[u8]) {
         let mut hasher = BlobHasher::new();
         let mut nodes = Vec::new();
-        hasher.update(payload, |node, hash| nodes.push((node, *hash))).unwrap();
+        hasher
+            .update(payload, |node, hash| nodes.push((node, *hash)))
+            .unwrap();
         let blob = hasher.finish(|node, hash| nodes.push((node, *hash)));
         for (node, hash) in nodes {
             put(world, &TreeOf::Blob(blob), node, &hash.0);
         }
         for (window, bytes) in payload.chunks(32 << 10).enumerate() {
-            let info = BlobInfo { hops: 0, public: true };
-            world.blobs.insert((blob, window as u16), (bytes.to_vec(), info));
+            let info = BlobInfo {
+                hops: 0,
+                public: true,
+            };
+            world
+                .blobs
+                .insert((blob, window as u16), (bytes.to_vec(), info));
         }
         let seq = self.peaks.n();
         let BlobName { hash, len } = blob;
-        let leaf = Leaf { seq, offset: self.offset, time: self.time, len, flags: 7, blob: hash };
+        let leaf = Leaf {
+            seq,
+            offset: self.offset,
+            time: self.time,
+            len,
+            flags: 7,
+            blob: hash,
+        };
         let (key, slot) = locate_leaf(&self.name, 0, seq);
-        world.slots.insert((key, slot as u8), pack_leaf(&leaf, 0).to_vec());
+        world
+            .slots
+            .insert((key, slot as u8), pack_leaf(&leaf, 0).to_vec());
         let tree = self.tree();
-        self.peaks.push(&leaf.hash(), |pos, hash| put(world, &tree, Node::Full(pos), &hash.0)).unwrap();
+        self.peaks
+            .push(&leaf.hash(), |pos, hash| {
+                put(world, &tree, Node::Full(pos), &hash.0)
+            })
+            .unwrap();
         self.offset += u64::from(len);
         self.payloads.push(payload.to_vec());
     }
@@ -88,9 +111,12 @@ impl Author {
     /// Signs and publishes.
     pub fn publish(&mut self, now: u64, node: &mut NetNode, is_final: bool) {
         let tree = self.tree();
-        self.peaks.edges(|edge, hash| put(&mut node.world, &tree, edge, &hash.0));
+        self.peaks
+            .edges(|edge, hash| put(&mut node.world, &tree, edge, &hash.0));
         let head = self.sign(if is_final { HEAD_FINAL } else { 0 });
-        node.engine.own_head(now, &self.id, &head.bytes, &mut node.world).unwrap();
+        node.engine
+            .own_head(now, &self.id, &head.bytes, &mut node.world)
+            .unwrap();
     }
 
     pub fn append(&mut self, now: u64, node: &mut NetNode, payload: &[u8]) {

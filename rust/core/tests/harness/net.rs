@@ -5,7 +5,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use feed_core::engine::fetch::{Credit, Reader, Status};
-use feed_core::engine::{Config, Dest, Engine, Mac, PortId, PortInfo, Role, Route, Rx, Sizes, Tables};
+use feed_core::engine::{
+    Config, Dest, Engine, Mac, PortId, PortInfo, Role, Route, Rx, Sizes, Tables,
+};
 use feed_core::id::DiscoveryId;
 use feed_core::siphash::SipKey;
 use feed_core::wire::{FrameView, Message, ANY_AGE};
@@ -96,7 +98,12 @@ impl Net {
         let mut engine = Engine::new(Config::new(secret, sizes), tables);
         engine.set_role(role);
         let world = World::new(self.rng.next());
-        self.nodes.push(NodeOf { engine, world, on: true, verify_us: 60 });
+        self.nodes.push(NodeOf {
+            engine,
+            world,
+            on: true,
+            verify_us: 60,
+        });
         self.nodes.len() - 1
     }
 
@@ -109,18 +116,36 @@ impl Net {
         for link in &self.links {
             for (member, port) in &link.members {
                 if *member == node {
-                    engine.port_add(*port, PortInfo { mac: mac_of(node, *port), mtu: link.mtu as u16, up: true }).unwrap();
+                    engine
+                        .port_add(
+                            *port,
+                            PortInfo {
+                                mac: mac_of(node, *port),
+                                mtu: link.mtu as u16,
+                                up: true,
+                            },
+                        )
+                        .unwrap();
                 }
             }
         }
-        self.nodes[node] = NodeOf { engine, world: World::new(self.rng.next()), on: true, verify_us: 60 };
+        self.nodes[node] = NodeOf {
+            engine,
+            world: World::new(self.rng.next()),
+            on: true,
+            verify_us: 60,
+        };
     }
 
     /// Connects nodes; each gets a port whose id is the link's index + 1.
     pub fn link(&mut self, nodes: &[usize], mtu: usize) -> usize {
         let port = PortId(self.links.len() as u32 + 1);
         for node in nodes {
-            let info = PortInfo { mac: mac_of(*node, port), mtu: mtu as u16, up: true };
+            let info = PortInfo {
+                mac: mac_of(*node, port),
+                mtu: mtu as u16,
+                up: true,
+            };
             self.nodes[*node].engine.port_add(port, info).unwrap();
         }
         self.links.push(Link {
@@ -149,7 +174,12 @@ impl Net {
 
     pub fn route_cost(&mut self, node: usize, link: usize, to: Option<usize>, cost: u32) {
         let port = self.port(link);
-        let route = Route { feed: None, port, mac: to.map(|to| mac_of(to, port)), cost };
+        let route = Route {
+            feed: None,
+            port,
+            mac: to.map(|to| mac_of(to, port)),
+            cost,
+        };
         self.nodes[node].engine.route_add(route).unwrap();
     }
 
@@ -166,7 +196,14 @@ impl Net {
         let verify_us = self.nodes[node].verify_us;
         for (index, job) in jobs.into_iter().enumerate() {
             let at = self.now + verify_us * (index as u64 + 1);
-            self.schedule(at, Happening::Verdict { node, job: job.id, ok: job.check() });
+            self.schedule(
+                at,
+                Happening::Verdict {
+                    node,
+                    job: job.id,
+                    ok: job.check(),
+                },
+            );
         }
         for (dest, bytes) in out {
             self.transmit(node, dest, bytes);
@@ -176,7 +213,12 @@ impl Net {
     fn transmit(&mut self, node: usize, dest: Dest, bytes: Vec<u8>) {
         let index = dest.port.0 as usize - 1;
         let link = &mut self.links[index];
-        assert!(bytes.len() <= link.mtu, "a frame of {} B on an MTU of {}", bytes.len(), link.mtu);
+        assert!(
+            bytes.len() <= link.mtu,
+            "a frame of {} B on an MTU of {}",
+            bytes.len(),
+            link.mtu
+        );
         assert!(bytes.len() >= 46, "a frame too short for Ethernet");
         link.seen.frames += 1;
         link.seen.bytes += bytes.len() as u64;
@@ -195,7 +237,9 @@ impl Net {
         let to: Vec<_> = link
             .members
             .iter()
-            .filter(|(member, port)| *member != node && dest.mac.is_none_or(|mac| mac == mac_of(*member, *port)))
+            .filter(|(member, port)| {
+                *member != node && dest.mac.is_none_or(|mac| mac == mac_of(*member, *port))
+            })
             .copied()
             .collect();
         let (delay, jitter, loss, repeat) = (link.delay_us, link.jitter_us, link.loss, link.repeat);
@@ -211,8 +255,19 @@ impl Net {
                     damage(&mut bytes, &mut self.rng);
                 }
                 let at = self.now + delay + self.rng.below(jitter + 1);
-                let rx = Rx { port, mac: source, group: dest.mac.is_none() };
-                self.schedule(at, Happening::Frame { node: member, rx, bytes });
+                let rx = Rx {
+                    port,
+                    mac: source,
+                    group: dest.mac.is_none(),
+                };
+                self.schedule(
+                    at,
+                    Happening::Frame {
+                        node: member,
+                        rx,
+                        bytes,
+                    },
+                );
             }
         }
     }
@@ -228,8 +283,12 @@ impl Net {
     pub fn step(&mut self, until: u64) -> bool {
         let event = self.queue.peek().map(|Reverse((at, _))| *at);
         let timers = self.nodes.iter().enumerate().filter(|(_, node)| node.on);
-        let timer = timers.filter_map(|(index, node)| Some((node.engine.next_deadline()?, index))).min();
-        let first = event.unwrap_or(u64::MAX).min(timer.map_or(u64::MAX, |(at, _)| at));
+        let timer = timers
+            .filter_map(|(index, node)| Some((node.engine.next_deadline()?, index)))
+            .min();
+        let first = event
+            .unwrap_or(u64::MAX)
+            .min(timer.map_or(u64::MAX, |(at, _)| at));
         if first > until {
             self.now = self.now.max(until);
             return false;
@@ -242,7 +301,9 @@ impl Net {
                 node
             }
             _ => {
-                let Some(Reverse((_, serial))) = self.queue.pop() else { return false };
+                let Some(Reverse((_, serial))) = self.queue.pop() else {
+                    return false;
+                };
                 match self.events.remove(&serial).unwrap() {
                     Happening::Frame { node, rx, bytes } => {
                         if self.nodes[node].on {
@@ -282,7 +343,11 @@ impl Net {
     }
 
     /// Calls an engine as a syscall would.
-    pub fn with<T>(&mut self, node: usize, call: impl FnOnce(&mut Engine<Host, World>, u64, &mut World) -> T) -> T {
+    pub fn with<T>(
+        &mut self,
+        node: usize,
+        call: impl FnOnce(&mut Engine<Host, World>, u64, &mut World) -> T,
+    ) -> T {
         let Node { engine, world, .. } = &mut self.nodes[node];
         let result = call(engine, self.now, world);
         self.flush(node);
@@ -293,7 +358,9 @@ impl Net {
     pub fn get_head(&mut self, node: usize, id: DiscoveryId, n: u64, for_us: u64) -> bool {
         let until = self.now + for_us;
         loop {
-            let wanted = self.with(node, |engine, now, world| engine.want_head(now, &id, (0, n), ANY_AGE, 1000, world));
+            let wanted = self.with(node, |engine, now, world| {
+                engine.want_head(now, &id, (0, n), ANY_AGE, 1000, world)
+            });
             if wanted == feed_core::engine::Wanted::Present {
                 return true;
             }
@@ -313,8 +380,25 @@ impl Net {
 
     /// Reads one entry after the other, with the hops of each, until `count` are read or the time
     /// is over.
-    pub fn read(&mut self, node: usize, reader: &mut Reader, id: DiscoveryId, count: usize, for_us: u64) -> Vec<(Vec<u8>, u8)> {
-        self.read_with(node, reader, id, count, for_us, Credit { windows: 16, bytes: 1 << 20 })
+    pub fn read(
+        &mut self,
+        node: usize,
+        reader: &mut Reader,
+        id: DiscoveryId,
+        count: usize,
+        for_us: u64,
+    ) -> Vec<(Vec<u8>, u8)> {
+        self.read_with(
+            node,
+            reader,
+            id,
+            count,
+            for_us,
+            Credit {
+                windows: 16,
+                bytes: 1 << 20,
+            },
+        )
     }
 
     pub fn read_with(
@@ -330,7 +414,9 @@ impl Net {
         let mut out = Vec::new();
         let mut part = Vec::new();
         while out.len() < count {
-            match self.with(node, |engine, now, world| reader.pump(engine, now, &credit, world)) {
+            match self.with(node, |engine, now, world| {
+                reader.pump(engine, now, &credit, world)
+            }) {
                 Status::Ready { leaf, hops, .. } => {
                     let (_, offset) = reader.position();
                     let (window, start) = ((offset >> 15) as u16, offset & 0x7fff);
@@ -338,7 +424,13 @@ impl Net {
                     let mut bytes = vec![0; len as usize];
                     if len > 0 {
                         let world = &mut self.nodes[node].world;
-                        assert!(feed_core::engine::Env::blob_read(world, &leaf.blob_name(), window, start, &mut bytes));
+                        assert!(feed_core::engine::Env::blob_read(
+                            world,
+                            &leaf.blob_name(),
+                            window,
+                            start,
+                            &mut bytes
+                        ));
                     }
                     part.extend_from_slice(&bytes);
                     reader.advance(len, leaf.len);

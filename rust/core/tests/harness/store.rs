@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use feed_core::blob::{window_len, WindowHasher};
-use feed_core::engine::{BlobInfo, Charge, Counter, Dest, Env, Event, Full, Payload, Proved, VerifyJob};
+use feed_core::engine::{
+    BlobInfo, Charge, Counter, Dest, Env, Event, Full, Payload, Proved, VerifyJob,
+};
 use feed_core::id::{BlobName, DiscoveryId, Hash};
 use feed_core::object::ObjectKey;
 use feed_core::Drop;
@@ -84,7 +86,11 @@ impl World {
         for ((blob, window), (bytes, _)) in &self.blobs {
             assert_eq!(bytes.len() as u32, window_len(blob.len, *window));
             if feed_core::blob::window_count(blob.len) == 1 {
-                assert_eq!(blake3::hash(bytes).as_bytes(), &blob.hash.0, "a wrong blob was stored");
+                assert_eq!(
+                    blake3::hash(bytes).as_bytes(),
+                    &blob.hash.0,
+                    "a wrong blob was stored"
+                );
             }
         }
     }
@@ -133,7 +139,9 @@ impl Env for World {
     }
 
     fn blob_read(&mut self, blob: &BlobName, window: u16, offset: u32, out: &mut [u8]) -> bool {
-        let Some((bytes, _)) = self.blobs.get(&(*blob, window)) else { return false };
+        let Some((bytes, _)) = self.blobs.get(&(*blob, window)) else {
+            return false;
+        };
         match bytes.get(offset as usize..offset as usize + out.len()) {
             Some(part) => {
                 out.copy_from_slice(part);
@@ -143,19 +151,36 @@ impl Env for World {
         }
     }
 
-    fn blob_reserve(&mut self, blob: &BlobName, window: u16, len: u32, charge: Charge) -> Result<Extent, Full> {
+    fn blob_reserve(
+        &mut self,
+        blob: &BlobName,
+        window: u16,
+        len: u32,
+        charge: Charge,
+    ) -> Result<Extent, Full> {
         assert_eq!(len, window_len(blob.len, window));
         if !self.may_write() {
             return Err(Full);
         }
-        Ok(Extent { blob: *blob, window, public: charge.public, bytes: vec![0; len as usize] })
+        Ok(Extent {
+            blob: *blob,
+            window,
+            public: charge.public,
+            bytes: vec![0; len as usize],
+        })
     }
 
     fn extent_write(&mut self, extent: &mut Extent, offset: u32, bytes: &[u8]) {
         extent.bytes[offset as usize..offset as usize + bytes.len()].copy_from_slice(bytes);
     }
 
-    fn extent_cv(&mut self, extent: &Extent, chunks: Range<u8>, first_chunk: u64, root: bool) -> Hash {
+    fn extent_cv(
+        &mut self,
+        extent: &Extent,
+        chunks: Range<u8>,
+        first_chunk: u64,
+        root: bool,
+    ) -> Hash {
         assert_eq!(first_chunk, u64::from(extent.window) * 32);
         let start = usize::from(chunks.start) * 1024;
         let end = (usize::from(chunks.end) * 1024).min(extent.bytes.len());
@@ -164,22 +189,36 @@ impl Env for World {
             assert_eq!(root, extent.blob.len <= 32 << 10);
             hasher.window(extent.blob.len, extent.window).unwrap();
         } else {
-            hasher.chunk(extent.blob.len, first_chunk as u32 + u32::from(chunks.start)).unwrap();
+            hasher
+                .chunk(
+                    extent.blob.len,
+                    first_chunk as u32 + u32::from(chunks.start),
+                )
+                .unwrap();
         }
         hasher.update(&extent.bytes[start..end]).unwrap();
         hasher.finish().unwrap()
     }
 
     fn blob_publish(&mut self, extent: Extent, hops: u8) {
-        let info = BlobInfo { hops, public: extent.public };
-        self.blobs.entry((extent.blob, extent.window)).or_insert((extent.bytes, info));
+        let info = BlobInfo {
+            hops,
+            public: extent.public,
+        };
+        self.blobs
+            .entry((extent.blob, extent.window))
+            .or_insert((extent.bytes, info));
     }
 
     fn send(&mut self, to: Dest, linear: &[u8], payload: Option<Payload>) -> bool {
         let mut frame = linear.to_vec();
         if let Some(p) = payload {
-            let Some((bytes, _)) = self.blobs.get(&(p.blob, p.window)) else { return false };
-            let Some(part) = bytes.get(p.offset as usize..(p.offset + p.len) as usize) else { return false };
+            let Some((bytes, _)) = self.blobs.get(&(p.blob, p.window)) else {
+                return false;
+            };
+            let Some(part) = bytes.get(p.offset as usize..(p.offset + p.len) as usize) else {
+                return false;
+            };
             frame.extend_from_slice(part);
         }
         self.out.push((to, frame));
