@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use feed::{Address, Name};
 
-use crate::control::{FeedArg, Mac, RouteTarget, Size};
+use crate::args::{FeedArg, Mac, RouteTarget, Size};
 use crate::range::Range;
 
 /// Append to feeds, read them, and set up a node of AF_FEED.

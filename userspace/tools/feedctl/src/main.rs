@@ -10,6 +10,7 @@
 #![cfg_attr(test, allow(non_snake_case))]
 
 mod append;
+mod args;
 mod cat;
 mod cli;
 mod control;
