@@ -141,7 +141,9 @@ impl Reading {
             self.connected = true;
             return Ok(());
         }
-        refusal(node.want_head(&self.id, (0, 0), RENEW_MS as u32 * 2))
+        // Its end wakes whoever waits or polls, so it must not come after the deadline's.
+        let left_ms = self.deadline.saturating_sub(monotonic_us()).div_ceil(1_000);
+        refusal(node.want_head(&self.id, (0, 0), left_ms.min(RENEW_MS * 2) as u32))
     }
 
     /// How far the connect is: `None` while it goes on.
