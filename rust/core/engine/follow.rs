@@ -4,7 +4,8 @@
 //! A FOLLOW has no answer of its own, so it is renewed soon after it began, then at half-life, and
 //! after each push, where the renewal is the receipt: a push that no renewal covers is repeated.
 
-use super::answer::{HeadScript, RangeAsk};
+use super::answer::RangeAsk;
+use super::answer_head::HeadScript;
 use super::env::{Counter, Env, Event, Memory};
 use super::feeds::HEADED;
 use super::limits::{

@@ -15,12 +15,14 @@
 
 mod accept;
 mod answer;
+mod answer_head;
 mod blobs;
 mod deliver;
 mod feeds;
 mod follow;
 mod heads;
 mod held;
+mod links;
 mod local;
 mod lookup;
 mod neighbours;
@@ -35,6 +37,7 @@ mod slab;
 mod tables;
 mod timers;
 mod transfers;
+mod wait;
 
 pub mod budget;
 pub mod env;

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 //! Lookups in: answered from the store, or made to wait, or refused.
 
-use super::answer::{self, BlobScript, HeadScript, Out, Plan, RangeAsk, RangeScript, Script, Sent};
-use super::env::{Charge, Counter, Dest, Env, Event, Mac, Memory, PortId};
+use super::answer::{self, BlobScript, Out, Plan, RangeAsk, RangeScript, Script, Sent};
+use super::answer_head::HeadScript;
+use super::env::{Counter, Dest, Env, Event, Mac, Memory, PortId};
 use super::feeds::{HEADED, OWN};
 use super::limits::LIFE_MAX_US;
-use super::lookup::{NoWay, Origin};
 use super::nodes;
-use super::pending::{self, Down, Want, CHUNK_MODE, HAVE_PAGE, HAVE_PATH, LEAF_ONLY, LIMITED};
+use super::pending::{Down, Want, CHUNK_MODE, HAVE_PAGE, HAVE_PATH, LEAF_ONLY, LIMITED};
 use super::recv::{now_ms, Rx};
-use super::transfers::Transfer;
 use super::{scratch, Engine, Role};
 use crate::blob;
 use crate::cookie::cookie;
@@ -122,7 +121,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         sent
     }
 
-    fn refuse_lookup(
+    pub(super) fn refuse_lookup(
         &mut self,
         rx: &Rx,
         pre: &Preamble,
@@ -510,209 +509,6 @@ impl<M: Memory, E: Env> Engine<M, E> {
         self.reply(down.port, down.mac, down.has(LIMITED), &mut script, env)
             .frames
             > 0
-    }
-
-    /// Lets a neighbour's lookup wait, and sends it on if it brings something new.
-    pub(super) fn wait_for(
-        &mut self,
-        now: u64,
-        rx: &Rx,
-        pre: &Preamble,
-        want: Want,
-        down: Down,
-        env: &mut E,
-    ) -> Result<(), Drop> {
-        if pre.hop_limit == 0 {
-            return self.refuse_lookup(rx, pre, Reason::HopLimit, env);
-        }
-        let hash = want.hash(&self.config.secret);
-        if self
-            .nonces
-            .is_duplicate(pre.nonce, hash, rx.port, rx.mac, now)
-        {
-            return self.refuse_lookup(rx, pre, Reason::DuplicateNonce, env);
-        }
-        if self
-            .routes
-            .pick(&pre.id, Some(rx.port), 0, now, &self.ports)
-            .is_none()
-        {
-            return self.refuse_lookup(rx, pre, Reason::NoRoute, env);
-        }
-        let known = self.pending.find(&want);
-        let slot = match known {
-            Some(slot) => slot,
-            None => match self.open_entry(want, rx.port, env) {
-                Some(slot) => slot,
-                None => return self.refuse_lookup(rx, pre, Reason::Busy, env),
-            },
-        };
-        let same = |other: &Down| {
-            other.port == down.port && other.mac == down.mac && other.token == down.token
-        };
-        let again = self.pending.find_down(slot, same);
-        if again.is_some_and(|at| {
-            self.pending
-                .downs
-                .get(pending::slot(at))
-                .is_some_and(|known| known.nonce == down.nonce)
-        }) {
-            return Err(Drop::Repeated);
-        }
-        let is_retry = again.is_some();
-        if let Some(at) = again {
-            self.pending.remove_down(at, &mut self.ports);
-        }
-        match self
-            .pending
-            .add_down(slot, down, &mut self.ports, self.config.port_quota)
-        {
-            Ok(orphan) => {
-                if let Some(orphan) = orphan {
-                    self.settle(now, orphan, env);
-                }
-            }
-            Err(()) => {
-                self.settle(now, slot, env);
-                return self.refuse_lookup(rx, pre, Reason::Busy, env);
-            }
-        }
-        self.nonces.remember(pre.nonce, hash, rx.port, rx.mac, now);
-        let origin = Origin {
-            nonce: pre.nonce,
-            port: rx.port,
-            mac: rx.mac,
-        };
-        self.send_if_new(now, slot, known.is_some(), is_retry, &down, origin, env)
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn send_if_new(
-        &mut self,
-        now: u64,
-        slot: u32,
-        merged: bool,
-        is_retry: bool,
-        down: &Down,
-        origin: Origin,
-        env: &mut E,
-    ) -> Result<(), Drop> {
-        let before = self.pending.get(slot).map_or(0, |entry| entry.hop_limit);
-        self.prune(now, slot, env);
-        let stricter = self.tighten(slot, down);
-        let Some(entry) = self.pending.get(slot) else {
-            return Ok(());
-        };
-        if merged {
-            env.event(Event::Count(Counter::Merged));
-            let mac = entry.up_mac.unwrap_or_default();
-            let pause = self.neighbours.get(entry.up_port, mac).suppression();
-            let rested = now.saturating_sub(entry.sent_at) >= pause;
-            let new_bits = match entry.want {
-                Want::Range { .. } => down.bits & !entry.asked & !entry.got != 0,
-                _ => false,
-            };
-            // A retry says that something was lost, here or further on; more hops may reach further.
-            let resend = new_bits || stricter || (rested && (is_retry || down.hop_limit > before));
-            if !resend || (!entry.sent && !new_bits) {
-                self.pending.arm(slot);
-                return Ok(());
-            }
-        }
-        match self.send_lookup(now, slot, Some(origin), env) {
-            Ok(()) => {}
-            Err(NoWay::NoHead) => self.await_head(now, slot, true, env),
-            Err(NoWay::NoRoute) => {
-                let at = self.pending.find_down(slot, |other| {
-                    other.token == down.token && other.port == down.port
-                });
-                if let Some(at) = at {
-                    self.pending.remove_down(at, &mut self.ports);
-                }
-                self.refuse(
-                    down.port,
-                    down.mac,
-                    Token::from_u64(down.token),
-                    Reason::NoRoute,
-                    env,
-                );
-                self.settle(now, slot, env);
-            }
-        }
-        Ok(())
-    }
-
-    /// Raises what a head entry asks for to what a new waiter needs; says whether it did.
-    pub(super) fn tighten(&mut self, slot: u32, down: &Down) -> bool {
-        let Some(entry) = self.pending.get_mut(slot) else {
-            return false;
-        };
-        if !matches!(entry.want, Want::Head { .. }) {
-            return false;
-        }
-        let asked = Demand {
-            epoch: entry.epoch,
-            n: entry.n,
-            max_age_ms: entry.max_age_ms,
-        };
-        let demand = Demand {
-            epoch: down.epoch,
-            n: down.n,
-            max_age_ms: down.max_age_ms,
-        };
-        if demand.is_covered_by(&asked) {
-            return false;
-        }
-        let (epoch, n) = (asked.epoch, asked.n).max((demand.epoch, demand.n));
-        entry.epoch = epoch;
-        entry.n = n;
-        entry.max_age_ms = asked.max_age_ms.min(demand.max_age_ms);
-        true
-    }
-
-    /// A new entry, for blobs with the transfer that its bytes go to. `None` when there is no room.
-    pub(super) fn open_entry(&mut self, want: Want, charge_to: PortId, env: &mut E) -> Option<u32> {
-        let slot = self.pending.insert(want)?;
-        let Want::Blob { id, blob, window } = want else {
-            return Some(slot);
-        };
-        let public = self.feeds.get(&id).is_some_and(|feed| feed.is_public());
-        let transfer = match self.transfers.find(&blob, window) {
-            Some(transfer) => Some(transfer),
-            None => self.open_transfer(
-                blob,
-                window,
-                Charge {
-                    port: charge_to,
-                    public,
-                },
-                env,
-            ),
-        };
-        let Some(index) = transfer else {
-            self.pending.remove(slot);
-            return None;
-        };
-        if let Some(transfer) = self.transfers.table.get_mut(index) {
-            transfer.entries = transfer.entries.saturating_add(1);
-            transfer.public |= public;
-        }
-        if let Some(entry) = self.pending.get_mut(slot) {
-            entry.transfer = pending::link(index);
-        }
-        Some(slot)
-    }
-
-    fn open_transfer(
-        &mut self,
-        blob: BlobName,
-        window: u16,
-        charge: Charge,
-        env: &mut E,
-    ) -> Option<u32> {
-        let mut transfer = Transfer::new(blob, window);
-        transfer.extent = Some(env.blob_reserve(&blob, window, transfer.len, charge).ok()?);
-        self.transfers.insert(transfer)
     }
 }
 

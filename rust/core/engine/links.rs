@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! Whether a longer tree continues a shorter one: by a consistency proof, or by the last leaf's
+//! siblings, which are the old peaks.
+//!
+//! A proof that fits the new root but leads to another old root than the one held proves a fork.
+
+use super::accept::Trusted;
+use super::env::{Env, Event, Proved};
+use super::nodes;
+use crate::error::Drop;
+use crate::id::{Hash, Hashes};
+use crate::proof::{verify_cons, verify_inclusion};
+use crate::tree::{self, FeedTree, Node, TreeHasher};
+use crate::wire::{self, FrameView, Message};
+
+/// How a longer head relates to the tree that is held.
+pub(super) enum Link {
+    /// It continues it.
+    Proved,
+    /// It provably does not.
+    Forked,
+    /// No proof is at hand.
+    Missing,
+}
+
+/// The root that the tree of `m` leaves has if this proof is about it: the old peaks are the first
+/// hash and those siblings that stand left of it.
+#[inline(never)]
+fn prefix_root(m: u64, n: u64, proof: Hashes<'_>) -> Option<Hash> {
+    let pos = tree::last_peak(m)?;
+    let start = pos.start();
+    let peak = proof.get(0)?;
+    let shape = tree::siblings(n, pos).zip(proof.skip(1).iter());
+    let lefts = shape.filter(|(node, _)| node.pos().start() < start);
+    let top = lefts.fold(peak, |right, (_, left)| FeedTree.node(&left, &right));
+    Some(tree::root(m, &top))
+}
+
+/// Checks a consistency proof against the longer tree alone and gives the old root that it proves.
+#[inline(never)]
+pub(super) fn prove_prefix<E: Env>(
+    of: &Trusted,
+    m: u64,
+    proof: Hashes<'_>,
+    env: &mut E,
+) -> Result<Hash, Drop> {
+    let old = prefix_root(m, of.n, proof).ok_or(Drop::ProofLength)?;
+    let (tree, charge) = (of.tree(), of.charge);
+    let keep = |node: Node, hash: &Hash| nodes::put_node(env, &tree, node, hash, charge);
+    let result = verify_cons(m, &old, of.n, &of.root, proof, keep);
+    env.event(Event::Verify {
+        what: Proved::Cons,
+        ok: result.is_ok(),
+        feed: &of.id,
+        n: of.n,
+    });
+    result.map(|()| old)
+}
+
+/// The root of the tree before the last leaf: that leaf's siblings are the old peaks.
+#[inline(never)]
+fn prove_append<E: Env>(of: &Trusted, entry: &wire::Entry<'_>, env: &mut E) -> Option<Hash> {
+    let siblings = entry.siblings?;
+    let m = entry.leaf.seq;
+    verify_inclusion(&entry.leaf.hash(), m, of.n, siblings, &of.root, |_, _| ()).ok()?;
+    let top = siblings
+        .iter()
+        .reduce(|right, left| FeedTree.node(&left, &right))?;
+    env.event(Event::Verify {
+        what: Proved::Cons,
+        ok: true,
+        feed: &of.id,
+        n: of.n,
+    });
+    Some(tree::root(m, &top))
+}
+
+pub(super) fn find_link<E: Env>(
+    frame: &[u8],
+    of: &Trusted,
+    m: u64,
+    root_m: &Hash,
+    env: &mut E,
+) -> Link {
+    let Ok(view) = FrameView::parse(frame) else {
+        return Link::Missing;
+    };
+    for message in view.messages().flatten() {
+        let old = match message {
+            Message::Cons(cons) if cons.epoch == of.epoch && cons.m == m && cons.n == of.n => {
+                prove_prefix(of, m, cons.hashes, env).ok()
+            }
+            Message::Entry(entry)
+                if entry.epoch == of.epoch && entry.n == of.n && entry.leaf.seq == m =>
+            {
+                if of.n == m.saturating_add(1) {
+                    prove_append(of, &entry, env)
+                } else {
+                    None
+                }
+            }
+            _ => None,
+        };
+        match old {
+            Some(old) if old == *root_m => return Link::Proved,
+            Some(_) => return Link::Forked,
+            None => {}
+        }
+    }
+    Link::Missing
+}
