@@ -22,6 +22,7 @@ mod feeds;
 mod follow;
 mod heads;
 mod held;
+mod jobs;
 mod links;
 mod local;
 mod lookup;
