@@ -29,7 +29,7 @@ case $target in */) mkdir -p "$target" ;; esac
 if [ -d "$target" ]; then target=${target%/}/$name; fi
 parent=$(dirname "$target")
 mkdir -p "$parent"
-scratch=$(mktemp -d "$parent/.lab.XXXXXX")
+scratch=$(mktemp -d -p "$parent")
 trap 'rm -rf "$scratch"' EXIT
 tar -x --no-same-owner -f - -C "$scratch"
 if [ -d "$scratch/$name" ] && [ -d "$target" ]; then
