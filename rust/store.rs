@@ -53,7 +53,10 @@ use self::{
     },
     figures::Counters,
     index::Index,
-    policy::Policy,
+    policy::{
+        Class,
+        Policy, //
+    },
     segments::{
         SegmentId,
         Segments, //
@@ -228,6 +231,9 @@ impl Store {
     fn add_segment(&self, pinned: bool) -> Result<(SegmentId, Arc<Folios>)> {
         self.charge()?;
         let made = self.segments.create(pinned).and_then(|(id, view)| {
+            if !pinned {
+                self.room_in_policy(id.slot);
+            }
             let folios = self
                 .arena(pinned)
                 .mapping
@@ -251,6 +257,10 @@ impl Store {
     /// Ends a segment and frees its pages. What the index has of it is dead from now on.
     /// Context: process, may sleep.
     fn end_segment(&self, id: SegmentId) -> bool {
+        // Before the slot is free for another.
+        if self.segments.alive(id) {
+            self.policy.lock().remove(id.slot);
+        }
         let Some((view, entries)) = self.segments.end(id) else {
             return false;
         };
@@ -261,6 +271,42 @@ impl Store {
         self.counters.dead_entries.add(i64::from(entries), Relaxed);
         self.counters.segments_freed.add(1, Relaxed);
         true
+    }
+
+    /// A segment is full. Context: any.
+    fn seal(&self, id: SegmentId, class: Class) {
+        let pinned = self.segments.look(id.slot).pinned();
+        if self.segments.seal(id) && !pinned {
+            self.policy.lock().insert(id.slot, class);
+        }
+    }
+
+    /// Gives the policy a larger table if `slot` asks for one. If there is no memory for it the
+    /// segment is not known to the policy, and only the kernel takes it. Context: process, may
+    /// sleep.
+    fn room_in_policy(&self, slot: u32) {
+        if !self.policy.lock().lacks(slot) {
+            return;
+        }
+        let room = (slot as usize + 1).next_power_of_two();
+        let Ok(mut policy) = self.payer.charge(|| Policy::with_room(room)) else {
+            return;
+        };
+        // Slots are used in order until the first segment is freed, so this is their age. The
+        // lock keeps the old table until the new one knows all: none is sealed in between.
+        let mut current = self.policy.lock();
+        for slot in 0..self.segments.len() {
+            let view = self.segments.look(slot);
+            if view.sealed() && !view.pinned() {
+                if let Some(segment) = self.segments.record(slot) {
+                    policy.insert(slot, segment.class());
+                }
+            }
+        }
+        core::mem::swap(&mut *current, &mut policy);
+        drop(current);
+        // The old table is freed without the lock.
+        drop(policy);
     }
 
     /// Pays for a segment: limit of the store, then the cap of the machine.
@@ -292,7 +338,7 @@ impl PinnedDrop for Store {
     fn drop(self: Pin<&mut Self>) {
         // Let go of all folios, then of all segments, so that the figures say how it ended.
         for arena in [&self.cache, &self.pinned] {
-            arena.seal_all(&self.segments);
+            arena.seal_all(|id, class| self.seal(id, class));
             while arena.remove().is_some() {}
         }
         let pinned = core::mem::take(&mut *self.pinned_folios.lock());

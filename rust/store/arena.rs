@@ -17,6 +17,7 @@ use super::{
         Place,
         ALIGN, //
     },
+    policy::Class,
     segments::{
         SegmentId,
         Segments, //
@@ -81,15 +82,6 @@ impl Kind {
             _ => Kind::Part,
         }
     }
-}
-
-/// What is expected of an extent.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Class {
-    /// Never seen before, or long ago.
-    Probation,
-    /// Asked for again.
-    Main,
 }
 
 const CLASSES: usize = 2;
@@ -166,7 +158,8 @@ impl Arena {
     }
 
     /// Takes room for `len` bytes, zeroed. `spare`: even if that leaves nothing for the worker.
-    /// True beside it when the worker should be called. Context: any.
+    /// True beside it when the worker should be called. `seal` gets a segment that is full, after
+    /// the lock was dropped. Context: any.
     pub(super) fn take(
         &self,
         kind: Kind,
@@ -174,6 +167,7 @@ impl Arena {
         len: u32,
         spare: bool,
         segments: &Segments,
+        seal: impl FnOnce(SegmentId, Class),
     ) -> Result<(Taken, bool), Full> {
         let mut sealed = None;
         let mut state = self.state.lock();
@@ -196,7 +190,7 @@ impl Arena {
                     self.empty.add(1, Relaxed);
                     return Err(Full);
                 };
-                segments.open(next.segment, class == Class::Main);
+                segments.open(next.segment, class);
                 sealed = open.replace(Open {
                     segment: next.segment,
                     folios: next.folios,
@@ -222,7 +216,7 @@ impl Arena {
 
         // Without the lock, because the last reference to the folios may go with it.
         if let Some(full) = sealed {
-            segments.seal(full.segment);
+            seal(full.segment, class);
         }
         Ok((
             Taken {
@@ -288,14 +282,16 @@ impl Arena {
         ready.map(|ready| ready.segment)
     }
 
-    /// Seals the segments that are being filled; false if there are none. Context: process.
-    pub(super) fn seal_all(&self, segments: &Segments) -> bool {
+    /// Gives `seal` the segments that are being filled; false if there are none.
+    /// Context: process.
+    pub(super) fn seal_all(&self, mut seal: impl FnMut(SegmentId, Class)) -> bool {
         let mut any = false;
         for kind in 0..KINDS {
-            for class in 0..CLASSES {
-                let open = self.state.lock().open[kind][class].take();
+            for class in [Class::Probation, Class::Main] {
+                let open = self.state.lock().open[kind][class as usize].take();
                 if let Some(open) = open {
-                    any |= segments.seal(open.segment);
+                    seal(open.segment, class);
+                    any = true;
                 }
             }
         }

@@ -1,80 +1,114 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is worth keeping: admission by what was evicted not long ago.
+//! The eviction policy: feed_core's, with tables of kernel memory.
 //!
-//! After S3-FIFO (Yang et al., 2023), with segments for queues: what is new goes to segments on
-//! probation, which are evicted soon; a key that comes back shortly after its eviction goes to a
-//! main segment, as does what was looked up while on probation. So a scan passes through
-//! probation and leaves the main segments alone. Both queues are in the order in which their segments
-//! were opened; see `upkeep` for the choice between them.
+//! It knows the sealed segments of the cache, by their slots. Hits are gathered in the segments'
+//! records and told to it before it chooses, so that a hit takes no lock of the policy.
 
-use super::arena::Class;
+use feed_core::engine::{
+    env::{
+        Memory,
+        PortId, //
+    },
+    evict::{
+        self,
+        Victim, //
+    },
+    Lend, //
+};
 use kernel::prelude::*;
 
-/// Keys that are remembered at most; 256 KiB.
-const GHOSTS_MAX: usize = 1 << 16;
-/// Keys that are remembered by a store that has evicted nothing yet.
-const GHOSTS_MIN: usize = 1 << 10;
+pub(super) use feed_core::engine::evict::Class;
 
-/// The keys that were evicted last, as fingerprints in a table where a new one replaces an old.
+/// Segments that a new store has room for in its tables.
+const SEGMENTS_FIRST: usize = 256;
+/// Evicted keys that are remembered for each segment, and at most: 512 KiB.
+const GHOSTS_PER_SEGMENT: usize = 8;
+const GHOSTS_MAX: usize = 1 << 17;
+
+/// Memory of the kernel for tables of feed_core.
+struct Tables;
+
+impl Memory for Tables {
+    type Of<T> = KVVec<T>;
+}
+
+impl Lend<Tables> for Tables {
+    type Error = Error;
+
+    fn lend<T: Default>(&mut self, len: usize) -> Result<KVVec<T>> {
+        let mut table = KVVec::with_capacity(len, GFP_KERNEL_ACCOUNT)?;
+        for _ in 0..len {
+            table.push(T::default(), GFP_KERNEL_ACCOUNT)?;
+        }
+        Ok(table)
+    }
+}
+
+/// See the head of this file.
 pub(super) struct Policy {
-    ghosts: KVVec<u32>,
+    core: evict::Policy<Tables>,
+    /// Slots that its table has.
+    slots: usize,
 }
 
 impl Policy {
-    /// Context: process, may sleep.
+    /// For a new store. Context: process, may sleep.
     pub(super) fn new() -> Result<Self> {
+        Self::with_room(SEGMENTS_FIRST)
+    }
+
+    /// Knows nothing yet, but has room for `slots` segments. Context: process, may sleep.
+    pub(super) fn with_room(slots: usize) -> Result<Self> {
+        let ghosts = (slots * GHOSTS_PER_SEGMENT).min(GHOSTS_MAX);
         Ok(Self {
-            ghosts: KVVec::from_elem(0, GHOSTS_MIN, GFP_KERNEL)?,
+            core: evict::Policy::lend(slots, ghosts, &mut Tables)?,
+            slots,
         })
     }
 
-    /// Where a new extent of this key goes; it is forgotten with that. Context: any.
+    /// Whether `slot` is too high for its table. Context: any.
+    pub(super) fn lacks(&self, slot: u32) -> bool {
+        slot as usize >= self.slots
+    }
+
+    /// Where a new extent of this key goes. Context: any.
     pub(super) fn admit(&mut self, hash: u64) -> Class {
-        match self.ghost(hash) {
-            Some(ghost) if *ghost == fingerprint(hash) => {
-                *ghost = 0;
-                Class::Main
-            }
-            _ => Class::Probation,
-        }
+        self.core.admit(hash)
     }
 
     /// A key was evicted without having been looked up. Context: any.
     pub(super) fn remember(&mut self, hash: u64) {
-        if let Some(ghost) = self.ghost(hash) {
-            *ghost = fingerprint(hash);
-        }
+        self.core.remember(hash);
     }
 
-    /// A longer table for a store of `entries` entries, if it should have one: several for
-    /// each entry, because a ghost takes the place of another one. Context: process, may sleep.
-    pub(super) fn larger(len: usize, entries: usize) -> Option<KVVec<u32>> {
-        let wanted = (4 * entries)
-            .next_power_of_two()
-            .clamp(GHOSTS_MIN, GHOSTS_MAX);
-        if wanted <= len {
-            return None;
-        }
-        KVVec::from_elem(0, wanted, GFP_KERNEL).ok()
+    /// A segment was sealed. Context: any.
+    pub(super) fn insert(&mut self, slot: u32, class: Class) {
+        // Whose segment it is does not matter: hits right after the storing, which any port
+        // could cause, are not told.
+        self.core.insert(slot, class, PortId::default());
     }
 
-    /// Replaces the table by an empty one, and gives the old one back. Context: any.
-    pub(super) fn replace(&mut self, ghosts: KVVec<u32>) -> KVVec<u32> {
-        core::mem::replace(&mut self.ghosts, ghosts)
+    /// A segment was hit since the last call. Context: any.
+    pub(super) fn touch(&mut self, slot: u32) {
+        self.core.touch(slot, PortId::LOCAL);
     }
 
-    /// Its length. Context: any.
+    /// A segment has gone. Context: any.
+    pub(super) fn remove(&mut self, slot: u32) {
+        self.core.remove(slot);
+    }
+
+    /// The slot of the segment to go next, which is not known any more from now on. What is hot in
+    /// it is saved either way, because hits are known for each entry. Context: any.
+    pub(super) fn next_victim(&mut self) -> Option<u32> {
+        let (Victim::Evict(slot) | Victim::Rescue(slot)) = self.core.victim()?;
+        self.core.remove(slot);
+        Some(slot)
+    }
+
+    /// Segments that it knows. Context: any.
     pub(super) fn len(&self) -> usize {
-        self.ghosts.len()
+        self.core.len()
     }
-
-    fn ghost(&mut self, hash: u64) -> Option<&mut u32> {
-        let at = hash as usize & (self.ghosts.len() - 1);
-        self.ghosts.get_mut(at)
-    }
-}
-
-fn fingerprint(hash: u64) -> u32 {
-    (hash >> 32) as u32 | 1
 }

@@ -185,8 +185,8 @@ impl Store {
                 return None;
             }
             let (segment, view) = self.segments.find(entry.segment())?;
-            segment.touch();
             if self.segments.settled(segment, distance) {
+                segment.touch();
                 entry.touch();
             }
             Some((*entry, view))

@@ -23,6 +23,7 @@
 //! Lock order: `slots` is taken under the store's upkeep mutex, and no lock under it.
 
 use super::{
+    policy::Class,
     SEGMENT_BYTES,
     SEGMENT_PAGES, //
 };
@@ -69,8 +70,8 @@ pub(super) struct Segment {
     word: Atomic<u64>,
     /// Extents that are reserved and neither published nor dropped.
     reserved: Atomic<u32>,
-    /// Hits since the worker last looked, up to [`TOUCHES_MAX`].
-    touches: Atomic<u32>,
+    /// Hit since the worker last looked.
+    touched: Atomic<bool>,
     /// Whether it is filled with what has proved its worth.
     main: Atomic<bool>,
     /// How many segments had been opened when this one was, itself included: its age.
@@ -84,15 +85,12 @@ pub(super) struct Segment {
     entries: Atomic<i32>,
 }
 
-/// More hits than these between two looks are not told apart.
-pub(super) const TOUCHES_MAX: u32 = 3;
-
 impl Segment {
     fn new() -> Self {
         Self {
             word: Atomic::new(FREE),
             reserved: Atomic::new(0),
-            touches: Atomic::new(0),
+            touched: Atomic::new(false),
             main: Atomic::new(false),
             opened: Atomic::new(0),
             opened_tick: Atomic::new(0),
@@ -101,31 +99,27 @@ impl Segment {
         }
     }
 
-    /// Counts a hit. Context: any; racy, and harmless because it is a hint.
+    /// There was a hit. Context: any.
     #[inline]
     pub(super) fn touch(&self) {
-        let touches = self.touches.load(Relaxed);
-        if touches < TOUCHES_MAX {
-            self.touches.store(touches + 1, Relaxed);
+        // Looked at first: most hits leave the cache line shared.
+        if !self.touched.load(Relaxed) {
+            self.touched.store(true, Relaxed);
         }
     }
 
-    /// Hits since the last call. Context: any.
-    pub(super) fn take_touches(&self) -> u32 {
-        if self.touches.load(Relaxed) == 0 {
-            return 0;
+    /// Whether there was a hit since the last call. Context: any.
+    pub(super) fn take_touched(&self) -> bool {
+        self.touched.load(Relaxed) && self.touched.xchg(false, Relaxed)
+    }
+
+    /// What it is filled with. Context: any.
+    pub(super) fn class(&self) -> Class {
+        if self.main.load(Relaxed) {
+            Class::Main
+        } else {
+            Class::Probation
         }
-        self.touches.xchg(0, Relaxed)
-    }
-
-    /// Segments with lower ones were opened earlier. Context: any.
-    pub(super) fn age(&self) -> u64 {
-        self.opened.load(Relaxed)
-    }
-
-    /// Whether it is filled with what has proved its worth. Context: any.
-    pub(super) fn main(&self) -> bool {
-        self.main.load(Relaxed)
     }
 
     /// An extent was reserved. Context: any.
@@ -250,21 +244,16 @@ impl Segments {
         self.len.load(Acquire)
     }
 
-    /// Segments that were ever opened. Context: any.
-    pub(super) fn opened(&self) -> u64 {
-        self.opened.load(Relaxed)
-    }
-
     /// A second has passed. Context: process.
     pub(super) fn tick(&self) {
         self.tick.fetch_add(1, Relaxed);
     }
 
     /// A segment begins to be filled. Context: any.
-    pub(super) fn open(&self, id: SegmentId, main: bool) {
+    pub(super) fn open(&self, id: SegmentId, class: Class) {
         let opened = self.opened.fetch_add(1, Relaxed) + 1;
         if let Some(segment) = self.record(id.slot) {
-            segment.main.store(main, Relaxed);
+            segment.main.store(class == Class::Main, Relaxed);
             segment.opened.store(opened, Relaxed);
             segment.opened_tick.store(self.tick.load(Relaxed), Relaxed);
         }
@@ -279,7 +268,12 @@ impl Segments {
             .tick
             .load(Relaxed)
             .wrapping_sub(segment.opened_tick.load(Relaxed));
-        ticks >= SETTLE_TICKS || self.opened().saturating_sub(segment.age()) >= distance
+        ticks >= SETTLE_TICKS
+            || self
+                .opened
+                .load(Relaxed)
+                .saturating_sub(segment.opened.load(Relaxed))
+                >= distance
     }
 
     /// The record in `slot`, whoever has it now. Context: any.
@@ -329,7 +323,7 @@ impl Segments {
         let view = View(serial << STATE_BITS | OPEN | if pinned { PINNED } else { 0 });
 
         let segment = self.record(slot).ok_or(ENOSPC)?;
-        segment.touches.store(0, Relaxed);
+        segment.touched.store(false, Relaxed);
         segment.live.store(0, Relaxed);
         segment.entries.store(0, Relaxed);
         segment.word.store(view.0, Release);

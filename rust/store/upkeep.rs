@@ -15,7 +15,6 @@
 
 use super::{
     arena::{
-        Class,
         Kind,
         Taken, //
     },
@@ -24,8 +23,14 @@ use super::{
         Keep,
         Key, //
     },
-    policy::Policy,
-    segments::SegmentId,
+    policy::{
+        Class,
+        Policy, //
+    },
+    segments::{
+        Segment,
+        SegmentId, //
+    },
     Folios,
     Owner,
     Store,
@@ -58,8 +63,6 @@ const VICTIMS_MIN: usize = 4;
 const VICTIMS_FRACTION: usize = 32;
 /// Of victims' bytes, at most this fraction is saved.
 const RESCUE_FRACTION: usize = 2;
-/// Of all cached segments, those on probation may be this fraction before they go first.
-const PROBATION_FRACTION: usize = 10;
 /// Dead entries are searched for when they are this fraction of all.
 const DEAD_FRACTION: usize = 8;
 
@@ -160,12 +163,6 @@ impl Store {
         }
         // If memory is short, the next run tries again.
         let _ = self.payer.charge(|| self.index.resize(&self.segments));
-
-        let len = self.policy.lock().len();
-        if let Some(ghosts) = Policy::larger(len, entries) {
-            let old = self.policy.lock().replace(ghosts);
-            drop(old);
-        }
     }
 
     fn fill(&self) {
@@ -233,65 +230,49 @@ impl Store {
         gone
     }
 
-    /// Chooses the victims: the oldest on probation if these are many, else of the main ones.
+    /// Has the policy choose the victims.
     fn choose(&self, wanted: usize) -> Result<KVec<SegmentId>> {
-        let on_probation = self.candidates(false).count();
-        let main = self.candidates(true).count();
-        let all = on_probation + main;
-        let count = (all / VICTIMS_FRACTION).max(VICTIMS_MIN).max(wanted);
-
-        let first = on_probation
-            .saturating_sub(all / PROBATION_FRACTION)
-            .min(count);
-        let second = main.min(count - first);
-        let third = (on_probation - first).min(count - first - second);
-        let mut victims = KVec::with_capacity(count.min(all), GFP_KERNEL)?;
-        self.condemn_oldest(false, first + third, &mut victims);
-        self.condemn_oldest(true, second, &mut victims);
+        for slot in 0..self.segments.len() {
+            self.tell_touches(slot);
+        }
+        let all = self.policy.lock().len();
+        let count = (all / VICTIMS_FRACTION)
+            .max(VICTIMS_MIN)
+            .max(wanted)
+            .min(all);
+        let mut victims = KVec::with_capacity(count, GFP_KERNEL)?;
+        // Those in use go to the end of the queue: once round, and it ends.
+        for _ in 0..all {
+            if victims.len() == count {
+                break;
+            }
+            let chosen = self.policy.lock().next_victim();
+            let Some(slot) = chosen else {
+                break;
+            };
+            let id = SegmentId {
+                slot,
+                generation: self.segments.look(slot).generation(),
+            };
+            if self.segments.condemn(id) {
+                victims.push_within_capacity(id).map_err(|_| ENOMEM)?;
+            } else if let Some(segment) = self.segments.record(slot) {
+                self.policy.lock().insert(slot, segment.class());
+            }
+        }
         Ok(victims)
     }
 
-    /// Segments that could be evicted, with their ages.
-    fn candidates(&self, main: bool) -> impl Iterator<Item = (u64, SegmentId)> + '_ {
-        (0..self.segments.len()).filter_map(move |slot| {
-            let view = self.segments.look(slot);
-            let segment = self.segments.record(slot)?;
-            let id = SegmentId {
-                slot,
-                generation: view.generation(),
-            };
-            let fits = view.sealed() && !view.pinned() && segment.main() == main;
-            fits.then_some((segment.age(), id))
-        })
-    }
-
-    /// Condemns the `count` oldest candidates and lists them.
-    fn condemn_oldest(&self, main: bool, count: usize, victims: &mut KVec<SegmentId>) {
-        if count == 0 {
-            return;
+    /// Tells the policy whether a segment was hit since the last call.
+    fn tell_touches(&self, slot: u32) -> bool {
+        let touched = self
+            .segments
+            .record(slot)
+            .is_some_and(Segment::take_touched);
+        if touched {
+            self.policy.lock().touch(slot);
         }
-        // The age up to which there are that many, by bisection: no memory, and at most one
-        // pass for each bit.
-        let mut above = 0;
-        let mut bound = self.segments.opened();
-        while above + 1 < bound {
-            let middle = above + (bound - above) / 2;
-            let below = self
-                .candidates(main)
-                .filter(|(age, _)| *age <= middle)
-                .count();
-            if below >= count {
-                bound = middle;
-            } else {
-                above = middle;
-            }
-        }
-        for (_, id) in self.candidates(main).filter(|(age, _)| *age <= bound) {
-            if victims.len() < victims.capacity() && self.segments.condemn(id) {
-                // There is room.
-                let _ = victims.push_within_capacity(id);
-            }
-        }
+        touched
     }
 
     /// Removes what is cold in the victims from the index, and lists what is hot.
@@ -324,9 +305,11 @@ impl Store {
         } else {
             Kind::of_payload(len)
         };
-        let Ok((mut taken, _)) = self
-            .cache
-            .take(kind, Class::Main, len, true, &self.segments)
+        let Ok((mut taken, _)) =
+            self.cache
+                .take(kind, Class::Main, len, true, &self.segments, |id, class| {
+                    self.seal(id, class);
+                })
         else {
             return false;
         };
@@ -383,10 +366,7 @@ impl Store {
             if !view.sealed() || view.pinned() {
                 continue;
             }
-            let touched = self
-                .segments
-                .record(slot)
-                .is_some_and(|segment| segment.take_touches() > 0);
+            let touched = self.tell_touches(slot);
             // With part of its pages gone a segment is a burden: less than half, and it goes.
             if self.resident_bytes(view.page(), touched) < SEGMENT_BYTES / 2 {
                 let id = SegmentId {
@@ -420,7 +400,7 @@ impl Store {
     /// Gives up all that is cached; what is pinned stays. Context: process, may sleep.
     pub(crate) fn flush(&self) {
         let _upkeep = self.upkeep.lock();
-        self.cache.seal_all(&self.segments);
+        self.cache.seal_all(|id, class| self.seal(id, class));
         for slot in 0..self.segments.len() {
             let view = self.segments.look(slot);
             if view.sealed() && !view.pinned() {
@@ -459,7 +439,7 @@ impl Store {
                 Some(id) => {
                     self.end_segment(id);
                 }
-                None if self.cache.seal_all(&self.segments) => {}
+                None if self.cache.seal_all(|id, class| self.seal(id, class)) => {}
                 None => {
                     self.limit.store(before, Relaxed);
                     return Err(EBUSY);

@@ -4,7 +4,6 @@
 
 use super::{
     arena::{
-        Class,
         Kind,
         Taken, //
     },
@@ -13,6 +12,7 @@ use super::{
         Key,
         Shard, //
     },
+    policy::Class,
     read::slot_place,
     segments::View,
     Charge,
@@ -182,7 +182,11 @@ impl Store {
     }
 
     fn take(self: &Arc<Self>, kind: Kind, class: Class, len: u32) -> Result<Taken, Full> {
-        let taken = self.cache.take(kind, class, len, false, &self.segments);
+        let taken = self
+            .cache
+            .take(kind, class, len, false, &self.segments, |id, class| {
+                self.seal(id, class);
+            });
         if !matches!(taken, Ok((_, false))) {
             self.kick();
         }
@@ -201,9 +205,11 @@ impl Store {
     fn take_pinned_paid(self: &Arc<Self>, kind: Kind, len: u32) -> Result<Taken> {
         for _ in 0..TRIES {
             // Whether the pool is low is of no interest: authors fill it themselves.
-            if let Ok((taken, _)) = self
-                .pinned
-                .take(kind, Class::Main, len, true, &self.segments)
+            if let Ok((taken, _)) =
+                self.pinned
+                    .take(kind, Class::Main, len, true, &self.segments, |id, class| {
+                        self.seal(id, class);
+                    })
             {
                 return Ok(taken);
             }
