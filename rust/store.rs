@@ -13,13 +13,14 @@
 //! | `index` | where the bytes of a name lie |
 //! | `read` | finding and reading: blob windows, slots of objects |
 //! | `write` | reserving and writing, for the network and for authors |
+//! | `policy` | feed_core's choice of what goes, with tables of kernel memory |
 //! | `upkeep` | the worker: pools, eviction, sweeping, limits |
 //! | `ground` | what the namespaces share: file system, work queue, the cap, users' quotas |
 //! | `figures` | counters |
 //!
 //! Locks, in the order in which they are taken: `upkeep` mutex, slot mutex or users' mutex (both
-//! innermost of the sleeping ones); a shard of the index, an arena. The latter two are taken with
-//! softirqs off, for a few hundred nanoseconds, and nothing is allocated under them.
+//! innermost of the sleeping ones); a shard of the index; an arena, or the policy. The latter three are
+//! taken with softirqs off, for a few hundred nanoseconds, and nothing is allocated under them.
 //!
 //! Life: [`Store::new`] when the namespace comes, [`Store::activate`] when it gets its first port
 //! or feed, [`Store::shutdown`] when it goes; by then all extents have been dropped. The last

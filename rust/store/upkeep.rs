@@ -23,10 +23,7 @@ use super::{
         Keep,
         Key, //
     },
-    policy::{
-        Class,
-        Policy, //
-    },
+    policy::Class,
     segments::{
         Segment,
         SegmentId, //
@@ -39,9 +36,7 @@ use super::{
     SEGMENT_PAGES, //
 };
 use crate::{
-    mm::{
-        RUN_BYTES, //
-    },
+    mm::RUN_BYTES,
     sync::queue, //
 };
 use kernel::{
