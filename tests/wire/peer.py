@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """A neighbour on an Ethernet device: asks, answers, and lies on request."""
 
+import fcntl
 import os
 import random
 import select
@@ -12,23 +13,27 @@ import time
 from . import frames
 
 SOL_PACKET, PACKET_IGNORE_OUTGOING = 263, 23
+SO_RCVBUFFORCE = 33
+SIOCGIFMTU, SIOCGIFHWADDR = 0x8921, 0x8927
 
 
-def device(name, field):
-    with open(f"/sys/class/net/{name}/{field}", encoding="ascii") as file:
-        return file.read().strip()
+def device(tap, name):
+    """Address and MTU of a device, asked of a socket: /sys shows the devices
+    of the namespace that it was mounted in."""
+    request = name.encode().ljust(16, b"\0") + bytes(24)
+    mac = fcntl.ioctl(tap, SIOCGIFHWADDR, request)[18:24]
+    return mac, struct.unpack_from("=i", fcntl.ioctl(tap, SIOCGIFMTU, request), 16)[0]
 
 
 class Port:
     """Raw frames of our EtherType on one device."""
 
     def __init__(self, name):
-        self.mac = bytes.fromhex(device(name, "address").replace(":", ""))
-        self.mtu = int(device(name, "mtu"))
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(frames.ETHERTYPE))
         self.socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-        self.socket.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)  # SO_RCVBUFFORCE
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
         self.socket.bind((name, 0))
+        self.mac, self.mtu = device(self.socket, name)
 
     def send(self, dst, payload):
         self.socket.send(frames.ethernet(dst, self.mac, payload))
