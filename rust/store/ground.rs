@@ -11,6 +11,7 @@ use crate::{
         self,
         PseudoFs, //
     },
+    net::errno::EDQUOT,
     sync::OwnedQueue, //
 };
 use kernel::{
@@ -155,13 +156,13 @@ impl Ground {
         let mut users = self.users.lock();
         if let Some((_, used)) = users.iter_mut().find(|(user, _)| *user == owner) {
             if used.saturating_add(bytes) > limit {
-                return Err(quota_exceeded());
+                return Err(EDQUOT);
             }
             *used += bytes;
             return Ok(());
         }
         if bytes > limit {
-            return Err(quota_exceeded());
+            return Err(EDQUOT);
         }
         Ok(users.push((owner, bytes), GFP_KERNEL)?)
     }
@@ -178,11 +179,6 @@ impl Ground {
             }
         }
     }
-}
-
-/// The kernel crate has no name for it.
-fn quota_exceeded() -> Error {
-    Error::from_errno(-(kernel::bindings::EDQUOT as c_int))
 }
 
 fn user_share(cap: usize) -> u64 {
