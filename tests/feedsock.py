@@ -8,6 +8,7 @@ import select
 import struct
 
 AF_FEED, SEQPACKET, SOL_FEED = 18, 5, 300
+SOL_SOCKET, SO_RCVTIMEO = 1, 20
 SECRET_KEY, PUBLIC_KEY, AUTHOR_HEAD, HEAD, SEEK, INFO = 1, 3, 4, 5, 6, 8
 FINAL, NEXT_BY, FORK, TIMEOUT = 10, 11, 12, 13
 BIND_NEW, SEQ_NEW = 1, (1 << 64) - 1
@@ -81,6 +82,11 @@ class Socket:
     def timeout(self, ms):
         self.set(TIMEOUT, struct.pack("=Q", ms))
 
+    def patience(self, seconds):
+        """No receive call lasts longer, whatever is known of the feed."""
+        value = struct.pack("=qq", seconds, 0)
+        checked(libc.setsockopt(self.fd, SOL_SOCKET, SO_RCVTIMEO, value, len(value)))
+
     def bind(self, name, flags=0):
         raw = address(name, 0, flags)
         checked(libc.bind(self.fd, raw, len(raw)))
@@ -134,6 +140,7 @@ def reader(name, seq=0, timeout_ms=5000):
     made = Socket()
     try:
         made.timeout(timeout_ms)
+        made.patience(60)
         made.connect(name, seq)
     except OSError:
         made.close()

@@ -24,6 +24,7 @@ port author r
 port c1 a
 uplink author r
 # c1 had its uplink to the old author.
+uplink c1 a
 absorb python3 "$TESTS/stories/reboot.py" second
 
 story_end
