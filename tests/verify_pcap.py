@@ -81,8 +81,8 @@ class Link:
         self.heads = collections.defaultdict(dict)        # id -> (epoch, n) -> root
         self.keys = {}                                    # (id, epoch) -> key
         self.names = set()
-        self.pages = {}                                   # token -> proved leaf hashes of its window
-        self.paths = {}                                   # token -> siblings, until the page is there
+        self.pages = {}                                   # (id, epoch, n, window) -> proved leaf hashes
+        self.paths = {}                                   # the same -> siblings, for pages to come
         self.blobs = collections.defaultdict(dict)        # (hash, len) -> offset -> bytes
         self.counts = collections.Counter()
         self.clear = 0
@@ -148,17 +148,21 @@ class Link:
         need(root(n, climb(first, n, t, p, rest)) == self.root_of(token, epoch, n), "CONS: new root")
         need(root(m, climb(first, n, t, p, rest, True)) == self.root_of(token, epoch, m), "CONS: old root")
 
+    def place(self, token, raw):
+        epoch, _, n, window = struct.unpack_from("<IIQQ", raw, 16)
+        return self.asked[token][1], epoch, n, window
+
     def path(self, _flags, token, raw):
-        self.paths[token] = (struct.unpack_from("<IIQQ", raw, 16), split_hashes(raw[40:]))
+        self.paths[self.place(token, raw)] = split_hashes(raw[40:])
 
     def page(self, _flags, token, raw):
         epoch, _, n, window = struct.unpack_from("<IIQQ", raw, 16)
         leaves = split_hashes(raw[40:])
         need(len(leaves) == min(32, n - 32 * window), "PAGE: number of hashes")
-        need(token in self.paths and self.paths[token][0] == (epoch, 0, n, window), "PAGE without its PATH")
-        top = climb(tree(leaves), n, 5, window, self.paths[token][1])
+        # The asker may have said that it holds the path; the only window has none.
+        top = climb(tree(leaves), n, 5, window, self.paths.get(self.place(token, raw), []))
         need(root(n, top) == self.root_of(token, epoch, n), "PAGE")
-        self.pages[token] = leaves
+        self.pages[self.place(token, raw)] = leaves
 
     def entry(self, flags, token, raw):
         count, = struct.unpack_from("<H", raw, 6)
@@ -170,7 +174,8 @@ class Link:
         if flags & 1:
             need(root(n, climb(h, n, 0, seq, siblings)) == self.root_of(token, epoch, n), "ENTRY: proof")
         else:
-            need(token in self.pages and self.pages[token][seq % 32] == h, "ENTRY: not in its page")
+            page = self.pages.get((self.asked[token][1], epoch, n, seq // 32))
+            need(page and page[seq % 32] == h, "ENTRY: not in its page")
         need(len(payload) == length, "ENTRY: payload length")
         if flags & 2:
             need(length == size and blake3(payload).digest() == leaf[32:], "ENTRY: payload")
