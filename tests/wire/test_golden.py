@@ -95,7 +95,7 @@ class GoldenTest(unittest.TestCase):
         self.assertLessEqual({*frames.LOOKUPS, *frames.ANSWERS, frames.REFUSAL}, seen)
 
     def test_answers_are_the_same_bytes(self):
-        """HEAD, CONS, PATH, PAGE, ENTRY of the sample feed, built here."""
+        # HEAD, CONS, PATH, PAGE, ENTRY of the sample feed, built here.
         built = 0
         for row in load("frames")["frames"]:
             view = frames.split(bytes.fromhex(row["bytes"]))
