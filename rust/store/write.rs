@@ -228,7 +228,7 @@ impl Store {
     }
 
     /// Writes to an object that is there, if it may serve: one of the cache does not serve an
-    /// author.
+    /// author. What is written already stays, unless an author (`pinned`) writes something else.
     #[expect(clippy::too_many_arguments)]
     fn put_in_place(
         &self,
@@ -249,7 +249,8 @@ impl Store {
         if pinned && !view.pinned() {
             return Ok(Put::Absent(Some((*entry, view))));
         }
-        if entry.info() & bit != 0 {
+        let written = entry.info() & bit != 0;
+        if written && !pinned {
             return Ok(Put::Done);
         }
         let at = entry.place().offset + offset;
@@ -267,6 +268,11 @@ impl Store {
             return Err(Full);
         };
         let inside = (page - folio.index()) as usize * PAGE_SIZE + at as usize % PAGE_SIZE;
+        if written && folio.lend(inside, bytes.len(), |held| held == bytes) == Some(true) {
+            return Ok(Put::Done);
+        }
+        // An author writes a slot anew when an append before has failed half-way. No head covers
+        // what it left, so nobody reads it.
         if !folio.write(inside, bytes) {
             return Err(Full);
         }
