@@ -144,7 +144,8 @@ impl Mapping {
 
     fn populate_charged(&self, index: u64) -> Result<Folios> {
         const ORDER: c_uint = RUN_PAGES.ilog2();
-        // Compaction and retries for a large folio are not worth it: pages do as well.
+        // Compaction and retries for a large folio are not worth it: pages do as well. And no
+        // process is worth killing for a cache, in this machine or in the payer's group.
         const EASY: bindings::gfp_t = bindings::__GFP_NORETRY | bindings::__GFP_NOWARN;
 
         let mut list = KVec::new();
@@ -157,7 +158,7 @@ impl Mapping {
         }
         list.reserve(RUN_PAGES, GFP_KERNEL)?;
         for page in 0..RUN_PAGES {
-            match self.add(index + page as u64, 0, bindings::__GFP_NOWARN) {
+            match self.add(index + page as u64, 0, EASY) {
                 Ok(folio) => list.push(folio, GFP_KERNEL)?,
                 Err(error) => {
                     drop(list);
