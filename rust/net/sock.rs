@@ -707,7 +707,8 @@ impl<T: Protocol> Family<T> {
             }
             proto.owner = &raw mut __this_module;
             proto.obj_size = size_of::<Carrier<T>>() as c_uint;
-            to_result(bindings::proto_register(proto, 0))?;
+            // From a cache of their own, whose objects are charged to memory control groups.
+            to_result(bindings::proto_register(proto, 1))?;
             let family = &mut *(&raw mut FAMILY).cast::<bindings::net_proto_family>();
             family.family = number;
             family.create = Some(create::<T>);
