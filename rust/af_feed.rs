@@ -86,7 +86,7 @@ enum Role {
     /// Neither bound nor connected.
     Idle,
     /// Extends a feed.
-    Author(KBox<Authorship>),
+    Author(Authorship),
     /// Reads a feed.
     Reader(KBox<Reading>),
 }
@@ -96,7 +96,7 @@ struct State {
     role: Role,
     timeout_ms: u64,
     /// Until `bind` hands it to the feed. Wiped when dropped.
-    seed: Option<Seed>,
+    seed: Option<KBox<Seed>>,
     /// The public half of `seed`, which outlives it.
     public_key: Option<Name>,
     /// What the author remembers of its own feed, signature not yet checked.
@@ -150,7 +150,7 @@ impl Protocol for FeedSocket {
                     shut: 0,
                 }, "FeedSocket::state"),
             }),
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )?;
         world.pairs.sockets_opened.fetch_add(1, Ordering::Relaxed);
         Ok(socket)
@@ -172,7 +172,7 @@ impl Protocol for FeedSocket {
         }
     }
 
-    fn bind(&self, sk: Sock<'_>, address: &[u8]) -> Result {
+    fn bind(&self, _sk: Sock<'_>, address: &[u8]) -> Result {
         let address = Address::parse(address)?;
         if address.flags & !FEED_BIND_NEW != 0 || address.seq != 0 {
             return Err(EINVAL);
@@ -197,7 +197,7 @@ impl Protocol for FeedSocket {
             seed,
             Owner::of_current(),
         )?;
-        state.role = Role::Author(KBox::new(author, GFP_KERNEL)?);
+        state.role = Role::Author(author);
         Ok(())
     }
 
@@ -210,26 +210,32 @@ impl Protocol for FeedSocket {
             return Err(EINVAL);
         }
         let mut state = self.state.lock();
-        match &state.role {
+        let timeout_ms = state.timeout_ms;
+        let open = || -> Result<Role> {
+            // The room first: a reading that was opened must be closed, not dropped.
+            let room = KBox::new_uninit(GFP_KERNEL_ACCOUNT)?;
+            let reading = Reading::open(&self.node, address.name, address.seq, timeout_ms)?;
+            Ok(Role::Reader(room.write(reading)))
+        };
+        let mut again = false;
+        match &mut state.role {
             Role::Author(_) => return Err(EINVAL),
             Role::Reader(reading) if reading.is_connected() => return Err(EISCONN),
             // The last one failed and a poll has said so: this is another.
             Role::Reader(reading) if reading.has_failed() => {
                 reading.close(&self.node);
-                let reading = Reading::open(&self.node, address.name, address.seq, state.timeout_ms);
                 state.role = Role::Idle;
-                state.role = Role::Reader(KBox::new(reading?, GFP_KERNEL)?);
+                state.role = open()?;
             }
-            Role::Reader(_) if nonblock => return Err(EALREADY),
-            // A blocking connect joins the one under way.
-            Role::Reader(_) => {}
-            Role::Idle => {
-                let reading = Reading::open(&self.node, address.name, address.seq, state.timeout_ms)?;
-                state.role = Role::Reader(KBox::new(reading, GFP_KERNEL)?);
-            }
+            // Joins the one under way, and hears if that has ended meanwhile.
+            Role::Reader(_) => again = true,
+            Role::Idle => state.role = open()?,
         }
         drop(state);
-        self.finish_connect(sk, nonblock)
+        match self.finish_connect(sk, nonblock) {
+            Err(e) if again && nonblock && e == EINPROGRESS => Err(EALREADY),
+            done => done,
+        }
     }
 
     fn name(&self, _sk: Sock<'_>, peer: bool, out: &mut [u8; 128]) -> Result<usize> {
@@ -336,11 +342,7 @@ impl Protocol for FeedSocket {
             }
             FEED_OPT_FORK => {
                 let fork = self.node.fork(&self.feed()?).ok_or(ENODATA)?;
-                let mut out = [0; 2 * HEAD_LEN];
-                let (a, b) = out.split_at_mut(HEAD_LEN);
-                a.copy_from_slice(&fork.0.bytes);
-                b.copy_from_slice(&fork.1.bytes);
-                room.write(&out)
+                room.write(fork.as_flattened())
             }
             FEED_OPT_INFO => {
                 let info = match &self.state.lock().role {
@@ -358,7 +360,6 @@ impl Protocol for FeedSocket {
         if msg.has_name() {
             return Err(EISCONN);
         }
-        let mut draft = self.io.lock();
         let state = self.state.lock();
         if state.shut & SHUT_SEND != 0 {
             return Err(EPIPE);
@@ -369,7 +370,11 @@ impl Protocol for FeedSocket {
             Role::Author(author) => (author.feed(), state.timeout_ms),
         };
         drop(state);
-        draft.send(&self.node, &feed, sk, msg, len, timeout_ms)
+        // A splice that could not say why it failed.
+        sk.take_error()?;
+        // Not under `io`: others who want it could not be killed meanwhile.
+        feed.await_ready(&self.node, timeout_ms, msg.flags() & MSG_DONTWAIT != 0)?;
+        self.io.lock().send(&self.node, &feed, sk, msg, len)
     }
 
     fn receive(&self, sk: Sock<'_>, msg: &mut Message<'_>, len: usize, flags: u32) -> Result<usize> {
@@ -422,8 +427,20 @@ impl FeedSocket {
     }
 
     fn set_secret_key(&self, value: &OptionValue) -> Result {
-        let mut bytes: [u8; FEED_KEY_LEN] = value.array()?;
-        let seed = Seed::new(bytes).map_err(|_| EINVAL);
+        if value.len() != FEED_KEY_LEN {
+            return Err(EINVAL);
+        }
+        let mut bytes = [0; FEED_KEY_LEN];
+        let read = value.read(&mut bytes);
+        // On the heap at once, so that it is one place that has to be wiped.
+        let room = KBox::<Seed>::new_uninit(GFP_KERNEL);
+        let seed = match (read, room) {
+            (Ok(()), Ok(room)) => Seed::new(bytes)
+                .map(|seed| room.write(seed))
+                .map_err(|_| EINVAL),
+            (Err(e), _) => Err(e),
+            (_, Err(e)) => Err(e.into()),
+        };
         feed_core::sign::wipe(&mut bytes);
         let seed = seed?;
         let public_key = seed.public_key().map_err(|_| EINVAL)?;
@@ -439,7 +456,7 @@ impl FeedSocket {
     fn set_author_head(&self, value: &OptionValue) -> Result {
         let bytes: [u8; HEAD_LEN] = value.array()?;
         let head = SignedHead::parse(&bytes).map_err(|_| EINVAL)?;
-        let head = KBox::new(head, GFP_KERNEL)?;
+        let head = KBox::new(head, GFP_KERNEL_ACCOUNT)?;
         let mut state = self.state.lock();
         if !matches!(state.role, Role::Idle) {
             return Err(EISCONN);

@@ -11,7 +11,7 @@
 //! then does what must not be done under it: frames are transmitted, the verifier is called, the
 //! timer is armed.
 //!
-//! Lock order: RTNL; `ports`, an author's feed, `own`; the engine's lock; the store's locks, the
+//! Lock order: RTNL; `ports`, `own`; an author's feed, `batches`; the engine's lock; the store's locks, the
 //! verifier's queue; timers and wait queues.
 //!
 //! Life: made with its namespace; in `pre_exit` ports and devices go, so that no frame comes in; in
@@ -26,6 +26,7 @@ pub(crate) mod memory;
 use crate::{
     af_feed::author::OwnFeed,
     ingress::Ingress,
+    mm::MemCgroup,
     net::{
         hook::Hook,
         namespace::{
@@ -116,6 +117,8 @@ pub(crate) struct World {
     /// Where lookups go while no neighbour is known.
     pub(crate) group: [u8; 6],
     pub(crate) pairs: Pairs,
+    /// The namespace creator's: pays for tables that grow later.
+    payer: MemCgroup,
 }
 
 /// Objects made and ended: the namespace's last words, from which tests see that nothing leaked.
@@ -150,9 +153,12 @@ pub(crate) struct Node {
     inner: SpinLockBh<Option<KBox<Inner>>>,
     #[pin]
     ports: Mutex<KVec<Port>>,
-    /// Feeds that were authored here, by id.
+    /// Feeds that were authored here, by name.
     #[pin]
     own: Mutex<RBTree<[u8; 32], Arc<OwnFeed>>>,
+    /// Those of them with entries that no head covers yet.
+    #[pin]
+    batches: Mutex<KVec<Arc<OwnFeed>>>,
     #[pin]
     timer: Timer<Node, TIMER_ENGINE>,
     #[pin]
@@ -210,20 +216,21 @@ impl Namespace for Node {
                 stats,
                 group: shared::group()?,
                 pairs: Pairs::default(),
+                payer: MemCgroup::of_current(),
             }? Error),
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )?;
         let sizes = Sizes::NAMESPACE;
         let tables = Tables::lend(&sizes, &mut Lender)?;
         let mut frame = KVVec::new();
-        frame.resize(FRAME_MAX, 0, GFP_KERNEL)?;
+        frame.resize(FRAME_MAX, 0, GFP_KERNEL_ACCOUNT)?;
         let inner = KBox::new(
             Inner {
                 engine: Engine::new(Config::new(secret(), &sizes), tables),
                 env: KernelEnv::new(world.clone()),
                 frame,
             },
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )?;
         let node = Arc::pin_init(
             pin_init!(Self {
@@ -231,6 +238,7 @@ impl Namespace for Node {
                 inner <- new_spinlock_bh!(Some(inner), "feed_engine"),
                 ports <- new_mutex!(KVec::new(), "feed_ports"),
                 own <- new_mutex!(RBTree::new(), "feed_own"),
+                batches <- new_mutex!(KVec::new(), "feed_batches"),
                 timer <- Timer::new(),
                 batch <- Timer::new(),
                 verify <- new_work!("feed_verify"),
@@ -238,7 +246,7 @@ impl Namespace for Node {
                 chores <- new_work!("feed_chores"),
                 queues: common.queues,
             }),
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )?;
         node.timer.start(node.clone());
         node.batch.start(node.clone());
@@ -265,6 +273,8 @@ impl Namespace for Node {
         drop(inner);
         let own = core::mem::replace(&mut *this.own.lock(), RBTree::new());
         drop(own);
+        let batches = core::mem::take(&mut *this.batches.lock());
+        drop(batches);
         this.world.store.shutdown();
         let pairs = &this.world.pairs;
         let all = [
@@ -336,7 +346,7 @@ impl Node {
         let mut frames = inner.env.take_frames();
         let due = inner.engine.next_deadline();
         let jobs_wait = inner.env.take_jobs_wait();
-        let crowded = inner.engine.feeds_wanted().is_some();
+        let crowded = local::feeds_wanted(&inner.engine).is_some();
         drop(guard);
 
         frames.transmit(|sent| {

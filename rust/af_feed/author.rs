@@ -15,7 +15,7 @@
 
 use super::uapi::*;
 use crate::net::errno::{
-    EADDRINUSE,
+    EBADMSG,
     EKEYREJECTED,
     ENOKEY,
     EOPNOTSUPP,
@@ -82,8 +82,14 @@ const PIECE: usize = 4096;
 pub(crate) struct OwnFeed {
     id: DiscoveryId,
     name: Name,
-    /// A socket is bound to it.
+    /// Who bound it first: a user may have so many feeds.
+    user: Owner,
+    /// A socket is bound to it. Changes under the node's lock of own feeds.
     claimed: AtomicBool,
+    /// It was or may be signed here: it stays known.
+    kept: AtomicBool,
+    /// It is in the node's list of batches that wait.
+    listed: AtomicBool,
     /// Entries and bytes that this socket appended.
     entries: AtomicU64,
     bytes: AtomicU64,
@@ -93,8 +99,9 @@ pub(crate) struct OwnFeed {
 
 /// The author's state of one feed.
 struct Inner {
-    /// Present while a socket is bound; wiped when it closes.
-    seed: Option<Seed>,
+    /// Present while a socket is bound; wiped when it closes. Boxed, so that passing it on leaves
+    /// no copy behind.
+    seed: Option<KBox<Seed>>,
     /// What the program says it has seen signed. Signing waits until the store knows that much.
     remembered: Option<KBox<SignedHead>>,
     /// Whether `peaks` and `offset` are those of the newest head there is.
@@ -117,11 +124,14 @@ struct Inner {
 
 impl OwnFeed {
     /// Makes the author's side of a feed that this namespace has not authored before.
-    pub(crate) fn new(name: Name) -> impl PinInit<Self, Error> {
+    pub(crate) fn new(name: Name, user: Owner) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             id: name.id(),
             name,
+            user,
             claimed: AtomicBool::new(false),
+            kept: AtomicBool::new(false),
+            listed: AtomicBool::new(false),
             entries: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             inner <- new_mutex!(Inner {
@@ -135,27 +145,64 @@ impl OwnFeed {
                 provisional_bytes: 0,
                 finished: false,
                 next_by: 0,
-                uid: Owner::of_current(),
+                uid: *user,
             }, "OwnFeed::inner"),
         }? Error)
     }
 
-    /// The name that it is looked up by.
-    pub(crate) fn id(&self) -> DiscoveryId {
-        self.id
+    /// Its name.
+    pub(crate) fn name(&self) -> Name {
+        self.name
     }
 
-    /// Whether entries wait for the head that covers them.
-    pub(crate) fn has_provisional(&self) -> bool {
-        self.inner.lock().provisional > 0
+    /// Who bound it first.
+    pub(crate) fn user(&self) -> Owner {
+        self.user
+    }
+
+    /// Whether it must not be forgotten.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.kept.load(Ordering::Relaxed)
+    }
+
+    /// Makes the caller its one author; false if there is one. Under the lock of own feeds.
+    pub(crate) fn claim(&self) -> bool {
+        !self.claimed.swap(true, Ordering::AcqRel)
+    }
+
+    /// Undoes [`OwnFeed::claim`]. Under the lock of own feeds.
+    pub(crate) fn unclaim(&self) {
+        self.claimed.store(false, Ordering::Release);
+    }
+
+    /// Says whether it is in the node's list of batches; gives what was said before.
+    pub(crate) fn set_listed(&self, listed: bool) -> bool {
+        self.listed.swap(listed, Ordering::AcqRel)
     }
 
     /// Signs what waits for the end of its batch. Context: process; called by the node's worker.
     pub(crate) fn sign_provisional(&self, node: &Arc<Node>) {
         let mut inner = self.inner.lock();
-        if inner.provisional > 0 && inner.sign(node, self).is_err() {
-            // The entries stay provisional: the next send, or close, tries again.
-            node.arm_batch();
+        if inner.provisional > 0 {
+            // After an error the entries stay provisional: the next send, or close, tries again.
+            let _ = inner.sign(node, self);
+        }
+    }
+
+    /// From now on the feed stays known, here and to the engine.
+    fn keep(&self, node: &Arc<Node>) -> Result {
+        if self.kept.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        node.mark_own(&self.id, self.name).inspect_err(|_| {
+            self.kept.store(false, Ordering::Relaxed);
+        })
+    }
+
+    /// Undoes [`OwnFeed::keep`] when nothing was signed.
+    fn let_go(&self, node: &Arc<Node>) {
+        if self.kept.swap(false, Ordering::Relaxed) {
+            node.feed_close(&self.id);
         }
     }
 
@@ -163,7 +210,7 @@ impl OwnFeed {
     ///
     /// # Errors
     /// `ESTALE` when it does not within `timeout_ms`, or at once with `nonblock`.
-    fn await_ready(&self, node: &Arc<Node>, timeout_ms: u64, nonblock: bool) -> Result {
+    pub(crate) fn await_ready(&self, node: &Arc<Node>, timeout_ms: u64, nonblock: bool) -> Result {
         if self.recover(node)? {
             return Ok(());
         }
@@ -206,6 +253,9 @@ impl OwnFeed {
                 return Ok(false);
             }
         };
+        if remembered.head.forks(&held.head) {
+            return Err(EBADMSG);
+        }
         if held.head.epoch != 0 {
             // A grant has handed the feed to a working key: the name key may not go on.
             return Err(EKEYREJECTED);
@@ -220,17 +270,28 @@ impl OwnFeed {
         if peaks.root() != held.head.root {
             return Err(EIO);
         }
-        node.mark_own(&self.id, self.name)?;
-        inner.peaks = peaks;
+        self.keep(node)?;
+        inner.peaks.clone_from(&peaks);
         inner.offset = offset;
         inner.finished = held.head.is_final();
         inner.signed = Some(held.head);
+        // What no head covered was never told to anybody, and is not of this tree.
+        inner.provisional = 0;
+        inner.provisional_bytes = 0;
+        // Good for once: if the feed goes on elsewhere, its author has to say so again.
+        inner.remembered = None;
         inner.ready = true;
         Ok(true)
     }
 
     /// Appends one entry whose payload is `draft`.
-    fn append(&self, node: &Arc<Node>, draft: &mut Piece, more: bool, unsigned_max: u64) -> Result {
+    fn append(
+        self: &Arc<Self>,
+        node: &Arc<Node>,
+        draft: &mut Piece,
+        more: bool,
+        unsigned_max: u64,
+    ) -> Result {
         let mut inner = self.inner.lock();
         if inner.finished {
             return Err(EPIPE);
@@ -260,31 +321,46 @@ impl OwnFeed {
             .map_err(|_| EFBIG)?;
         full?;
         node.pin_leaf(&self.name, &leaf, inner.uid)?;
-        inner.peaks.clone_from(&peaks);
+        core::mem::swap(&mut inner.peaks, &mut *peaks);
         inner.offset = offset;
         inner.provisional += 1;
-        inner.provisional_bytes += u64::from(leaf.len);
-        self.entries.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(u64::from(leaf.len), Ordering::Relaxed);
+        inner.provisional_bytes = inner.provisional_bytes.saturating_add(u64::from(leaf.len));
 
         let full_batch =
             inner.provisional >= FEED_BATCH_MAX || inner.provisional_bytes > unsigned_max;
-        if more && !full_batch {
-            node.arm_batch();
-            Ok(())
-        } else {
-            inner.sign(node, self)
+        // Without memory to remember the batch it ends here.
+        let waits = more && !full_batch && node.arm_batch(self).is_ok();
+        if !waits {
+            if let Err(e) = inner.sign(node, self) {
+                // The program is told that it failed, so it must not come into the feed later.
+                core::mem::swap(&mut inner.peaks, &mut *peaks);
+                inner.offset = leaf.offset;
+                inner.provisional = inner.provisional.saturating_sub(1);
+                inner.provisional_bytes =
+                    inner.provisional_bytes.saturating_sub(u64::from(leaf.len));
+                return Err(e);
+            }
         }
+        self.entries.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(u64::from(leaf.len), Ordering::Relaxed);
+        Ok(())
     }
 }
 
 impl Inner {
     /// Signs a head over all entries and publishes it.
     fn sign(&mut self, node: &Arc<Node>, feed: &OwnFeed) -> Result {
-        let seed = self.seed.as_ref().ok_or(ENOKEY)?;
+        if !self.ready || self.goes_on_elsewhere(node, feed) {
+            // Law 5: what was built on the older state must not be signed any more.
+            self.ready = false;
+            self.provisional = 0;
+            self.provisional_bytes = 0;
+            return Err(ESTALE);
+        }
+        let seed = self.seed.as_deref().ok_or(ENOKEY)?;
         // A refresh counts only with a later time.
         let earliest = match &self.signed {
-            Some(head) if head.n == self.peaks.n() && head.time != 0 => head.time + 1,
+            Some(head) if head.n == self.peaks.n() && head.time != 0 => head.time.saturating_add(1),
             _ => 0,
         };
         let head = Head {
@@ -302,6 +378,18 @@ impl Inner {
         self.provisional = 0;
         self.provisional_bytes = 0;
         Ok(())
+    }
+
+    /// Whether the newest verified head is not the one that was signed here: then somebody else
+    /// has the key, too, and another head of ours would be a fork.
+    fn goes_on_elsewhere(&self, node: &Arc<Node>, feed: &OwnFeed) -> bool {
+        let Some(held) = node.head(&feed.id) else {
+            return false;
+        };
+        match &self.signed {
+            Some(ours) => !ours.same_tree(&held.head) || held.head.is_final() != ours.is_final(),
+            None => held.head.n > 0,
+        }
     }
 }
 
@@ -322,17 +410,15 @@ impl Authorship {
         name: Name,
         new: bool,
         remembered: Option<&SignedHead>,
-        seed: &mut Option<Seed>,
+        seed: &mut Option<KBox<Seed>>,
         uid: Owner,
     ) -> Result<Self> {
-        let feed = node.own_feed(name)?;
-        if feed.claimed.swap(true, Ordering::AcqRel) {
-            return Err(EADDRINUSE);
-        }
-        let this = Self { feed };
+        let this = Self {
+            feed: node.claim_own(name, uid)?,
+        };
         let begun = this.begin(node, new, remembered, seed, uid);
         if let Err(e) = begun {
-            this.release(seed);
+            this.release(node, seed);
             return Err(e);
         }
         Ok(this)
@@ -343,7 +429,7 @@ impl Authorship {
         node: &Arc<Node>,
         new: bool,
         remembered: Option<&SignedHead>,
-        seed: &mut Option<Seed>,
+        seed: &mut Option<KBox<Seed>>,
         uid: Owner,
     ) -> Result {
         let feed = &self.feed;
@@ -364,13 +450,17 @@ impl Authorship {
                 return Err(EEXIST);
             }
             if !inner.ready {
-                node.mark_own(&feed.id, feed.name)?;
-                inner.sign(node, feed)?;
+                feed.keep(node)?;
                 inner.ready = true;
+                if let Err(e) = inner.sign(node, feed) {
+                    inner.ready = false;
+                    feed.let_go(node);
+                    return Err(e);
+                }
             }
         } else if let Some(head) = remembered {
             let newer = inner.signed.is_none_or(|signed| signed.order() < head.head.order());
-            if newer {
+            if newer || !inner.ready {
                 // Perhaps this namespace's own state is older than what another one signed.
                 inner.ready = false;
                 inner.remembered = Some(KBox::new(*head, GFP_KERNEL)?);
@@ -385,12 +475,12 @@ impl Authorship {
     }
 
     /// Gives the secret back to the caller (who wipes it) and the feed free.
-    fn release(self, seed: &mut Option<Seed>) {
+    fn release(self, node: &Arc<Node>, seed: &mut Option<KBox<Seed>>) {
         let taken = self.feed.inner.lock().seed.take();
         if seed.is_none() {
             *seed = taken;
         }
-        self.feed.claimed.store(false, Ordering::Release);
+        node.release_own(&self.feed);
     }
 
     /// Signs what is provisional, wipes the secret, lets the next author in.
@@ -401,7 +491,7 @@ impl Authorship {
         }
         inner.seed = None;
         drop(inner);
-        self.feed.claimed.store(false, Ordering::Release);
+        node.release_own(&self.feed);
     }
 
     /// Says that no entry will follow. Later sends are EPIPE.
@@ -422,8 +512,11 @@ impl Authorship {
         if inner.finished {
             return Err(EPIPE);
         }
+        let before = (inner.finished, inner.next_by);
         change(&mut inner);
-        inner.sign(node, &self.feed)
+        inner.sign(node, &self.feed).inspect_err(|_| {
+            (inner.finished, inner.next_by) = before;
+        })
     }
 
     /// The feed itself.
@@ -495,7 +588,6 @@ impl Draft {
         sk: Sock<'_>,
         msg: &mut Message<'_>,
         len: usize,
-        timeout_ms: u64,
     ) -> Result<usize> {
         let flags = msg.flags();
         if flags & MSG_OOB != 0 {
@@ -508,10 +600,9 @@ impl Draft {
         if !splice && self.0.is_some() {
             self.end(node, feed, sk)?;
         }
-        let before = self.0.as_ref().map_or(0, |piece| piece.hasher.len() as usize);
-        if before + len > FEED_ENTRY_MAX {
-            self.0 = None;
-            return Err(EMSGSIZE);
+        let before = self.0.as_ref().map_or(0, |piece| piece.len());
+        if before.saturating_add(len) > FEED_ENTRY_MAX {
+            return Err(self.give_up(sk, EMSGSIZE));
         }
         if len == 0 && !splice && !append.empty {
             return Err(EINVAL);
@@ -519,20 +610,33 @@ impl Draft {
         if len > 0 && append.empty {
             return Err(EINVAL);
         }
-        feed.await_ready(node, timeout_ms, flags & MSG_DONTWAIT != 0)?;
-
         let mut piece = match self.0.take() {
             Some(piece) => piece,
             None => Piece::new(append, Owner::of_current())?,
         };
-        piece.fill(node, msg, len)?;
-        if splice && more {
+        let filled = piece.fill(node, msg, len);
+        if filled.is_ok() && splice && more {
             self.0 = Some(piece);
             return Ok(len);
+        }
+        if let Err(e) = filled {
+            if before > 0 {
+                self.0 = Some(piece);
+            }
+            return Err(self.give_up(sk, e));
         }
         let batch = !splice && (more || flags & MSG_BATCH != 0);
         feed.append(node, &mut piece, batch, u64::from(sk.send_buffer()))?;
         Ok(len)
+    }
+
+    /// Drops the entry that is being made. If bytes of it were taken by earlier calls, the program
+    /// has been told that they were sent: SO_ERROR, or the next call, says that they were not.
+    fn give_up(&mut self, sk: Sock<'_>, error: Error) -> Error {
+        if self.0.take().is_some() {
+            sk.set_error(error);
+        }
+        error
     }
 
     /// Ends an entry that came in pieces, if there is one.
@@ -563,17 +667,23 @@ fn parse_controls(msg: &Message<'_>) -> Result<Append> {
 
 impl Piece {
     fn new(append: Append, uid: Owner) -> Result<KBox<Self>> {
-        Ok(KBox::new(
-            Self {
+        // In place: the hasher is too large for the stack.
+        KBox::init(
+            init!(Self {
                 append,
                 hasher: BlobHasher::new(),
                 window: KVVec::new(),
                 windows: KVVec::new(),
                 nodes: KVVec::new(),
                 uid,
-            },
-            GFP_KERNEL,
-        )?)
+            }),
+            GFP_KERNEL_ACCOUNT,
+        )
+    }
+
+    /// Bytes so far.
+    fn len(&self) -> usize {
+        (self.hasher.len() as usize).saturating_add(self.window.len())
     }
 
     fn is_empty(&self) -> bool {

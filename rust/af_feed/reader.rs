@@ -170,11 +170,6 @@ impl Reading {
         self.failed
     }
 
-    /// Until when the connect may take, µs.
-    pub(super) fn deadline(&self) -> u64 {
-        self.deadline
-    }
-
     /// The feed's name.
     pub(super) fn name(&self) -> Name {
         self.name
@@ -251,7 +246,11 @@ impl Reading {
             };
         }
         match self.pump(node, sk.receive_buffer()) {
-            Status::Waiting | Status::NotYet => POLLOUT,
+            // What a receive call would wait for, see `look`.
+            Status::Waiting
+            | Status::NotYet
+            | Status::NoHead
+            | Status::Stuck(Wanted::Busy | Wanted::Present | Wanted::Waiting) => POLLOUT,
             _ => POLLIN | POLLOUT,
         }
     }
@@ -292,6 +291,8 @@ enum Look {
     /// Until something changes; the flag says that the entry is known to exist.
     Wait { known: bool },
     End,
+    /// The feed has a fork, and nobody was told yet.
+    Forked,
 }
 
 /// Bytes that can be copied.
@@ -318,11 +319,7 @@ impl FeedSocket {
             Role::Reader(reading) => reading,
         };
         match reading.pump(&self.node, sk.receive_buffer()) {
-            Status::Forked => {
-                // Told once; what was verified before it stays readable.
-                reading.cursor.stay_on_branch();
-                Err(EBADMSG)
-            }
+            Status::Forked => Ok(Look::Forked),
             Status::Ready { leaf, hops, fetched } => {
                 let offset = reading.cursor.position().1;
                 if offset > leaf.len {
@@ -336,6 +333,14 @@ impl FeedSocket {
             Status::Stuck(Wanted::Busy) => Ok(Look::Wait { known: true }),
             Status::Stuck(wanted) => refusal(wanted).map(|()| Look::Wait { known: true }),
         }
+    }
+
+    /// The fork is told once; what was verified before it stays readable.
+    fn tell_fork(&self) -> Error {
+        if let Role::Reader(reading) = &mut self.state.lock().role {
+            reading.cursor.stay_on_branch();
+        }
+        EBADMSG
     }
 
     /// Moves the cursor on, if it is still where `found` was.
@@ -424,8 +429,8 @@ pub(super) fn receive(
     let nonblock = flags & MSG_DONTWAIT != 0;
     let called = monotonic_us();
     let mut begun = called;
-    // Of the entry that this call is about: its seq, and what was left of it.
-    let mut entry: Option<(u64, usize)> = None;
+    // Of the entry that this call is about: feed, seq, offset, and what was left of it.
+    let mut entry: Option<(DiscoveryId, u64, u32, usize)> = None;
     let mut done = 0;
     let mut gone = 0;
     let mut io = socket.io.lock();
@@ -433,6 +438,8 @@ pub(super) fn receive(
         let found = match socket.look(sk) {
             Ok(Look::Data(found)) => found,
             Ok(Look::End) => break,
+            Ok(Look::Forked) if done > 0 => break,
+            Ok(Look::Forked) => return Err(socket.tell_fork()),
             Ok(Look::Wait { .. }) if done > 0 && (nonblock || peek) => break,
             Ok(Look::Wait { .. }) if nonblock => return Err(EAGAIN),
             Ok(Look::Wait { known }) => {
@@ -450,14 +457,20 @@ pub(super) fn receive(
         };
         match entry {
             None => {
-                entry = Some((found.leaf.seq, (found.leaf.len - found.offset) as usize));
+                let left = (found.leaf.len - found.offset) as usize;
+                entry = Some((found.id, found.leaf.seq, found.offset, left));
                 if msg.wants_control() {
                     let info = socket.entry_info(&found);
                     msg.put_control(SOL_FEED, FEED_CMSG_ENTRY, &info.to_bytes());
                 }
             }
             // Another thread has read on while this one slept.
-            Some((seq, _)) if seq != found.leaf.seq => break,
+            Some((id, seq, start, _))
+                if (id, seq) != (found.id, found.leaf.seq)
+                    || start as usize + done != found.offset as usize =>
+            {
+                break
+            }
             Some(_) => {}
         }
         let copied = match copy_window(socket, msg, &found, len - done) {
@@ -489,7 +502,7 @@ pub(super) fn receive(
         }
     }
     drop(io);
-    let whole = entry.map_or(0, |(_, left)| left);
+    let whole = entry.map_or(0, |(.., left)| left);
     Ok(if flags & MSG_TRUNC != 0 { whole } else { done })
 }
 
@@ -546,6 +559,8 @@ pub(super) fn splice(
         let found = match socket.look(sk) {
             Ok(Look::Data(found)) => found,
             Ok(Look::End) => break,
+            Ok(Look::Forked) if done > 0 => break,
+            Ok(Look::Forked) => return Err(socket.tell_fork()),
             Ok(Look::Wait { .. }) if done > 0 => break,
             Ok(Look::Wait { .. }) if nonblock => return Err(EAGAIN),
             Ok(Look::Wait { known }) => {

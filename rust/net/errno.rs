@@ -39,6 +39,7 @@ codes! {
     EAFNOSUPPORT,
     EALREADY,
     EBADMSG,
+    EDQUOT,
     EINPROGRESS,
     EISCONN,
     EKEYREJECTED,

@@ -8,9 +8,12 @@ use super::{
     env,
     memory::Lender,
     wait_key,
+    KernelEngine,
     Node, //
 };
 use crate::net::errno::{
+    EADDRINUSE,
+    EDQUOT,
     ENETDOWN,
     ESTALE, //
 };
@@ -42,7 +45,10 @@ use feed_core::{
         Refused,
         Wanted, //
     },
-    head::SignedHead,
+    head::{
+        SignedHead,
+        HEAD_LEN, //
+    },
     id::{
         BlobName,
         DiscoveryId,
@@ -84,6 +90,12 @@ use kernel::{
 /// How long an author's wish for its own feed lives, ms; it asks again while it waits.
 const RECOVER_MS: u32 = 5_000;
 
+/// Feeds that one user may author in a namespace: each is kept in kernel memory for good.
+const OWN_FEEDS_MAX: usize = 8_192;
+
+/// Feeds that a node knows at most, own and foreign: 32 MiB. Beyond, idle ones are forgotten.
+const FEEDS_MAX: usize = 65_536;
+
 /// The errno of a refusal by the engine's tables.
 pub(super) fn errno(refused: Refused) -> Error {
     match refused {
@@ -92,6 +104,11 @@ pub(super) fn errno(refused: Refused) -> Error {
         Refused::Missing => ENOENT,
         Refused::Invalid => EINVAL,
     }
+}
+
+/// How many feeds the engine should have room for, if more than now and no more than it may.
+pub(super) fn feeds_wanted(engine: &KernelEngine) -> Option<usize> {
+    engine.feeds_wanted().filter(|len| *len <= FEEDS_MAX)
 }
 
 impl Node {
@@ -160,9 +177,8 @@ impl Node {
     }
 
     /// Two heads that exclude each other.
-    pub(crate) fn fork(self: &Arc<Self>, id: &DiscoveryId) -> Option<(SignedHead, SignedHead)> {
-        let [a, b] = self.with_engine(|engine, _, _| engine.fork_evidence(id).copied())??;
-        Some((SignedHead::parse(&a).ok()?, SignedHead::parse(&b).ok()?))
+    pub(crate) fn fork(self: &Arc<Self>, id: &DiscoveryId) -> Option<[[u8; HEAD_LEN]; 2]> {
+        self.with_engine(|engine, _, _| engine.fork_evidence(id).copied())?
     }
 
     /// Asks for a head of at least (epoch, n).
@@ -205,10 +221,10 @@ impl Node {
 
     /// Moves the feeds to larger tables when the present ones are crowded.
     pub(super) fn grow_tables(self: &Arc<Self>) {
-        let wanted = self.with_engine(|engine, _, _| engine.feeds_wanted()).flatten();
+        let wanted = self.with_engine(|engine, _, _| feeds_wanted(engine)).flatten();
         let Some(len) = wanted else { return };
         // Without memory the tables stay as they are, and the engine recycles idle feeds.
-        if let Ok(memory) = FeedMemory::lend(len, &mut Lender) {
+        if let Ok(memory) = self.world.payer.charge(|| FeedMemory::lend(len, &mut Lender)) {
             let old = self.with_engine(|engine, _, _| engine.grow_feeds(memory));
             drop(old);
         }
@@ -217,15 +233,33 @@ impl Node {
 
 /// For authors.
 impl Node {
-    /// The author's side of a feed, made when it is first asked for.
-    pub(crate) fn own_feed(&self, name: Name) -> Result<Arc<OwnFeed>> {
+    /// Makes the caller the author of a feed, whose author's side is made when it is first asked
+    /// for.
+    ///
+    /// # Errors
+    /// `EADDRINUSE` when it has an author, `EDQUOT` when the user has too many feeds.
+    pub(crate) fn claim_own(&self, name: Name, user: Owner) -> Result<Arc<OwnFeed>> {
         let mut own = self.own.lock();
         if let Some(feed) = own.get(&name.0) {
-            return Ok(feed.clone());
+            return if feed.claim() { Ok(feed.clone()) } else { Err(EADDRINUSE) };
         }
-        let feed = Arc::pin_init(OwnFeed::new(name), GFP_KERNEL)?;
-        own.try_create_and_insert(name.0, feed.clone(), GFP_KERNEL)?;
+        if own.values().filter(|feed| feed.user() == user).count() >= OWN_FEEDS_MAX {
+            return Err(EDQUOT);
+        }
+        let feed = Arc::pin_init(OwnFeed::new(name, user), GFP_KERNEL_ACCOUNT)?;
+        own.try_create_and_insert(name.0, feed.clone(), GFP_KERNEL_ACCOUNT)?;
+        feed.claim();
         Ok(feed)
+    }
+
+    /// Undoes [`Node::claim_own`]. A feed that was never signed here is forgotten: anybody may
+    /// make up names.
+    pub(crate) fn release_own(&self, feed: &Arc<OwnFeed>) {
+        let mut own = self.own.lock();
+        feed.unclaim();
+        let forgotten = if feed.is_kept() { None } else { own.remove(&feed.name().0) };
+        drop(own);
+        drop(forgotten);
     }
 
     /// This node signs the feed from now on: it stays known, and a host serves it.
@@ -315,22 +349,26 @@ impl Node {
         }
     }
 
-    /// Signs within [`FEED_BATCH_MS`] what was appended with MSG_MORE.
-    pub(crate) fn arm_batch(&self) {
+    /// Signs within [`FEED_BATCH_MS`] what was appended with MSG_MORE. The caller holds the
+    /// feed's mutex.
+    pub(crate) fn arm_batch(&self, feed: &Arc<OwnFeed>) -> Result {
+        if !feed.set_listed(true) {
+            let listed = self.batches.lock().push(feed.clone(), GFP_KERNEL);
+            if listed.is_err() {
+                feed.set_listed(false);
+            }
+            listed?;
+        }
         self.batch.arm(monotonic_us().saturating_add(FEED_BATCH_MS * 1_000));
+        Ok(())
     }
 
     /// Signs all batches whose time may be over.
     pub(super) fn sign_batches(self: &Arc<Self>) {
-        let mut waiting = KVec::new();
-        for feed in self.own.lock().values() {
-            if feed.has_provisional() && waiting.push(feed.clone(), GFP_KERNEL).is_err() {
-                // No memory for the list: the next tick signs the others.
-                self.arm_batch();
-                break;
-            }
-        }
+        let waiting = core::mem::take(&mut *self.batches.lock());
         for feed in waiting.iter() {
+            // First: what is appended from here on is listed anew.
+            feed.set_listed(false);
             feed.sign_provisional(self);
         }
     }

@@ -15,7 +15,7 @@ impl Memory for KernelMemory {
     type Of<T> = KVVec<T>;
 }
 
-/// Lends tables of default values.
+/// Lends tables of default values, charged to the current task's memory control group.
 ///
 /// Context: process, may sleep.
 pub(crate) struct Lender;
@@ -24,9 +24,9 @@ impl Lend<KernelMemory> for Lender {
     type Error = Error;
 
     fn lend<T: Default>(&mut self, len: usize) -> Result<KVVec<T>> {
-        let mut table = KVVec::with_capacity(len, GFP_KERNEL)?;
+        let mut table = KVVec::with_capacity(len, GFP_KERNEL_ACCOUNT)?;
         for _ in 0..len {
-            table.push(T::default(), GFP_KERNEL)?;
+            table.push(T::default(), GFP_KERNEL_ACCOUNT)?;
         }
         Ok(table)
     }
