@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-#   [author]r--l[c1]r--l[reader]       MTU 1280, 1500, 9000, and mixed
+#   [author]r--l[c1]r--l[reader]       MTU 1280, 9000, and mixed (1500 is everywhere else)
 #
 # Frames are built for each link; a device with a smaller MTU cannot be a port.
 . "$(dirname -- "$0")/../lib.sh"
@@ -9,7 +9,7 @@
 load
 random_file small 1024
 random_file big 150000
-for mtus in "1280 1280" "1500 1500" "9000 9000" "9000 1280" "1280 9000"; do
+for mtus in "1280 1280" "9000 9000" "9000 1280" "1280 9000"; do
 	set -- $mtus
 	node author c1 reader
 	link author r c1 l "$1"
