@@ -12,7 +12,7 @@ import feedsock
 from ktap import Results
 from wire import frames, spaces
 from wire.feed import Feed
-from wire.peer import Server
+from wire.peer import Asker, Server
 
 TIMEOUT_MS = 20000
 
@@ -264,8 +264,30 @@ def late(results):
         results.case("entries" not in rose, "and nothing of them is kept")
 
 
+def hop_limits(results):
+    """A lookup that may go no further is refused; one that may is passed on
+    with one hop less."""
+    feed = feed_of("far away")
+    with spaces.inside("peer"):
+        peer = Alone("r", [feed])
+    with spaces.inside("asker"):
+        asker = Asker("x")
+    with peer:
+        got = asker.ask(frames.lookup_head(feed.ident, asker.token(), asker.nonce(), hop_limit=0))
+        results.equal("a lookup that has used up its hops is refused",
+                      [(m.name, getattr(m, "reason", None)) for m in got], [("REFUSAL", frames.HOP_LIMIT)])
+        results.equal("and goes no further", [m for m in peer.lookups if m.ident == feed.ident], [])
+        got = asker.ask(frames.lookup_head(feed.ident, asker.token(), asker.nonce(), hop_limit=3))
+        results.equal("one that has hops left is answered", [m.signed for m in got], [feed.head()])
+        results.equal("and was passed on with one less",
+                      [m.hop_limit for m in peer.lookups if m.ident == feed.ident][:1], [2])
+        results.equal("the answer has come over two links", [m.hops for m in got], [2])
+    asker.close()
+
+
 def main():
     results = Results()
+    hop_limits(results)
     lies(results)
     old_heads(results)
     forks(results)
