@@ -38,18 +38,17 @@ class Shared(Feed):
         self.leaves, self.hashes, self.blobs, self.offset = of.leaves, of.hashes, of.blobs, of.offset
 
 
+FIRST = Blob(bytes(i % 253 for i in range(32 * 1024)))
+
+
 class Tail(Blob):
     """A blob of two windows whose second holds one chunk of its own."""
 
-    FIRST = bytes(i % 253 for i in range(32 * 1024))
-    CVS = [blake3.chunk_cv(FIRST[i * 1024:(i + 1) * 1024], i) for i in range(32)]
-    WINDOW = blake3.subtree(CVS)
-
     def __init__(self, number):
-        last = f"the end of blob {number}".encode()
-        self.data = self.FIRST + last
-        self.cvs = [*self.CVS, blake3.chunk_cv(last, 32)]
-        self.windows = [self.WINDOW, self.cvs[32]]
+        last = f"the end of {KIND} {number}".encode()
+        self.data = FIRST.data + last
+        self.cvs = [*FIRST.cvs, blake3.chunk_cv(last, 32)]
+        self.windows = [FIRST.windows[0], self.cvs[32]]
         self.hash = blake3.parent(*self.windows, root=True)
 
 
@@ -114,9 +113,10 @@ class Peer(Server):
     def flip(self, data):
         at = self.at.get(self.lookup.ident)
         kinds = {frames.NAMES.get(raw[0]) for raw in frames.split(data[14:]).messages}
-        if at is None or KIND not in kinds or at >= len(data):
+        if at is None or KIND not in kinds:
             return [data]
         del self.at[self.lookup.ident]
+        at %= len(data)  # shorter than the longest of its kind
         return [data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1:], data]
 
 
