@@ -36,7 +36,7 @@ use crate::{
         OptionRoom,
         OptionValue,
         PipeCall,
-        PollCall,
+        PollRelay,
         Protocol,
         Sock,
         POLLERR,
@@ -101,6 +101,8 @@ struct State {
     public_key: Option<Name>,
     /// What the author remembers of its own feed, signature not yet checked.
     author_head: Option<KBox<SignedHead>>,
+    /// Present while the role is not idle.
+    relay: Option<PollRelay>,
     /// `SHUT_*` bits.
     shut: u32,
 }
@@ -147,6 +149,7 @@ impl Protocol for FeedSocket {
                     seed: None,
                     public_key: None,
                     author_head: None,
+                    relay: None,
                     shut: 0,
                 }, "FeedSocket::state"),
             }),
@@ -162,6 +165,7 @@ impl Protocol for FeedSocket {
         drop(core::mem::replace(&mut *self.io.lock(), Draft::none()));
         let mut state = self.state.lock();
         state.seed = None;
+        state.relay = None;
         let role = core::mem::replace(&mut state.role, Role::Idle);
         drop(state);
         match role {
@@ -172,7 +176,7 @@ impl Protocol for FeedSocket {
         }
     }
 
-    fn bind(&self, _sk: Sock<'_>, address: &[u8]) -> Result {
+    fn bind(&self, sk: Sock<'_>, address: &[u8]) -> Result {
         let address = Address::parse(address)?;
         if address.flags & !FEED_BIND_NEW != 0 || address.seq != 0 {
             return Err(EINVAL);
@@ -188,6 +192,7 @@ impl Protocol for FeedSocket {
             return Err(EKEYREJECTED);
         }
         let new = address.flags & FEED_BIND_NEW != 0;
+        let relay = self.node.relay(&address.name.id(), sk)?;
         let State { author_head, seed, .. } = &mut *state;
         let author = Authorship::claim(
             &self.node,
@@ -198,12 +203,15 @@ impl Protocol for FeedSocket {
             Owner::of_current(),
         )?;
         state.role = Role::Author(author);
+        state.relay = Some(relay);
+        drop(state);
+        sk.changed();
         Ok(())
     }
 
     fn connect(&self, sk: Sock<'_>, address: &[u8], nonblock: bool) -> Result {
         if address.first_chunk() == Some(&AF_UNSPEC.to_ne_bytes()) {
-            return self.disconnect();
+            return self.disconnect(sk);
         }
         let address = Address::parse(address)?;
         if address.flags != 0 {
@@ -211,12 +219,14 @@ impl Protocol for FeedSocket {
         }
         let mut state = self.state.lock();
         let timeout_ms = state.timeout_ms;
-        let open = || -> Result<Role> {
-            // The room first: a reading that was opened must be closed, not dropped.
+        let open = || -> Result<(Role, PollRelay)> {
+            // What may fail first: a reading that was opened must be closed, not dropped.
             let room = KBox::new_uninit(GFP_KERNEL_ACCOUNT)?;
+            let relay = self.node.relay(&address.name.id(), sk)?;
             let reading = Reading::open(&self.node, address.name, address.seq, timeout_ms)?;
-            Ok(Role::Reader(room.write(reading)))
+            Ok((Role::Reader(room.write(reading)), relay))
         };
+        let mut opened = None;
         let mut again = false;
         match &mut state.role {
             Role::Author(_) => return Err(EINVAL),
@@ -225,13 +235,19 @@ impl Protocol for FeedSocket {
             Role::Reader(reading) if reading.has_failed() => {
                 reading.close(&self.node);
                 state.role = Role::Idle;
-                state.role = open()?;
+                state.relay = None;
+                opened = Some(open()?);
             }
             // Joins the one under way, and hears if that has ended meanwhile.
             Role::Reader(_) => again = true,
-            Role::Idle => state.role = open()?,
+            Role::Idle => opened = Some(open()?),
+        }
+        if let Some((role, relay)) = opened {
+            state.role = role;
+            state.relay = Some(relay);
         }
         drop(state);
+        sk.changed();
         match self.finish_connect(sk, nonblock) {
             Err(e) if again && nonblock && e == EINPROGRESS => Err(EALREADY),
             done => done,
@@ -251,7 +267,7 @@ impl Protocol for FeedSocket {
         Ok(Address { flags: 0, seq, name }.emit(out))
     }
 
-    fn poll(&self, sk: Sock<'_>, call: &PollCall) -> u32 {
+    fn poll(&self, sk: Sock<'_>) -> u32 {
         let mut state = self.state.lock();
         let mut bits = 0;
         if state.shut & SHUT_RECEIVE != 0 {
@@ -262,14 +278,8 @@ impl Protocol for FeedSocket {
         }
         match &mut state.role {
             Role::Idle => bits |= POLLOUT | POLLHUP,
-            Role::Author(author) => {
-                author.poll_wait(&self.node, call);
-                bits |= POLLOUT;
-            }
-            Role::Reader(reading) => {
-                reading.poll_wait(&self.node, call);
-                bits |= reading.poll(&self.node, sk);
-            }
+            Role::Author(_) => bits |= POLLOUT,
+            Role::Reader(reading) => bits |= reading.poll(&self.node, sk),
         }
         if sk.has_error() {
             bits |= POLLERR | POLLOUT;
@@ -473,25 +483,32 @@ impl FeedSocket {
         value.read(&mut bytes)?;
         let (seq, offset) = Seek::parse(&bytes);
         match &mut self.state.lock().role {
-            Role::Reader(reading) if reading.is_connected() => reading.seek(&self.node, seq, offset),
+            Role::Reader(reading) if reading.is_connected() => {
+                reading.seek(&self.node, seq, offset)?;
+                // Another thread may sleep at the old place.
+                self.node.wake(&reading.id());
+                Ok(())
+            }
             Role::Author(_) => Err(EOPNOTSUPP),
             _ => Err(ENOTCONN),
         }
     }
 
     /// Ends a connection so that the socket can be used for another feed.
-    fn disconnect(&self) -> Result {
+    fn disconnect(&self, sk: Sock<'_>) -> Result {
         let mut state = self.state.lock();
-        match &state.role {
-            Role::Author(_) => Err(EINVAL),
-            Role::Idle => Ok(()),
-            Role::Reader(_) => {
-                if let Role::Reader(reading) = core::mem::replace(&mut state.role, Role::Idle) {
-                    reading.close(&self.node);
-                }
-                Ok(())
-            }
+        if matches!(state.role, Role::Author(_)) {
+            return Err(EINVAL);
         }
+        if let Role::Reader(reading) = core::mem::replace(&mut state.role, Role::Idle) {
+            state.relay = None;
+            reading.close(&self.node);
+            drop(state);
+            // Receive calls that sleep, then who polls.
+            self.node.wake(&reading.id());
+            sk.changed();
+        }
+        Ok(())
     }
 
     /// Waits until the connect under way has ended. Gives up at once with `nonblock`.
@@ -521,7 +538,7 @@ impl FeedSocket {
         };
         if let Err(e) = outcome {
             if e != EINPROGRESS && e != EINTR && e != ERESTARTSYS {
-                let _ = self.disconnect();
+                let _ = self.disconnect(sk);
             }
         }
         outcome

@@ -24,7 +24,6 @@ use crate::net::errno::{
 use crate::{
     net::sock::{
         Message,
-        PollCall,
         Sock, //
     },
     node::Node,
@@ -190,6 +189,7 @@ impl OwnFeed {
     }
 
     /// From now on the feed stays known, here and to the engine.
+    #[inline(never)]
     fn keep(&self, node: &Arc<Node>) -> Result {
         if self.kept.swap(true, Ordering::Relaxed) {
             return Ok(());
@@ -260,21 +260,32 @@ impl OwnFeed {
             // A grant has handed the feed to a working key: the name key may not go on.
             return Err(EKEYREJECTED);
         }
-        let n = held.head.n;
-        let (Some(peaks), Some(offset)) = (node.peaks(&self.name, n), node.end_offset(&self.id, n))
-        else {
-            // The last entry's proof has all that an author needs.
-            node.want_entry(&self.id, n.saturating_sub(1));
+        self.take_up(&mut inner, node, &held.head)
+    }
+
+    /// Goes on from `head`, if what an author needs of its tree is here; else asks for it.
+    // Not inlined: the tree's peaks are large.
+    #[inline(never)]
+    fn take_up(&self, inner: &mut Inner, node: &Arc<Node>, head: &Head) -> Result<bool> {
+        let n = head.n;
+        // The last entry's proof has all that an author needs.
+        let ask = || node.want_entry(&self.id, n.saturating_sub(1));
+        let Some(offset) = node.end_offset(&self.id, n) else {
+            ask();
             return Ok(false);
         };
-        if peaks.root() != held.head.root {
+        let Some(peaks) = node.peaks(&self.name, n) else {
+            ask();
+            return Ok(false);
+        };
+        if peaks.root() != head.root {
             return Err(EIO);
         }
         self.keep(node)?;
-        inner.peaks.clone_from(&peaks);
+        inner.peaks = peaks;
         inner.offset = offset;
-        inner.finished = held.head.is_final();
-        inner.signed = Some(held.head);
+        inner.finished = head.is_final();
+        inner.signed = Some(*head);
         // What no head covered was never told to anybody, and is not of this tree.
         inner.provisional = 0;
         inner.provisional_bytes = 0;
@@ -537,11 +548,6 @@ impl Authorship {
     /// The seq that the next entry will have.
     pub(crate) fn next_seq(&self) -> u64 {
         self.feed.inner.lock().peaks.n()
-    }
-
-    /// Hangs a poll on the feed.
-    pub(crate) fn poll_wait(&self, node: &Node, call: &PollCall) {
-        node.poll_wait(&self.feed.id, call);
     }
 
     /// For FEED_OPT_INFO.

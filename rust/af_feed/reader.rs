@@ -24,7 +24,6 @@ use crate::{
     net::sock::{
         Message,
         PipeCall,
-        PollCall,
         Sock,
         POLLERR,
         POLLIN,
@@ -155,8 +154,11 @@ impl Reading {
             self.failed = true;
             return Some(Err(ETIMEDOUT));
         }
-        // A route that has gone meanwhile may come back before the time is over.
-        let _ = self.advance_connect(node);
+        if let Err(e) = self.advance_connect(node) {
+            // The last way to it has gone meanwhile. Nobody would wake who waits.
+            self.failed = true;
+            return Some(Err(e));
+        }
         self.connected.then_some(Ok(()))
     }
 
@@ -208,11 +210,6 @@ impl Reading {
         }
         self.cursor.seek(seq, offset);
         Ok(())
-    }
-
-    /// Hangs a poll on the feed.
-    pub(super) fn poll_wait(&self, node: &Node, call: &PollCall) {
-        node.poll_wait(&self.id, call);
     }
 
     /// Looks at the cursor and asks for what is missing.

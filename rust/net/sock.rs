@@ -30,6 +30,10 @@ use kernel::{
 };
 
 use super::net::Net;
+use crate::sync::{
+    Relay,
+    WaitTable, //
+};
 
 /// Poll bits as `poll(2)` knows them.
 pub(crate) const POLLIN: u32 = 0x0001 | 0x0040;
@@ -118,20 +122,25 @@ impl Sock<'_> {
     }
 }
 
-/// What `poll` was called with.
-pub(crate) struct PollCall {
-    /// `struct file` for `poll_wait`.
-    pub(super) file: *mut bindings::file,
-    /// The caller's table, null when nobody will wait.
-    pub(super) table: *mut bindings::poll_table_struct,
-}
+/// Wakes who polls a socket whenever a key of a table is woken: what a socket is about changes,
+/// but who polls it has registered once.
+pub(crate) type PollRelay = Pin<KBox<Relay>>;
 
-impl PollCall {
-    /// Hangs the caller on a wait queue head, which must live as long as the socket's namespace.
-    pub(crate) fn wait(&self, head: *mut kernel::bindings::wait_queue_head) {
-        // SAFETY: File and table are those of the call; the head lives in the namespace's node,
-        // and the socket holds its namespace.
-        unsafe { bindings::feed_sock_poll_wait(self.file, head.cast(), self.table) };
+impl Sock<'_> {
+    /// Passes wake-ups of `key` on to who polls this socket. The relay must be dropped before
+    /// [`Protocol::close`] returns, and `table` be held by the socket's state.
+    pub(crate) fn relay(&self, table: &WaitTable, key: u64) -> Result<PollRelay> {
+        // SAFETY: The sock is live and has a socket until `release`, whose wait queue this is.
+        let to = unsafe { bindings::feed_sock_sleep(self.as_ptr()) };
+        // SAFETY: The caller promises that the relay goes first. Those who wait on a socket's
+        // queue (tasks, epoll) know nothing of the table.
+        KBox::pin_init(unsafe { Relay::join(table, key, to.cast()) }, GFP_KERNEL_ACCOUNT)
+    }
+
+    /// Lets those look again who poll or wait for the socket.
+    pub(crate) fn changed(&self) {
+        // SAFETY: The sock is live for the call.
+        unsafe { bindings::feed_sock_state_change(self.as_ptr()) };
     }
 }
 
@@ -338,8 +347,8 @@ pub(crate) trait Protocol: Send + Sync + Sized + 'static {
     fn connect(&self, sk: Sock<'_>, address: &[u8], nonblock: bool) -> Result;
     /// `getsockname` or `getpeername`: fills `out`, returns the bytes used.
     fn name(&self, sk: Sock<'_>, peer: bool, out: &mut [u8; ADDRESS_MAX]) -> Result<usize>;
-    /// Registers the waiter and returns `POLL*` bits.
-    fn poll(&self, sk: Sock<'_>, call: &PollCall) -> u32;
+    /// `POLL*` bits; the waiter was registered already. See [`Sock::relay`].
+    fn poll(&self, sk: Sock<'_>) -> u32;
     /// Bytes that can be read at once (`FIONREAD`).
     fn readable(&self, sk: Sock<'_>) -> Result<i32>;
     /// `SHUT_*` bits.
@@ -558,9 +567,11 @@ unsafe extern "C" fn poll<T: Protocol>(
     sock: *mut bindings::socket,
     table: *mut bindings::poll_table_struct,
 ) -> bindings::__poll_t {
-    let call = PollCall { file, table };
     // SAFETY: The socket layer's contract for `poll`.
-    unsafe { with::<T, _>(sock, |state, sk| state.poll(sk, &call)) }
+    unsafe {
+        bindings::feed_sock_poll_wait(file, sock, table);
+        with::<T, _>(sock, |state, sk| state.poll(sk))
+    }
 }
 
 unsafe extern "C" fn ioctl<T: Protocol>(

@@ -40,10 +40,20 @@ int feed_sock_error(struct sock *sk)
 	return sock_error(sk);
 }
 
-void feed_sock_poll_wait(struct file *file, struct wait_queue_head *head,
+void feed_sock_poll_wait(struct file *file, struct socket *sock,
 			 struct poll_table_struct *table)
 {
-	poll_wait(file, head, table);
+	sock_poll_wait(file, sock, table);
+}
+
+struct wait_queue_head *feed_sock_sleep(struct sock *sk)
+{
+	return sk_sleep(sk);
+}
+
+void feed_sock_state_change(struct sock *sk)
+{
+	sk->sk_state_change(sk);
 }
 
 int feed_copy_from_sockptr(void *to, sockptr_t from, size_t len)

@@ -17,8 +17,10 @@ struct net *feed_sock_net(struct sock *sk);
 u64 feed_sock_rcvtimeo_ms(struct sock *sk);
 u64 feed_sock_sndtimeo_ms(struct sock *sk);
 int feed_sock_error(struct sock *sk);
-void feed_sock_poll_wait(struct file *file, struct wait_queue_head *head,
+void feed_sock_poll_wait(struct file *file, struct socket *sock,
 			 struct poll_table_struct *table);
+struct wait_queue_head *feed_sock_sleep(struct sock *sk);
+void feed_sock_state_change(struct sock *sk);
 int feed_copy_from_sockptr(void *to, sockptr_t from, size_t len);
 int feed_put_sockopt(void __user *value, int __user *len, const void *from, size_t bytes);
 void *feed_msg_control(struct msghdr *msg);

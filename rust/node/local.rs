@@ -22,7 +22,10 @@ use crate::{
         author::OwnFeed,
         uapi::FEED_BATCH_MS, //
     },
-    net::sock::PollCall,
+    net::sock::{
+        PollRelay,
+        Sock, //
+    },
     store::{
         Extent,
         Owner, //
@@ -136,9 +139,9 @@ impl Node {
         self.world.waits.wake(wait_key(feed));
     }
 
-    /// Hangs a poll on a feed.
-    pub(crate) fn poll_wait(&self, feed: &DiscoveryId, call: &PollCall) {
-        call.wait(self.world.waits.head(wait_key(feed)));
+    /// Lets who polls the socket hear of a feed. See [`Sock::relay`].
+    pub(crate) fn relay(&self, feed: &DiscoveryId, sk: Sock<'_>) -> Result<PollRelay> {
+        sk.relay(&self.world.waits, wait_key(feed))
     }
 
     /// A socket works with the feed from now on.
@@ -279,6 +282,7 @@ impl Node {
     }
 
     /// Asks for the feed's own last entry, whose proof is what an author needs to go on.
+    #[inline(never)]
     pub(crate) fn want_entry(self: &Arc<Self>, id: &DiscoveryId, seq: u64) {
         let bit = 1u32 << (seq % u64::from(WINDOW));
         self.with_engine(|engine, now, env| {
@@ -292,6 +296,8 @@ impl Node {
     }
 
     /// The peaks of the tree of `n` entries, if its nodes are here.
+    // Not inlined, here and below: stack.
+    #[inline(never)]
     pub(crate) fn peaks(&self, name: &Name, n: u64) -> Option<Peaks> {
         let tree = TreeOf::Feed { name: *name, epoch: 0 };
         Peaks::load(n, &mut |node: TreeNode| {
@@ -303,6 +309,7 @@ impl Node {
     }
 
     /// Payload bytes of the first `n` entries, if the last one's leaf is here.
+    #[inline(never)]
     pub(crate) fn end_offset(self: &Arc<Self>, id: &DiscoveryId, n: u64) -> Option<u64> {
         match n.checked_sub(1) {
             None => Some(0),

@@ -22,6 +22,7 @@ pub(crate) use timer::{
     Timer, //
 };
 pub(crate) use wait::{
+    Relay,
     Unfinished,
     WaitTable, //
 };

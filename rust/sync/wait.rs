@@ -77,11 +77,8 @@ impl WaitTable {
     }
 
     /// The head for `key`.
-    ///
-    /// Sleepers of `poll()` hang on it too. Those may stay for as long as their file is open, so
-    /// whoever lets them must keep the table alive that long.
     #[inline]
-    pub(crate) fn head(&self, key: u64) -> *mut bindings::wait_queue_head {
+    fn head(&self, key: u64) -> *mut bindings::wait_queue_head {
         // Keys are hashes already (or counters): fold, do not hash again.
         let index = (key ^ (key >> 32)) as usize % HEADS;
         self.heads[index].inner.get()
@@ -134,6 +131,84 @@ impl WaitTable {
         // SAFETY: The head was initialised with the table. No barrier is needed for "is anybody
         // there": the queue's own lock is taken always.
         unsafe { bindings::__wake_up(self.head(key), TASK_NORMAL, 0, core::ptr::null_mut()) };
+    }
+}
+
+/// Passes the wake-ups of one key on to a wait queue of somebody else's.
+///
+/// # Invariants
+///
+/// `entry` is in the queue of `head`. `to` is an initialised wait queue head that outlives `self`.
+#[pin_data(PinnedDrop)]
+#[repr(C)]
+pub(crate) struct Relay {
+    // First, so that the callback finds the rest.
+    #[pin]
+    entry: Opaque<bindings::wait_queue_entry>,
+    head: *mut bindings::wait_queue_head,
+    to: *mut bindings::wait_queue_head,
+}
+
+// SAFETY: Wait queues have their own locks and may be used from any thread.
+unsafe impl Send for Relay {}
+// SAFETY: As above.
+unsafe impl Sync for Relay {}
+
+impl Relay {
+    /// Joins the queue of `key`.
+    ///
+    /// # Safety
+    ///
+    /// `table` and `to` must outlive what is returned. Waking `to` must not take the lock of a
+    /// head of a [`WaitTable`].
+    pub(crate) unsafe fn join(
+        table: &WaitTable,
+        key: u64,
+        to: *mut bindings::wait_queue_head,
+    ) -> impl PinInit<Self> + use<> {
+        let from = table.head(key);
+        // INVARIANT: The initialiser puts `entry` into the queue of `head`; the caller promises
+        // the rest.
+        pin_init!(Self {
+            head: from,
+            to,
+            // Last: from here on it may be called.
+            entry <- Opaque::ffi_init(|slot: *mut bindings::wait_queue_entry| {
+                // SAFETY: `slot` is valid for writes and pinned; it leaves the queue in `drop`.
+                // `from` was initialised with its table.
+                unsafe {
+                    slot.write(bindings::wait_queue_entry {
+                        func: Some(Self::woken),
+                        ..Default::default()
+                    });
+                    bindings::add_wait_queue(from, slot);
+                }
+            }),
+        })
+    }
+
+    /// Context: any, under the lock of `head`.
+    unsafe extern "C" fn woken(
+        entry: *mut bindings::wait_queue_entry,
+        _mode: c_uint,
+        _flags: c_int,
+        _key: *mut c_void,
+    ) -> c_int {
+        // SAFETY: `entry` is the first field of a `Self`, which is alive: dropping it takes the
+        // lock that the caller holds. By the type invariant `to` is valid.
+        unsafe {
+            let to = (*entry.cast::<Self>()).to;
+            bindings::__wake_up(to, TASK_NORMAL, 0, core::ptr::null_mut());
+        }
+        0
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for Relay {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: By the type invariant `entry` is in the queue of `head`.
+        unsafe { bindings::remove_wait_queue(self.head, self.entry.get()) };
     }
 }
 
