@@ -5,7 +5,6 @@
 use super::skb::FrameBuilder;
 use crate::mm::Folio;
 use core::ptr::NonNull;
-use kernel::prelude::*;
 
 impl FrameBuilder {
     /// Appends bytes of a folio without copying them. False if the frame has no place for them.

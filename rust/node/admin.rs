@@ -46,10 +46,7 @@ use feed_core::{
         Role,
         Route, //
     },
-    id::{
-        DiscoveryId,
-        Name, //
-    }, //
+    id::Name, //
 };
 use kernel::{
     prelude::*,
@@ -197,6 +194,8 @@ impl Node {
     }
 
     /// The next feed at or behind place `index`, and its place, for dumps.
+    // Not inlined: stack.
+    #[inline(never)]
     pub(crate) fn feed_from(self: &Arc<Self>, index: u32) -> Option<(u32, FeedState)> {
         self.with_engine(|engine, _, _| {
             let places = engine.feed_places() as u32;
@@ -226,12 +225,6 @@ impl Node {
         done
     }
 
-    /// Lookups in flight, and who waits for them.
-    pub(crate) fn waiting(self: &Arc<Self>) -> (usize, usize) {
-        self.with_engine(|engine, _, _| (engine.pending_len(), engine.waiting_len()))
-            .unwrap_or_default()
-    }
-
     /// The store's figures.
     pub(crate) fn figures(&self) -> Figures {
         self.world.store.figures()
@@ -247,11 +240,6 @@ impl Node {
     /// Drops everything cached; own feeds stay.
     pub(crate) fn flush(&self) {
         self.world.store.flush();
-    }
-
-    /// Whether `id` names a feed that is known here.
-    pub(crate) fn knows(self: &Arc<Self>, id: &DiscoveryId) -> bool {
-        self.feed_state(id).is_some()
     }
 }
 

@@ -85,11 +85,6 @@ impl KernelEnv {
         Ok(KVec::with_capacity(count, GFP_KERNEL)?)
     }
 
-    /// Number of devices.
-    pub(super) fn device_count(&self) -> usize {
-        self.devices.len()
-    }
-
     /// Adds a device with `room` for all of them; gives the old list's memory back, to be freed
     /// when the lock is dropped.
     pub(super) fn add_device(
