@@ -47,13 +47,16 @@ def need(holds, why):
         raise Bad(why)
 
 
-def climb(h, n, v, i, hashes, left_only=False):
-    """Section 6. With @left_only the old top of a consistency proof."""
+def climb(h, n, v, i, hashes, left_only=False, seen=None):
+    """Section 6. With @left_only the old top of a consistency proof. The nodes
+    that it meets go to @seen, by place."""
     hashes = list(hashes)
+    seen = {} if seen is None else seen
     while i > 0 or 1 << v < n:
+        seen[v, i, n] = h
         if (i ^ 1) << v < n:
             need(hashes, "too few hashes")
-            s = hashes.pop(0)
+            s = seen[v, i ^ 1, n] = hashes.pop(0)
             if i & 1:
                 h = node(s, h)
             elif not left_only:
@@ -83,6 +86,7 @@ class Link:
         self.names = set()
         self.pages = {}                                   # (id, epoch, n, window) -> proved leaf hashes
         self.paths = {}                                   # the same -> siblings, for pages to come
+        self.nodes = collections.defaultdict(dict)        # (id, epoch) -> proved nodes by place
         self.blobs = collections.defaultdict(dict)        # (hash, len) -> offset -> bytes
         self.counts = collections.Counter()
         self.clear = 0
@@ -155,13 +159,30 @@ class Link:
     def path(self, _flags, token, raw):
         self.paths[self.place(token, raw)] = split_hashes(raw[40:])
 
+    def keep(self, ident, epoch, n, seen):
+        """Nodes that a proof has proved. Full ones are the same in every longer tree."""
+        for (v, i, _), h in seen.items():
+            self.nodes[ident, epoch][v, i, 0 if i + 1 << v <= n else n] = h
+
+    def known_path(self, ident, epoch, n, window):
+        known, path, v, i = self.nodes[ident, epoch], [], 5, window
+        while i > 0 or 1 << v < n:
+            if (i ^ 1) << v < n:
+                place = (v, i ^ 1, 0 if (i ^ 1) + 1 << v <= n else n)
+                need(place in known, f"PAGE without its PATH, and node {place} was never proved")
+                path.append(known[place])
+            v, i = v + 1, i >> 1
+        return path
+
     def page(self, _flags, token, raw):
         epoch, _, n, window = struct.unpack_from("<IIQQ", raw, 16)
         leaves = split_hashes(raw[40:])
         need(len(leaves) == min(32, n - 32 * window), "PAGE: number of hashes")
-        # The asker may have said that it holds the path; the only window has none.
-        top = climb(tree(leaves), n, 5, window, self.paths.get(self.place(token, raw), []))
-        need(root(n, top) == self.root_of(token, epoch, n), "PAGE")
+        # The asker may hold the path, from this window's answers or from others'.
+        ident, seen = self.asked[token][1], {}
+        path = self.paths.get(self.place(token, raw)) or self.known_path(ident, epoch, n, window)
+        need(root(n, climb(tree(leaves), n, 5, window, path, seen=seen)) == self.root_of(token, epoch, n), "PAGE")
+        self.keep(ident, epoch, n, seen)
         self.pages[self.place(token, raw)] = leaves
 
     def entry(self, flags, token, raw):
@@ -172,7 +193,9 @@ class Link:
         size, = struct.unpack_from("<I", leaf, 24)
         h = K("AF_FEED 1 leaf", leaf)
         if flags & 1:
-            need(root(n, climb(h, n, 0, seq, siblings)) == self.root_of(token, epoch, n), "ENTRY: proof")
+            seen = {}
+            need(root(n, climb(h, n, 0, seq, siblings, seen=seen)) == self.root_of(token, epoch, n), "ENTRY: proof")
+            self.keep(self.asked[token][1], epoch, n, seen)
         else:
             page = self.pages.get((self.asked[token][1], epoch, n, seq // 32))
             need(page and page[seq % 32] == h, "ENTRY: not in its page")
