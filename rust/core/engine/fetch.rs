@@ -252,7 +252,8 @@ impl Reader {
         pass: &mut Pass,
         env: &mut E,
     ) -> bool {
-        if leaf.len == 0 {
+        // Behind the last byte there is nothing to wait for.
+        if from >= leaf.len {
             pass.looks = pass.looks.saturating_add(1);
             return true;
         }
