@@ -285,7 +285,7 @@ mark_log() {
 # Lines that the kernel logged since the story began, less those of links.
 logged() {
 	dmesg | awk -v mark="$LOG_MARK" 'index($0, mark) { seen = 1; next } seen' |
-		grep -vE 'IPv6: ADDRCONF|entered promiscuous|left promiscuous|link becomes ready|feed-story' || true
+		grep -vE 'IPv6: ADDRCONF|entered promiscuous|left promiscuous|link becomes ready|greatest stack depth|feed-story' || true
 }
 
 # Namespaces go, the module goes, nothing stays.

@@ -22,6 +22,9 @@ total=$(($(meminfo MemTotal) / 1024))
 COUNT=$((total / 5))
 say "$total MiB of memory, $COUNT entries of 1 MB"
 check_equal "there is no swap" "$(meminfo SwapTotal)" 0
+# The cap of all stores is an eighth of memory unless the machine's
+# administrator says otherwise.
+must feedctl store set cap "$((COUNT * 5 / 2))M"
 for n in author reader; do must on "$n" feedctl store set limit "$((COUNT * 5 / 4))M"; done
 must on author python3 "$FILL" append big "$COUNT" "$SIZE"
 

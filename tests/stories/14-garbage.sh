@@ -53,7 +53,8 @@ say "random frames alone: each is dropped under a name"
 before=$(counter c1 frames-in)
 drops=$(on c1 feedctl -j stats show --all)
 check "ten thousand" on enemy "$PROGS/flood" x 10000 random "$MAC"
-check_equal "all arrived" "$(($(counter c1 frames-in) - before))" 10000
+# (Followers renew meanwhile.)
+check_between "all arrived" "$(($(counter c1 frames-in) - before))" 10000 11000
 named=$(python3 "$TESTS/stories/drops.py" "$drops" "$(on c1 feedctl -j stats show --all)")
 say "$named"
 check_between "all were dropped by name" "${named%% *}" 10000 40000
