@@ -3,8 +3,9 @@
  * secret hold | secret scan MASKED-HEX
  *
  *   hold   takes 32 bytes of seed (masked, in hex, on standard input), gives
- *          them to a socket, wipes its own copies, says `held`, and closes the
- *          socket when a line comes in
+ *          them to an author and to many sockets more (one freed copy might be
+ *          overwritten by luck), wipes its own copy, says `held`, and closes
+ *          them all when a line comes in
  *   scan   looks through the kernel's memory by /proc/kcore for the seed; says
  *          how often it was found
  *
@@ -25,6 +26,7 @@
 #include <linux/feed.h>
 
 #define CHUNK	(1 << 20)
+#define MORE	200	/* sockets beside the author's */
 
 /* Volatile: else the compiler might unmask what is looked for, and find itself. */
 static volatile uint64_t mask = 0xa5a5a5a5a5a5a5a5ull;
@@ -42,7 +44,7 @@ static int hold(void)
 	struct sockaddr_feed a = { .sfeed_family = AF_FEED, .sfeed_flags = FEED_BIND_NEW };
 	socklen_t len = FEED_KEY_LEN;
 	char line[128];
-	int fd = socket(AF_FEED, SOCK_SEQPACKET, 0);
+	int fd = socket(AF_FEED, SOCK_SEQPACKET, 0), more[MORE];
 
 	if (fd < 0)
 		err(1, "socket");
@@ -53,6 +55,11 @@ static int hold(void)
 		seed[i] ^= 0xa5;
 	if (setsockopt(fd, SOL_FEED, FEED_OPT_SECRET_KEY, (const void *)seed, 32) < 0)
 		err(1, "SECRET_KEY");
+	for (int i = 0; i < MORE; i++) {
+		more[i] = socket(AF_FEED, SOCK_SEQPACKET, 0);
+		if (more[i] < 0 || setsockopt(more[i], SOL_FEED, FEED_OPT_SECRET_KEY, (const void *)seed, 32) < 0)
+			err(1, "socket %d", i);
+	}
 	for (int i = 0; i < 32; i++)
 		seed[i] = 0;
 	if (getsockopt(fd, SOL_FEED, FEED_OPT_PUBLIC_KEY, a.sfeed_key, &len) < 0)
@@ -66,19 +73,24 @@ static int hold(void)
 	if (!fgets(line, sizeof(line), stdin))
 		return 1;
 	close(fd);
+	for (int i = 0; i < MORE; i++)
+		close(more[i]);
 	puts("closed");
 	fflush(stdout);
 	return fgets(line, sizeof(line), stdin) == NULL;
 }
 
-/* Eight-byte steps: keys are aligned like that wherever structs hold them. */
+/*
+ * Eight-byte steps: keys are aligned like that wherever structs hold them. Half
+ * a key counts: the allocator writes its own pointer into what is free.
+ */
 static long count_in(const uint64_t *at, size_t words, const uint64_t *masked)
 {
 	long found = 0;
 
 	for (size_t i = 0; i + 4 <= words; i++)
-		if ((at[i] ^ mask) == masked[0] && (at[i + 1] ^ mask) == masked[1] &&
-		    (at[i + 2] ^ mask) == masked[2] && (at[i + 3] ^ mask) == masked[3])
+		if (((at[i] ^ mask) == masked[0] && (at[i + 1] ^ mask) == masked[1]) ||
+		    ((at[i + 2] ^ mask) == masked[2] && (at[i + 3] ^ mask) == masked[3]))
 			found++;
 	return found;
 }
