@@ -9,14 +9,20 @@
 uml_key() {
 	local name=$1 abi=$2
 	shift 2
-	fingerprint "$name" "$abi" "$(cat "$@")" \
+	fingerprint "$name" "$abi" "$(cat "$@")" "$(declare -f uml_patch_data uml_patch_traces)" \
 		"$("$FEED_CHECKOUT/qemu/in-root" sh -c 'rustc --version; gcc --version; clang-19 --version; bindgen --version')"
+}
+
+# What is patched already stays as it is, with its time.
+uml_patch_source() {
+	grep -q '\.lbss' "$1/arch/um/kernel/uml.lds.S" || uml_patch_data "$1"
+	grep -q VMALLOC_START "$1/arch/um/kernel/stacktrace.c" || uml_patch_traces "$1"
 }
 
 # clang's large code model puts data into sections that UML's linker script
 # does not list; unlisted, they land behind the end of the kernel's data, where
 # lockdep takes static locks for dynamic ones and gives up.
-uml_patch_source() {
+uml_patch_data() {
 	local script
 	for script in dyn uml; do
 		sed -i -e 's/^\(\t *\)\{0,1\}\( *\)DATA_DATA$/&\n    *(.ldata .ldata.*)/' \
@@ -27,6 +33,20 @@ uml_patch_source() {
 		grep -q "\.$script" "$1/arch/um/kernel/dyn.lds.S" ||
 			die "arch/um/kernel/dyn.lds.S of this kernel has another form than expected"
 	done
+}
+
+# KASAN and kmemleak keep a stack trace of every allocation, for which UML asks
+# of each word on the stack whether a module's code lies there: under RCU, which
+# lockdep watches. That took nine tenths of a debug kernel's time. Words that
+# are in no part of memory with code are not worth asking about.
+uml_patch_traces() {
+	local file=$1/arch/um/kernel/stacktrace.c
+	sed -i -e 's/^#include <linux\/kernel\.h>$/&\n#include <linux\/pgtable.h>\n#include <asm\/sections.h>/' \
+		-e 's/^\t\tif (__kernel_text_address(addr)) {$/\t\tif (((addr >= (unsigned long)_stext \&\& addr < (unsigned long)_end) ||\n\t\t     (addr >= VMALLOC_START \&\& addr < VMALLOC_END)) \&\& __kernel_text_address(addr)) {/' \
+		"$file"
+	if ! grep -q asm/sections.h "$file" || ! grep -q VMALLOC_START "$file"; then
+		die "arch/um/kernel/stacktrace.c of this kernel has another form than expected"
+	fi
 }
 
 # Every line of the fragments must be in the final configuration: a renamed or
@@ -69,6 +89,7 @@ uml_stage() {
 		logged source "unpacking of linux-source-$series" uml_unpack "$series" \
 			"$FEED_CACHE/deb/$source_deb" "$source"
 	fi
+	uml_patch_source "$source"
 	# make knows what a changed option or compiler makes stale, and goes on
 	# where it was interrupted; only another source starts anew.
 	if ! stamp_is "$dir/.feed-source" "$abi"; then
@@ -86,7 +107,6 @@ uml_stage() {
 uml_unpack() {
 	rm -rf "$3.part"
 	overlay_unpack_source "$1" "$2" "$3.part"
-	uml_patch_source "$3.part"
 	mv "$3.part" "$3"
 }
 
