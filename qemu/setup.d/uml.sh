@@ -15,7 +15,7 @@ uml_key() {
 
 # What is patched already stays as it is, with its time.
 uml_patch_source() {
-	grep -q '\.lbss' "$1/arch/um/kernel/uml.lds.S" || uml_patch_data "$1"
+	grep -q '\.ldata' "$1/arch/um/kernel/uml.lds.S" || uml_patch_data "$1"
 	grep -q VMALLOC_START "$1/arch/um/kernel/stacktrace.c" || uml_patch_traces "$1"
 }
 
