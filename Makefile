@@ -31,10 +31,17 @@ demo: ## five virtual machines: real content spreads, the author goes dark; CONT
 
 include tests/test.mk
 
+# The tests' runner needs Python, and gives what it starts no terminal: sudo
+# asks for a password here or not at all.
+test test-core test-stories test-mutants: host
+.PHONY: host
+host:
+	@qemu/setup host
+
 .PHONY: clean
-clean: ## remove what was built in this checkout; the cache stays
-	rm -rf build feed.ko
-	@if [ -d target ]; then cargo clean; fi
+clean: ## remove what was built of this checkout; what was set up stays
+	rm -rf build feed.ko target
+	@bash -c '. qemu/lib/paths.sh && rm -rf "$$FEED_ROOT_TARGET"'
 
 .PHONY: help
 help: ## list the verbs
