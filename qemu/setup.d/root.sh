@@ -47,8 +47,10 @@ root_make() {
 	packages=$(list_words "$FEED_CHECKOUT/qemu/setup.d/root-packages.txt" | paste -sd,)
 	mapfile -t sources < <(root_sources)
 	mapfile -t options < <(root_proxy_options)
+	# 2 GB pass through TMPDIR. Debian 13's /tmp is half of the RAM, and the cache
+	# lies in a home that mmdebstrap's other user ids may not enter.
 	# Of the Rust sources only the standard library is needed, 40 MB of 1 GB.
-	mmdebstrap --variant=minbase --include="$packages" \
+	TMPDIR=/var/tmp mmdebstrap --variant=minbase --include="$packages" \
 		--aptopt='Apt::Install-Recommends "false"' \
 		--dpkgopt='path-exclude=/usr/src/rustc-*/*' \
 		--dpkgopt='path-include=/usr/src/rustc-*/library/*' \
