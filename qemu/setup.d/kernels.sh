@@ -214,5 +214,6 @@ stage_kernels() {
 	mv "$FEED_KERNELS/list.new" "$FEED_KERNELS/list"
 	ln -sfn "$(head -n 1 "$FEED_KERNELS/list")" "$FEED_KERNELS/default"
 	stamp_set "$FEED_ROOT/.feed-kernels" "$(kernels_key)"
+	prune_kernels "$FEED_KERNELS/resolved"
 	stage_end "default is $(head -n 1 "$FEED_KERNELS/list")"
 }
