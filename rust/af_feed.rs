@@ -12,6 +12,7 @@
 //! memory under it. Order: `io`, `state`, then the locks of the feed ([`author`]) and of the node.
 
 pub(crate) mod author;
+mod draft;
 pub(crate) mod reader;
 pub(crate) mod uapi;
 
@@ -48,17 +49,15 @@ use crate::{
         SHUT_SEND, //
     },
     node::Node,
+    pairs,
     store::Owner,
     sync::{
         shared,
         Unfinished, //
     }, //
 };
-use author::{
-    Authorship,
-    Draft, //
-};
-use core::sync::atomic::Ordering;
+use author::Authorship;
+use draft::Draft;
 use feed_core::{
     head::{
         SignedHead,
@@ -138,7 +137,6 @@ impl Protocol for FeedSocket {
 
     fn open(sk: Sock<'_>) -> Result<Pin<KBox<Self>>> {
         let node = Node::of(sk.net()).ok_or(ENETDOWN)?;
-        let world = node.world.clone();
         let socket = KBox::pin_init(
             pin_init!(Self {
                 node,
@@ -155,12 +153,12 @@ impl Protocol for FeedSocket {
             }),
             GFP_KERNEL_ACCOUNT,
         )?;
-        world.pairs.sockets_opened.fetch_add(1, Ordering::Relaxed);
+        pairs::SOCKETS.made();
         Ok(socket)
     }
 
     fn close(&self, _sk: Sock<'_>) {
-        self.node.world.pairs.sockets_closed.fetch_add(1, Ordering::Relaxed);
+        pairs::SOCKETS.gone(1);
         // A sendfile that was cut off leaves half an entry; it was never acknowledged.
         drop(core::mem::replace(&mut *self.io.lock(), Draft::none()));
         let mut state = self.state.lock();

@@ -291,7 +291,7 @@ impl List for RouteGet {
     const COMMAND: u32 = uapi::FEED_CMD_ROUTE_GET;
 
     fn next(net: Net<'_>, at: u64, message: &mut Message<'_>) -> Result<Option<u64>> {
-        let Some((at, route)) = node(net)?.route_from(at as u32) else {
+        let Some((at, route, demoted)) = node(net)?.route_from(at as u32) else {
             return Ok(None);
         };
         if let Some(id) = route.feed {
@@ -302,6 +302,12 @@ impl List for RouteGet {
             message.put_bytes(uapi::FEED_A_ROUTE_MAC, &mac.0)?;
         }
         message.put_u32(uapi::FEED_A_ROUTE_COST, route.cost)?;
+        let flags = if demoted {
+            uapi::feed_route_flags_FEED_ROUTE_FLAGS_DEMOTED
+        } else {
+            0
+        };
+        message.put_u32(uapi::FEED_A_ROUTE_FLAGS, flags)?;
         Ok(Some(u64::from(at) + 1))
     }
 }

@@ -12,6 +12,7 @@ mod ingress;
 mod mm;
 mod net;
 mod node;
+mod pairs;
 mod simd;
 mod stats;
 mod store;
@@ -37,6 +38,7 @@ use crate::{
         admin::Devices,
         Node, //
     },
+    pairs::Account,
     sync::shared::{
         self,
         RcuBarrier,
@@ -62,6 +64,8 @@ struct FeedModule {
     _shared: Shared,
     // RCU callbacks of ours must not outlive the code.
     _barrier: RcuBarrier,
+    // Last: what is not gone by then is lost.
+    _account: Account,
 }
 
 impl kernel::Module for FeedModule {
@@ -74,6 +78,7 @@ impl kernel::Module for FeedModule {
             }
         }
         shared::group().inspect_err(|_| pr_err!("parameter group is no multicast address\n"))?;
+        let account = Account::open();
         let barrier = RcuBarrier::new();
         let shared = Shared::new()?;
         let nodes = Node::register()?;
@@ -93,12 +98,7 @@ impl kernel::Module for FeedModule {
             _nodes: nodes,
             _shared: shared,
             _barrier: barrier,
+            _account: account,
         })
-    }
-}
-
-impl Drop for FeedModule {
-    fn drop(&mut self) {
-        pr_info!("unloaded\n");
     }
 }

@@ -37,6 +37,7 @@ use crate::{
         net::Net,
         random, //
     },
+    pairs,
     stats::Stats,
     store::Store,
     sync::{
@@ -51,10 +52,6 @@ use crate::{
         WaitTable, //
     },
     verifier::Jobs, //
-};
-use core::sync::atomic::{
-    AtomicU64,
-    Ordering, //
 };
 use env::KernelEnv;
 use feed_core::{
@@ -116,18 +113,8 @@ pub(crate) struct World {
     pub(crate) stats: Stats,
     /// Where lookups go while no neighbour is known.
     pub(crate) group: [u8; 6],
-    pub(crate) pairs: Pairs,
     /// The namespace creator's: pays for tables that grow later.
     payer: MemCgroup,
-}
-
-/// Objects made and ended: the namespace's last words, from which tests see that nothing leaked.
-#[derive(Default)]
-pub(crate) struct Pairs {
-    pub(crate) ports_created: AtomicU64,
-    pub(crate) ports_freed: AtomicU64,
-    pub(crate) sockets_opened: AtomicU64,
-    pub(crate) sockets_closed: AtomicU64,
 }
 
 /// What the engine's lock protects.
@@ -215,7 +202,6 @@ impl Namespace for Node {
                 jobs <- Jobs::new()?,
                 stats,
                 group: shared::group()?,
-                pairs: Pairs::default(),
                 payer: MemCgroup::of_current(),
             }? Error),
             GFP_KERNEL_ACCOUNT,
@@ -258,7 +244,7 @@ impl Namespace for Node {
         let ports = core::mem::take(&mut *this.ports.lock());
         let count = ports.len() as u64;
         drop(ports);
-        this.world.pairs.ports_freed.fetch_add(count, Ordering::Relaxed);
+        pairs::PORTS.gone(count);
         this.with_engine(|_, _, env| env.forget_devices());
     }
 
@@ -276,21 +262,6 @@ impl Namespace for Node {
         let batches = core::mem::take(&mut *this.batches.lock());
         drop(batches);
         this.world.store.shutdown();
-        let pairs = &this.world.pairs;
-        let all = [
-            &pairs.ports_created,
-            &pairs.ports_freed,
-            &pairs.sockets_opened,
-            &pairs.sockets_closed,
-        ]
-        .map(|count| count.load(Ordering::Relaxed));
-        // Namespaces that never used us end in silence.
-        if all != [0; 4] {
-            let [created, freed, opened, closed] = all;
-            pr_info!(
-                "node gone: ports created {created} freed {freed}, sockets opened {opened} closed {closed}\n"
-            );
-        }
     }
 }
 

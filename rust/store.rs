@@ -13,13 +13,14 @@
 //! | `index` | where the bytes of a name lie |
 //! | `read` | finding and reading: blob windows, slots of objects |
 //! | `write` | reserving and writing, for the network and for authors |
+//! | `pinned` | room for authors, and who pays for it |
 //! | `policy` | feed_core's choice of what goes, with tables of kernel memory |
 //! | `upkeep` | the worker: pools, eviction, sweeping, limits |
 //! | `ground` | what the namespaces share: file system, work queue, the cap, users' quotas |
 //! | `figures` | counters |
 //!
-//! Locks, in the order in which they are taken: `upkeep` mutex, slot mutex or users' mutex (both
-//! innermost of the sleeping ones); a shard of the index; an arena, or the policy. The latter three are
+//! Locks, in the order in which they are taken: `upkeep` mutex; `wasted` mutex; slot mutex or users' mutex
+//! (both innermost of the sleeping ones); a shard of the index; an arena, or the policy. The latter three are
 //! taken with softirqs off, for a few hundred nanoseconds, and nothing is allocated under them.
 //!
 //! Life: [`Store::new`] when the namespace comes, [`Store::activate`] when it gets its first port
@@ -33,6 +34,7 @@ mod ground;
 mod index;
 #[cfg(CONFIG_KUNIT = "y")]
 pub(crate) mod kunit;
+mod pinned;
 mod policy;
 mod read;
 mod segments;
@@ -54,6 +56,7 @@ use self::{
     },
     figures::Counters,
     index::Index,
+    pinned::Wasted,
     policy::{
         Class,
         Policy, //
@@ -70,6 +73,7 @@ use crate::{
         Folios,
         MemCgroup, //
     },
+    pairs,
     sync::{
         new_spinlock_bh,
         SpinLockBh, //
@@ -127,7 +131,10 @@ pub(crate) struct Store {
     pinned: Arena,
     /// Keeps pinned segments in memory. Grows by one for each.
     #[pin]
-    pinned_folios: Mutex<KVec<Arc<Folios>>>,
+    pinned_folios: Mutex<KVVec<(SegmentId, Arc<Folios>)>>,
+    /// Pinned room that nobody can use before its segment ends.
+    #[pin]
+    wasted: Mutex<KVVec<Wasted>>,
     #[pin]
     policy: SpinLockBh<Policy>,
     #[pin]
@@ -182,7 +189,8 @@ impl Store {
                 segments <- segments,
                 cache <- cache,
                 pinned <- pinned,
-                pinned_folios <- new_mutex!(KVec::new(), "feed_pinned"),
+                pinned_folios <- new_mutex!(KVVec::new(), "feed_pinned"),
+                wasted <- new_mutex!(KVVec::new(), "feed_wasted"),
                 policy <- new_spinlock_bh!(policy, "feed_policy"),
                 upkeep <- new_mutex!(Upkeep::new(), "feed_upkeep"),
                 work <- new_work!("feed_store"),
@@ -222,9 +230,9 @@ impl Store {
         }
     }
 
+    /// Ends a reservation in the cache. Context: any.
     fn give_back(&self, taken: &Taken) {
-        let pinned = self.segments.look(taken.place.segment.slot).pinned();
-        self.arena(pinned).give_back(taken, &self.segments);
+        self.cache.give_back(taken, &self.segments);
     }
 
     /// Makes an empty segment, within all limits. ENOSPC says that a limit is reached, other
@@ -337,7 +345,7 @@ impl Store {
 #[pinned_drop]
 impl PinnedDrop for Store {
     fn drop(self: Pin<&mut Self>) {
-        // Let go of all folios, then of all segments, so that the figures say how it ended.
+        // Let go of all folios, then of all segments, for the account of what was made.
         for arena in [&self.cache, &self.pinned] {
             arena.seal_all(|id, class| self.seal(id, class));
             while arena.remove().is_some() {}
@@ -358,10 +366,11 @@ impl PinnedDrop for Store {
         }
         self.ground.leave();
         let counters = &self.counters;
-        pr_info!(
-            "store gone: segments created {} freed {}, extents reserved {} released {}\n",
+        pairs::SEGMENTS.add(
             counters.segments_created.load(Relaxed),
             counters.segments_freed.load(Relaxed),
+        );
+        pairs::EXTENTS.add(
             counters.extents_reserved.load(Relaxed),
             counters.extents_released.load(Relaxed),
         );

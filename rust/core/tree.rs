@@ -419,15 +419,25 @@ impl Peaks {
         }
     }
 
-    /// Of the tree of `n` leaves, from its held nodes. `None` if some are missing.
-    pub fn load(n: u64, nodes: &mut impl Nodes) -> Option<Self> {
-        let mut hashes = HashBuf::default();
+    /// Becomes those of the tree of `n` leaves, from its held nodes. False if some are missing:
+    /// then it is of the empty tree. (In place: they are 2 KiB.)
+    pub fn load(&mut self, n: u64, nodes: &mut impl Nodes) -> bool {
+        self.clear();
         for pos in peaks(n) {
-            if !hashes.push(&resolve_full(&FeedTree, nodes, pos)?) {
-                return None;
+            let hash = resolve_full(&FeedTree, nodes, pos);
+            if !hash.is_some_and(|hash| self.hashes.push(&hash)) {
+                self.clear();
+                return false;
             }
         }
-        Some(Peaks { n, hashes })
+        self.n = n;
+        true
+    }
+
+    /// Becomes those of the empty tree.
+    pub fn clear(&mut self) {
+        self.n = 0;
+        self.hashes.clear();
     }
 
     /// Number of leaves.

@@ -25,6 +25,7 @@ pub(crate) use mapping::{
 pub(crate) use memcg::MemCgroup;
 
 use feed_bindings as bindings;
+use kernel::prelude::*;
 
 /// Bytes of a page.
 pub(crate) const PAGE_SIZE: usize = kernel::page::PAGE_SIZE;
@@ -41,4 +42,18 @@ pub(crate) fn total_pages() -> usize {
 pub(crate) fn current_uid() -> u32 {
     // SAFETY: The caller is in process context, so `current` has credentials.
     unsafe { bindings::current_euid() }
+}
+
+/// `len` default values, made where they stay: elements may be too large for the stack. Charged to
+/// the current task's memory control group.
+///
+/// Context: process, may sleep.
+pub(crate) fn defaults<T: Default>(len: usize) -> Result<KVVec<T>> {
+    let mut table = KVVec::with_capacity(len, GFP_KERNEL_ACCOUNT)?;
+    for place in table.spare_capacity_mut().iter_mut().take(len) {
+        place.write(T::default());
+    }
+    // SAFETY: The capacity is at least `len`, and so many elements were written just now.
+    unsafe { table.inc_len(len) };
+    Ok(table)
 }

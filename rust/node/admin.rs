@@ -29,10 +29,10 @@ use crate::{
             Watch, //
         }, //
     },
+    pairs,
     store::Figures,
     sync::shared, //
 };
-use core::sync::atomic::Ordering;
 use feed_core::{
     engine::{
         limits::{
@@ -55,6 +55,11 @@ use kernel::{
 
 /// The largest MTU that frames are built for.
 const MTU_MAX: u32 = feed_core::wire::MTU_MAX as u32;
+
+/// Entries, from the newest back, whose payloads become public when a feed is shared: a head may
+/// name any length, and the one who shares waits. Payloads of older ones become public when they
+/// are read here.
+const SHARE_ENTRIES_MAX: u64 = 1 << 22;
 
 fn describe(rtnl: &Rtnl, device: &Device) -> PortInfo {
     PortInfo {
@@ -105,7 +110,7 @@ impl Node {
         match Hook::attach(rtnl, device, shared::ethertype(), group, receiver) {
             Ok(hook) => {
                 ports.push(Port { ifindex, hook }, GFP_KERNEL)?;
-                self.world.pairs.ports_created.fetch_add(1, Ordering::Relaxed);
+                pairs::PORTS.made();
                 Ok(())
             }
             Err(e) => {
@@ -131,7 +136,7 @@ impl Node {
         };
         // Waits for frames that are on their way in.
         drop(port.hook);
-        self.world.pairs.ports_freed.fetch_add(1, Ordering::Relaxed);
+        pairs::PORTS.gone(1);
         self.world.stats.port_closed(ifindex);
         self.forget(PortId(ifindex));
         Ok(())
@@ -185,11 +190,14 @@ impl Node {
         found.unwrap_or(false).then_some(()).ok_or(ENOENT)
     }
 
-    /// The next route at or behind place `index`, and its place, for dumps.
-    pub(crate) fn route_from(self: &Arc<Self>, index: u32) -> Option<(u32, Route)> {
-        self.with_engine(|engine, _, _| {
+    /// The next route at or behind place `index`, for dumps: its place, itself, and whether it is
+    /// tried last for now.
+    pub(crate) fn route_from(self: &Arc<Self>, index: u32) -> Option<(u32, Route, bool)> {
+        self.with_engine(|engine, now, _| {
             let places = engine.route_places() as u32;
-            (index..places).find_map(|at| Some((at, engine.route_at(at)?)))
+            (index..places).find_map(|at| {
+                Some((at, engine.route_at(at)?, engine.is_route_demoted(now, at)))
+            })
         })?
     }
 
@@ -197,10 +205,13 @@ impl Node {
     // Not inlined: stack.
     #[inline(never)]
     pub(crate) fn feed_from(self: &Arc<Self>, index: u32) -> Option<(u32, FeedState)> {
+        // Written where it goes: each hand it passes through costs a copy on the stack.
+        let mut found = None;
         self.with_engine(|engine, _, _| {
-            let places = engine.feed_places() as u32;
-            (index..places).find_map(|at| Some((at, engine.feed_at(at)?)))
-        })?
+            let at = (index..engine.feed_places() as u32).find(|at| engine.has_feed_at(*at));
+            found = at.and_then(|at| Some((at, engine.feed_at(at)?)));
+        });
+        found
     }
 
     /// Whether the node serves everything (`Cache`) or its own only (`Host`).
@@ -221,6 +232,13 @@ impl Node {
             .with_engine(|engine, _, _| engine.feed_share(&id, shared))
             .ok_or(ENETDOWN)
             .and_then(|done| done.map_err(errno));
+        if done.is_ok() && shared {
+            let n = self.head(&id).map_or(0, |head| head.head.n);
+            let mut at = Some(n.saturating_sub(SHARE_ENTRIES_MAX));
+            while let Some(seq) = at {
+                at = self.with_engine(|engine, _, env| engine.share_stored(&id, seq, env)).flatten();
+            }
+        }
         self.feed_close(&id);
         done
     }

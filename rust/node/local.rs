@@ -267,7 +267,16 @@ impl Node {
 
     /// This node signs the feed from now on: it stays known, and a host serves it.
     pub(crate) fn mark_own(self: &Arc<Self>, id: &DiscoveryId, name: Name) -> Result {
-        self.feed_open(id, name)
+        // Makes room for it.
+        self.feed_open(id, name)?;
+        let kept = self.with_engine(|engine, _, _| engine.feed_keep(id, name));
+        self.feed_close(id);
+        kept.ok_or(ENETDOWN)?.map_err(errno)
+    }
+
+    /// Undoes [`Node::mark_own`].
+    pub(crate) fn unmark_own(self: &Arc<Self>, id: &DiscoveryId) {
+        self.with_engine(|engine, _, _| engine.feed_let_go(id));
     }
 
     /// Publishes a head that was signed here. What it covers must be in the store.
@@ -295,12 +304,12 @@ impl Node {
         self.want_head(id, at_least, RECOVER_MS);
     }
 
-    /// The peaks of the tree of `n` entries, if its nodes are here.
+    /// Makes `peaks` those of the tree of `n` entries, if its nodes are here; else it is empty.
     // Not inlined, here and below: stack.
     #[inline(never)]
-    pub(crate) fn peaks(&self, name: &Name, n: u64) -> Option<Peaks> {
+    pub(crate) fn load_peaks(&self, name: &Name, n: u64, peaks: &mut Peaks) -> bool {
         let tree = TreeOf::Feed { name: *name, epoch: 0 };
-        Peaks::load(n, &mut |node: TreeNode| {
+        peaks.load(n, &mut |node: TreeNode| {
             let (key, slot) = locate(&tree, node);
             let mut hash = [0; 32];
             let here = self.world.store.slot_get(&key, slot as u8, &mut hash);

@@ -2,6 +2,7 @@
 
 //! Memory that the engine borrows: vectors of the kernel, made in process context.
 
+use crate::mm;
 use feed_core::engine::{
     limits::Lend,
     Memory, //
@@ -24,10 +25,6 @@ impl Lend<KernelMemory> for Lender {
     type Error = Error;
 
     fn lend<T: Default>(&mut self, len: usize) -> Result<KVVec<T>> {
-        let mut table = KVVec::with_capacity(len, GFP_KERNEL_ACCOUNT)?;
-        for _ in 0..len {
-            table.push(T::default(), GFP_KERNEL_ACCOUNT)?;
-        }
-        Ok(table)
+        mm::defaults(len)
     }
 }

@@ -104,6 +104,11 @@ impl Taken {
         self.kept = true;
     }
 
+    /// Whether the room is used.
+    pub(super) fn is_kept(&self) -> bool {
+        self.kept
+    }
+
     /// Bytes.
     pub(super) fn len(&self) -> u32 {
         self.len
@@ -232,21 +237,27 @@ impl Arena {
     }
 
     /// Ends a reservation. If it was not kept, and nothing was taken behind it, its room is used
-    /// again. Context: any.
-    pub(super) fn give_back(&self, taken: &Taken, segments: &Segments) {
+    /// again: then it says true. Context: any.
+    pub(super) fn give_back(&self, taken: &Taken, segments: &Segments) -> bool {
         let mut state = self.state.lock();
+        let mut rewound = false;
         // Objects rely on being made of zeroes.
         if !taken.kept && taken.kind != Kind::Object {
             if let Some(open) = &mut state.open[taken.kind as usize][taken.class as usize] {
                 let end = taken.place.offset + taken.len;
                 if open.segment == taken.place.segment && open.fill == end {
                     open.fill = taken.place.offset;
+                    rewound = true;
                 }
             }
         }
         if let Some(segment) = segments.record(taken.place.segment.slot) {
+            if taken.kept {
+                segment.keep();
+            }
             segment.unreserve();
         }
+        rewound
     }
 
     /// How many segments the pool lacks, of a target that follows demand and is at most `bound`.

@@ -166,7 +166,6 @@ impl Extent {
         match published {
             Published::Yes(tight) => {
                 // The room is used, and paid for as long as the store lives.
-                self.owner = None;
                 self.taken.keep();
                 if tight {
                     self.store.kick();
@@ -191,9 +190,9 @@ enum Published {
 
 impl Drop for Extent {
     fn drop(&mut self) {
-        self.store.give_back(&self.taken);
-        if let Some(owner) = self.owner {
-            self.store.refund(owner, self.taken.len());
+        match self.owner {
+            Some(owner) => self.store.give_back_pinned(&self.taken, owner),
+            None => self.store.give_back(&self.taken),
         }
         self.store.counters.extents_released.add(1, Relaxed);
     }

@@ -487,6 +487,31 @@ fn pinned() -> Result {
     bench.end()
 }
 
+/// Room that an author reserves and does not use comes back, and nothing that he keeps goes with it.
+fn wasted() -> Result {
+    let bench = Bench::new()?;
+    let owner = Owner::of_current();
+    let mut buffer = KVec::from_elem(0, PAGE_SIZE, GFP_KERNEL)?;
+    bench.ground.set_cap(64 * SEGMENT_BYTES)?;
+    // Many times the quota of 48 segments, now and then with something that stays.
+    const ROUNDS: u32 = 1000;
+    for round in 0..ROUNDS {
+        let first = bench.store.pinned_reserve(32_768, true, owner)?;
+        let mut second = bench.store.pinned_reserve(32_768, true, owner)?;
+        // Not the last one, so it cannot be used again at once.
+        drop(first);
+        if round % 50 == 0 {
+            check!(fill(&mut second, round, 0, &mut buffer));
+            check!(second.publish_as(&made_up(round, 32_768), 0, 0));
+        }
+    }
+    check!(bench.ground.count() <= 64);
+    for round in (0..ROUNDS).step_by(50) {
+        check!(bench.reads(round, &made_up(round, 32_768))?);
+    }
+    bench.end()
+}
+
 /// A flush takes all that is cached, also from under a reservation.
 fn flush() -> Result {
     let bench = Bench::new()?;
@@ -704,6 +729,11 @@ mod tests {
     #[test]
     fn pinned() -> Result {
         super::pinned()
+    }
+
+    #[test]
+    fn wasted() -> Result {
+        super::wasted()
     }
 
     #[test]

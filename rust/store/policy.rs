@@ -5,6 +5,7 @@
 //! It knows the sealed segments of the cache, by their slots. Hits are gathered in the segments'
 //! records and told to it before it chooses, so that a hit takes no lock of the policy.
 
+use crate::mm;
 use feed_core::engine::{
     env::{
         Memory,
@@ -37,11 +38,7 @@ impl Lend<Tables> for Tables {
     type Error = Error;
 
     fn lend<T: Default>(&mut self, len: usize) -> Result<KVVec<T>> {
-        let mut table = KVVec::with_capacity(len, GFP_KERNEL_ACCOUNT)?;
-        for _ in 0..len {
-            table.push(T::default(), GFP_KERNEL_ACCOUNT)?;
-        }
-        Ok(table)
+        mm::defaults(len)
     }
 }
 

@@ -80,6 +80,8 @@ pub(super) struct Segment {
     opened_tick: Atomic<u32>,
     /// Bytes that the index points at.
     live: Atomic<i32>,
+    /// Extents of authors that were published here: exact, and they never go. Unused in the cache.
+    kept: Atomic<u32>,
     /// Index entries that point here. Like `live` it is a figure: a segment that ends while an
     /// entry of it is being removed may leave its successor one too few.
     entries: Atomic<i32>,
@@ -95,6 +97,7 @@ impl Segment {
             opened: Atomic::new(0),
             opened_tick: Atomic::new(0),
             live: Atomic::new(0),
+            kept: Atomic::new(0),
             entries: Atomic::new(0),
         }
     }
@@ -132,6 +135,17 @@ impl Segment {
     #[inline]
     pub(super) fn unreserve(&self) {
         self.reserved.fetch_sub(1, Release);
+    }
+
+    /// A reserved extent of an author will stay. Before [`Segment::unreserve`]. Context: any.
+    #[inline]
+    pub(super) fn keep(&self) {
+        self.kept.fetch_add(1, Relaxed);
+    }
+
+    /// Whether an author's extent stays here. Context: any.
+    pub(super) fn keeps(&self) -> bool {
+        self.kept.load(Relaxed) > 0
     }
 
     /// The index got an entry for `bytes` here. Context: any.
@@ -325,6 +339,7 @@ impl Segments {
         let segment = self.record(slot).ok_or(ENOSPC)?;
         segment.touched.store(false, Relaxed);
         segment.live.store(0, Relaxed);
+        segment.kept.store(0, Relaxed);
         segment.entries.store(0, Relaxed);
         segment.word.store(view.0, Release);
         Ok((
@@ -384,6 +399,12 @@ impl Segments {
     /// Context: process.
     pub(super) fn condemn(&self, id: SegmentId) -> bool {
         self.idle(id.slot) && self.change(id, SEALED, VICTIM)
+    }
+
+    /// As [`Segments::condemn`], if `unused` says so of a segment in which nothing is reserved.
+    /// Context: process.
+    pub(super) fn condemn_idle(&self, id: SegmentId, unused: impl FnOnce() -> bool) -> bool {
+        self.look(id.slot).sealed() && self.idle(id.slot) && unused() && self.condemn(id)
     }
 
     /// Ends a segment: from now on nothing finds it. Gives its pages' place, and how many entries

@@ -29,7 +29,6 @@ use super::{
         SegmentId, //
     },
     Folios,
-    Owner,
     Store,
     LIMIT_MIN,
     SEGMENT_BYTES,
@@ -97,6 +96,7 @@ impl WorkItem<1> for Store {
         }
         this.segments.tick();
         this.sweep(&mut upkeep);
+        this.reap();
         if this.ground.take_complaint() || this.ground.excess() > 0 {
             let above = this.count.load(Relaxed).saturating_sub(this.ground.share());
             this.evict(above.min(this.ground.excess().max(VICTIMS_MIN)));
@@ -450,29 +450,5 @@ impl Store {
         self.upkeep.lock().closed = true;
         queue::disable::<_, 0>(self);
         queue::disable_delayed::<_, 1>(self);
-    }
-
-    /// Takes a user's money for pinned bytes. Context: process, may sleep.
-    pub(super) fn pay(&self, owner: Owner, bytes: u32) -> Result {
-        let bytes = u64::from(bytes);
-        let mut owners = self.owners.lock();
-        if !owners.iter().any(|(user, _)| *user == owner) {
-            owners.push((owner, 0), GFP_KERNEL)?;
-        }
-        self.ground.pay(owner, bytes)?;
-        if let Some((_, paid)) = owners.iter_mut().find(|(user, _)| *user == owner) {
-            *paid += bytes;
-        }
-        Ok(())
-    }
-
-    /// Gives it back. Context: process, may sleep.
-    pub(super) fn refund(&self, owner: Owner, bytes: u32) {
-        let bytes = u64::from(bytes);
-        let mut owners = self.owners.lock();
-        if let Some((_, paid)) = owners.iter_mut().find(|(user, _)| *user == owner) {
-            *paid = paid.saturating_sub(bytes);
-        }
-        self.ground.refund(owner, bytes);
     }
 }

@@ -115,7 +115,7 @@ impl Store {
                 }
             }
             // Room is made without the lock, so somebody may come first: look again.
-            let taken = self.take_pinned(Kind::Object, OBJECT_BYTES, owner)?;
+            let mut taken = self.take_pinned(Kind::Object, OBJECT_BYTES, owner)?;
             let put = self.index.with(hash, |shard| {
                 match self.put_in_place(shard, &key, hash, offset, bit, bytes, true)? {
                     Put::Done => return Ok(None),
@@ -129,10 +129,10 @@ impl Store {
                 self.put_new(shard, &key, hash, &taken, offset, bit, bytes)
                     .map(Some)
             });
-            self.give_back(&taken);
-            if !matches!(put, Ok(Some(_))) {
-                self.refund(owner, taken.len());
+            if matches!(put, Ok(Some(_))) {
+                taken.keep();
             }
+            self.give_back_pinned(&taken, owner);
             match put {
                 Ok(tight) => return self.after(Ok(tight == Some(true))).map_err(|_| ENOSPC),
                 Err(Full) => self.upkeep_now(),
@@ -191,40 +191,6 @@ impl Store {
             self.kick();
         }
         taken.map(|(taken, _)| taken)
-    }
-
-    fn take_pinned(self: &Arc<Self>, kind: Kind, len: u32, owner: Owner) -> Result<Taken> {
-        self.pay(owner, len)?;
-        let taken = self.take_pinned_paid(kind, len);
-        if taken.is_err() {
-            self.refund(owner, len);
-        }
-        taken
-    }
-
-    fn take_pinned_paid(self: &Arc<Self>, kind: Kind, len: u32) -> Result<Taken> {
-        for _ in 0..TRIES {
-            // Whether the pool is low is of no interest: authors fill it themselves.
-            if let Ok((taken, _)) =
-                self.pinned
-                    .take(kind, Class::Main, len, true, &self.segments, |id, class| {
-                        self.seal(id, class);
-                    })
-            {
-                return Ok(taken);
-            }
-            let (id, folios) = self.make_room()?;
-            let held = self.pinned_folios.lock().push(folios.clone(), GFP_KERNEL);
-            if let Err(error) = held {
-                drop(folios);
-                self.end_segment(id);
-                return Err(error.into());
-            }
-            if let Err(id) = self.pinned.add(id, folios) {
-                self.end_segment(id);
-            }
-        }
-        Err(ENOSPC)
     }
 
     /// Writes to an object that is there, if it may serve: one of the cache does not serve an

@@ -26,6 +26,8 @@ pub(super) const HEADED: u16 = 1 << 4;
 pub(super) const GRANTED: u16 = 1 << 5;
 /// Used since the hand came by.
 const RECENT: u16 = 1 << 6;
+/// This node may sign the feed: it stays known without a socket.
+pub(super) const KEPT: u16 = 1 << 7;
 
 /// One feed. At most 512 B in its table.
 pub(super) struct Feed {
@@ -136,7 +138,7 @@ impl Feed {
     }
 
     fn is_idle(&self) -> bool {
-        self.opens == 0 && self.flags & (OWN | SHARED | FORKED) == 0
+        self.opens == 0 && self.flags & (OWN | SHARED | FORKED | KEPT) == 0
     }
 }
 

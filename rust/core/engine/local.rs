@@ -5,7 +5,7 @@
 //! asking again; [`Env::wake`] says when to look.
 
 use super::env::{Env, Memory, PortId};
-use super::feeds::{FeedState, HEADED, NAMED, OWN, SHARED};
+use super::feeds::{FeedState, HEADED, KEPT, NAMED, OWN, SHARED};
 use super::limits::{HOP_LIMIT, LIFE_MAX_US};
 use super::lookup::NoWay;
 use super::nodes;
@@ -16,7 +16,10 @@ use crate::error::Drop;
 use crate::head::{SignedHead, HEAD_LEN};
 use crate::id::{BlobName, DiscoveryId, Name};
 use crate::verify::Demand;
-use crate::wire::WINDOW;
+use crate::wire::{WINDOW, WINDOW_BYTES};
+
+/// What [`Engine::share_stored`] looks up, about, before others get the lock.
+const SHARE_STEP: u32 = 512;
 
 /// What became of a wish.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -55,7 +58,26 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
     }
 
-    /// Lets a host serve the feed, or no longer. Objects stored from now on are public with it.
+    /// This node may sign the feed: it stays known until told otherwise, whether a socket has it
+    /// open or not.
+    pub fn feed_keep(&mut self, id: &DiscoveryId, name: Name) -> Result<(), Refused> {
+        self.feed_open(id, Some(name))?;
+        if let Some(feed) = self.feeds.get_mut(id) {
+            feed.flags |= KEPT;
+        }
+        self.feed_close(id);
+        Ok(())
+    }
+
+    /// Undoes [`Engine::feed_keep`].
+    pub fn feed_let_go(&mut self, id: &DiscoveryId) {
+        if let Some(feed) = self.feeds.get_mut(id) {
+            feed.flags &= !KEPT;
+        }
+    }
+
+    /// Lets a host serve the feed, or no longer. What is stored from now on is public with it;
+    /// for what is stored already see [`Engine::share_stored`].
     pub fn feed_share(&mut self, id: &DiscoveryId, shared: bool) -> Result<(), Refused> {
         let feed = self.feeds.get_mut(id).ok_or(Refused::Missing)?;
         feed.flags = if shared {
@@ -64,6 +86,32 @@ impl<M: Memory, E: Env> Engine<M, E> {
             feed.flags & !SHARED
         };
         Ok(())
+    }
+
+    /// Makes the payloads public that are stored for a shared feed already, of entries from `seq`
+    /// on. It looks up some [`SHARE_STEP`] windows; gives where to go on, `None` at the end.
+    ///
+    /// A blob that was public once stays so: it has been told to others.
+    pub fn share_stored(&mut self, id: &DiscoveryId, seq: u64, env: &mut E) -> Option<u64> {
+        let feed = self.feeds.get(id).filter(|feed| feed.has(SHARED))?;
+        let (name, epoch, n) = (feed.name, feed.epoch, feed.n);
+        let mut looks = 0;
+        for seq in seq..n {
+            if looks >= SHARE_STEP {
+                return Some(seq);
+            }
+            looks = looks.saturating_add(1);
+            let Some((leaf, _)) = nodes::leaf(env, &name, epoch, seq) else {
+                continue;
+            };
+            let blob = leaf.blob_name();
+            let windows = blob.len.div_ceil(WINDOW_BYTES);
+            for window in 0..windows {
+                is_window_here(&blob, window as u16, true, env);
+            }
+            looks = looks.saturating_add(windows);
+        }
+        None
     }
 
     /// What is known of a feed.
@@ -85,7 +133,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
             return Err(Drop::WrongName);
         }
         let held = self.feeds.get(id).and_then(|feed| feed.head());
-        if held.is_some_and(|held| held.head.order() > new.head.order()) {
+        // A fork, too: it may have come in after the author looked, and it was here first.
+        if held.is_some_and(|held| {
+            held.head.order() > new.head.order() || held.head.forks(&new.head)
+        }) {
             return Err(Drop::OldHead);
         }
         if !self.set_head(now, id, &new, 0, env) {

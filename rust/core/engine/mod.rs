@@ -203,6 +203,12 @@ impl<M: Memory, E: Env> Engine<M, E> {
         self.routes.at(index).copied()
     }
 
+    /// Whether the route in place `index` is tried last for now, because it refused or did not
+    /// answer.
+    pub fn is_route_demoted(&self, now: u64, index: u32) -> bool {
+        self.routes.is_demoted(index, now)
+    }
+
     /// Places that a dump of routes goes through.
     pub fn route_places(&self) -> usize {
         self.routes.capacity()
@@ -211,6 +217,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// A copy of the feed in place `index`, for dumps; see [`Engine::feed_places`].
     pub fn feed_at(&self, index: u32) -> Option<FeedState> {
         self.feeds.state(index)
+    }
+
+    /// Whether there is a feed in place `index`.
+    pub fn has_feed_at(&self, index: u32) -> bool {
+        self.feeds.table.get(index).is_some()
     }
 
     /// Places that a dump of feeds goes through.

@@ -163,6 +163,13 @@ impl<M: Memory> Routes<M> {
         }
     }
 
+    /// Whether the route is tried last for now.
+    pub(super) fn is_demoted(&self, index: u32, now: u64) -> bool {
+        self.table
+            .get(index)
+            .is_some_and(|known| known.demoted_until > now)
+    }
+
     /// The route answered.
     pub(super) fn restore(&mut self, index: u32) {
         if let Some(known) = self.table.get_mut(index) {

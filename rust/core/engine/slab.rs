@@ -114,11 +114,11 @@ impl<T: Default, M: Memory> Slab<T, M> {
     }
 
     /// All values with their indices.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        (0..u32::MAX)
-            .zip(self.slots.iter())
-            .filter(|(_, slot)| slot.used)
-            .map(|(index, slot)| (index, &slot.value))
+    pub(super) fn iter(&self) -> Values<'_, T> {
+        Values {
+            slots: self.slots.get(..self.fresh as usize).unwrap_or(&[]),
+            next: 0,
+        }
     }
 
     /// How often the slot was reused.
@@ -133,6 +133,29 @@ impl<T: Default, M: Memory> Slab<T, M> {
         self.slots
             .get(index as usize)
             .is_some_and(|slot| slot.used && slot.generation == generation)
+    }
+}
+
+/// All values of a [`Slab`] with their indices. Named, because a chain of closures has a symbol that
+/// is too long for the kernel's tools.
+pub(super) struct Values<'a, T> {
+    slots: &'a [Slot<T>],
+    next: u32,
+}
+
+impl<'a, T> Iterator for Values<'a, T> {
+    type Item = (u32, &'a T);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (slot, rest) = self.slots.split_first()?;
+            let index = self.next;
+            self.slots = rest;
+            self.next = index.wrapping_add(1);
+            if slot.used {
+                return Some((index, &slot.value));
+            }
+        }
     }
 }
 

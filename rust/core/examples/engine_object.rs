@@ -7,7 +7,7 @@ use std::ops::Range;
 use feed_core::engine::budget::{Rate, VerifyQueue};
 use feed_core::engine::fetch::{Credit, Reader};
 use feed_core::engine::*;
-use feed_core::id::{BlobName, DiscoveryId, Hash};
+use feed_core::id::{BlobName, DiscoveryId, Hash, Name};
 use feed_core::object::ObjectKey;
 use feed_core::siphash::SipKey;
 
@@ -107,6 +107,11 @@ entry_points! {
     engine_port_remove(e: &mut Small, port: PortId, env: &mut Void) -> bool = e.port_remove(0, port, env);
     engine_route_add(e: &mut Small, route: Route) -> Result<(), Refused> = e.route_add(route);
     engine_route_del(e: &mut Small, route: &Route) -> bool = e.route_del(route);
+    engine_feed_keep(e: &mut Small, id: &DiscoveryId, name: Name) -> Result<(), Refused> = e.feed_keep(id, name);
+    engine_feed_let_go(e: &mut Small, id: &DiscoveryId) = e.feed_let_go(id);
+    engine_share_stored(e: &mut Small, id: &DiscoveryId, env: &mut Void) -> Option<u64> = e.share_stored(id, 0, env);
+    engine_is_route_demoted(e: &mut Small, index: u32) -> bool = e.is_route_demoted(0, index);
+    engine_has_feed_at(e: &mut Small, index: u32) -> bool = e.has_feed_at(index);
     engine_feed_open(e: &mut Small, id: &DiscoveryId) -> Result<(), Refused> = e.feed_open(id, None);
     engine_own_head(e: &mut Small, id: &DiscoveryId, head: &[u8; 160], env: &mut Void) -> bool = e.own_head(0, id, head, env).is_ok();
     engine_want_head(e: &mut Small, id: &DiscoveryId, env: &mut Void) -> Wanted = e.want_head(0, id, (0, 0), u64::MAX, 9, env);

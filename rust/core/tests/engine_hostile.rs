@@ -443,12 +443,45 @@ fn fork__beyond_the_end() {
     feed.publish(net.now, &mut net.nodes[author], true);
     assert!(net.get_head(reader, feed.id, 1, s(5)));
     let id = feed.id;
-    feed.append(net.now, &mut net.nodes[author], b"more");
+    // The node that signed the end goes no further; one that has forgotten it does.
+    net.reboot(author, Role::Host);
+    let mut other = Author::new(26);
+    for payload in [b"end".as_slice(), b"more"] {
+        other.append(net.now, &mut net.nodes[author], payload);
+    }
     net.with(reader, |engine, now, world| {
         engine.want_head(now, &id, (0, 2), ANY_AGE, 2000, world)
     });
     net.run(s(2));
     assert!(net.nodes[reader].engine.feed_state(&id).unwrap().is_forked);
+}
+
+/// A node never replaces a head that it holds by one of its own that excludes it.
+#[test]
+fn fork__is_not_made_here() {
+    let mut net = Net::new(10);
+    let author = net.add(Role::Host);
+    for (is_final, second) in [(false, b"two".as_slice()), (true, b"one")] {
+        let mut feed = Author::new(27 + u8::from(is_final));
+        feed.write(&mut net.nodes[author].world, b"one");
+        feed.publish(net.now, &mut net.nodes[author], is_final);
+        let held = feed.head.unwrap();
+        let mut other = Author::new(27 + u8::from(is_final));
+        other.time += 1;
+        other.write(&mut net.nodes[author].world, second);
+        if is_final {
+            other.write(&mut net.nodes[author].world, b"beyond the end");
+        }
+        let head = other.sign(0);
+        let node = &mut net.nodes[author];
+        assert_eq!(
+            node.engine
+                .own_head(net.now, &feed.id, &head.bytes, &mut node.world),
+            Err(Drop::OldHead)
+        );
+        let state = node.engine.feed_state(&feed.id).unwrap();
+        assert_eq!(state.head.unwrap().bytes, held.bytes);
+    }
 }
 
 fn lookup_frame(nonce: u32, id: [u8; 32]) -> Vec<u8> {
@@ -675,11 +708,22 @@ fn host__does_not_tell_what_it_read() {
     // Shared, it is served.
     net.nodes[host].engine.feed_share(&feed.id, true).unwrap();
     let id = feed.id;
-    let wanted = net.with(host, |engine, now, world| {
-        engine.want_blob(now, &id, &blob, window, 1000, world)
-    });
-    assert_eq!(wanted, Wanted::Present);
+    let more = net.with(host, |engine, _, world| engine.share_stored(&id, 0, world));
+    assert_eq!(more, None);
     assert!(net.get_head(spy, feed.id, 1, s(5)));
+    let mut cursor = Reader::new(feed.id, 0);
+    let read = net.read(spy, &mut cursor, feed.id, 1, s(5));
+    assert_eq!(read.len(), 1);
+    assert!(net.links[b].seen.of("blob-data") > 0);
+    // No longer shared, it gives nothing new away.
+    net.nodes[host].engine.feed_share(&feed.id, false).unwrap();
+    let more = net.with(host, |engine, _, world| engine.share_stored(&id, 0, world));
+    assert_eq!(more, None);
+    net.nodes[spy].world.flush();
+    let served = net.links[b].seen.of("blob-data");
+    let mut cursor = Reader::new(feed.id, 0);
+    assert!(net.read(spy, &mut cursor, feed.id, 1, s(5)).is_empty());
+    assert_eq!(net.links[b].seen.of("blob-data"), served);
 }
 
 /// Without a cookie a lookup is worth one frame.
