@@ -24,6 +24,9 @@ PATIENT = ("rcupdate.rcu_cpu_stall_timeout=180 rcupdate.rcu_exp_cpu_stall_timeou
            "sysctl.kernel.watchdog_thresh=60 sysctl.kernel.hung_task_timeout_secs=300 "
            "workqueue.watchdog_thresh=120")
 
+# Where the kernel has KUnit: a test may run suites, by debugfs; none runs by itself.
+KUNIT = "kunit.enable=1 kunit.autorun=0"
+
 
 @dataclass
 class MachineSpec:
@@ -382,7 +385,7 @@ class UmlMachine(Machine):
                 # Pipes for its own monitor, which would else go to the home directory.
                 f"uml_dir={here}/", f"umid={spec.name}.uml",
                 "con=null", "con0=null,fd:1", "console=tty0", "ssl=null", f"ssl0=fd:{fds['agent']}",
-                "noreboot", "panic=-1", "oops=panic", "loglevel=8", *PATIENT.split(),
+                "noreboot", "panic=-1", "oops=panic", "loglevel=8", *PATIENT.split(), *KUNIT.split(),
                 f"lab.hostfs={spec.root}", "lab.port=/dev/ttyS0"]
 
     def shares(self):
