@@ -3,10 +3,22 @@
  * AF_FEED: signed append-only logs kept and handed over by the network.
  *
  * A SOCK_SEQPACKET socket of this family is either the author of one feed
- * (bind) or a reader of one feed (connect). All integers that cross this
- * interface are in host byte order; the records &struct feed_head and
- * &struct feed_leaf are wire images and therefore little-endian on every
- * machine.
+ * (bind) or a reader of one feed (connect); neither needs a privilege.
+ *
+ * send() appends one entry and returns when it is signed and stored. It stays
+ * in the node's store, and is served, when the socket is closed. MSG_MORE
+ * leaves it provisional: one head will cover it and the sends that follow. The
+ * signature is made at the first send without MSG_MORE, after FEED_BATCH_MAX
+ * entries or FEED_BATCH_MS, or at close().
+ *
+ * recv() gives the next entry or, if the buffer is smaller, its next part;
+ * MSG_EOR marks the last part. So an empty entry is 0 bytes with MSG_EOR, and
+ * 0 bytes without are the end of a feed that was closed (FEED_OPT_FINAL). An
+ * entry that does not exist yet is waited for as long as SO_RCVTIMEO says; one
+ * that exists and does not come within FEED_OPT_TIMEOUT is ETIMEDOUT.
+ *
+ * All integers that cross this interface are in host byte order; &struct
+ * feed_head is a wire image and therefore little-endian on every machine.
  */
 #ifndef _UAPI_LINUX_FEED_H
 #define _UAPI_LINUX_FEED_H
@@ -39,11 +51,14 @@
 /**
  * struct sockaddr_feed - address of a feed and a position in it
  * @sfeed_family: AF_FEED
- * @sfeed_flags: FEED_BIND_NEW or 0; anything else is EINVAL
+ * @sfeed_flags: FEED_BIND_NEW or 0; anything else is EINVAL. Without it the
+ *	store must hold the feed, or FEED_OPT_AUTHOR_HEAD say how far it got:
+ *	else send() fails with ESTALE. With it, if the feed has entries here: EEXIST
  * @sfeed_reserved: must be 0, else EINVAL
  * @sfeed_seq: connect(): first entry to read, or FEED_SEQ_NEW;
  *	bind(): must be 0; getsockname()/getpeername(): next entry
- * @sfeed_key: the feed's name, its Ed25519 public key
+ * @sfeed_key: the feed's name, its Ed25519 public key; bind(): what
+ *	FEED_OPT_PUBLIC_KEY gives, else EKEYREJECTED
  */
 struct sockaddr_feed {
 	__kernel_sa_family_t	sfeed_family;
@@ -72,7 +87,7 @@ enum {
 
 /* Control messages at level SOL_FEED. */
 enum {
-	FEED_CMSG_ENTRY		= 1,	/* recvmsg(): struct feed_entry_info */
+	FEED_CMSG_ENTRY		= 1,	/* recvmsg(), if there is room: struct feed_entry_info */
 	FEED_CMSG_APPEND	= 2,	/* sendmsg(): struct feed_append */
 };
 
