@@ -29,6 +29,18 @@ for author in c python rust; do
 	check "feedctl hears $author" on reader sh -c "feedctl cat $feed/0 | grep -qx 'words of $author'"
 done
 
+say "the bare system calls"
+exchange_c() { on "$1" "$EXAMPLES/exchange-c" "${@:2}"; }
+exchange_python() { on "$1" python3 "$EXAMPLES/exchange.py" "${@:2}"; }
+for author in c python; do
+	name=$(must "exchange_$author" author give "$(head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n')" one two three)
+	for reader in c python; do
+		check_equal "$reader takes what $author gave" "$("exchange_$reader" reader take "$name" 2>&1 | tr '\n' '|')" \
+			"0 (1 hops): one|1 (1 hops): two|2 (1 hops): three|"
+		must on reader feedctl store flush
+	done
+done
+
 check "socat hears" on reader sh -c "
 	name=$(printf '%s' "${feed#feed:}")
 	socat -u -T 3 SOCKET-CONNECT:18:0:x000000000000\$(printf '00%.0s' 1 2 3 4 5 6 7 8)\$name,socktype=5 - | grep -q 'words of rust'"
