@@ -54,7 +54,11 @@ logged() {
 	"$@" >"$log" 2>&1 </dev/null {lock_fd}>&- &
 	pid=$!
 	set +m
-	trap 'kill -TERM -- "-$pid" 2>/dev/null; wait "$pid" || :; exit 130' INT TERM
+	# Whatever ends us, also a closed terminal or a reader of our output that has
+	# gone: nothing may write on while the next run writes to the same place.
+	# shellcheck disable=SC2064 # expanded now, while the name is in scope
+	trap "kill -TERM -- -$pid 2>/dev/null || :; wait $pid || :" EXIT
+	trap 'exit 130' INT TERM HUP PIPE
 	while kill -0 "$pid" 2>/dev/null; do
 		sleep 0.2
 		if [ $((SECONDS - began)) -ge $((beat + 15)) ]; then
@@ -63,7 +67,7 @@ logged() {
 		fi
 	done
 	wait "$pid" || status=$?
-	trap - INT TERM
+	trap - EXIT INT TERM HUP PIPE
 	if [ "$status" -ne 0 ]; then
 		tail -n 25 "$log" >&2
 		die "$what failed (status $status); the whole log is $log"
