@@ -349,8 +349,12 @@ impl Protocol for FeedSocket {
                 room.write(&head.bytes)
             }
             FEED_OPT_FORK => {
-                let fork = self.node.fork(&self.feed()?).ok_or(ENODATA)?;
-                room.write(fork.as_flattened())
+                // Not on the stack, and not written to the program under the engine's lock.
+                let mut bytes = KVec::from_elem(0, FORK_LEN, GFP_KERNEL)?;
+                self.node
+                    .fork(&self.feed()?, |evidence| put_fork(evidence, &mut bytes))
+                    .ok_or(ENODATA)?;
+                room.write(&bytes)
             }
             FEED_OPT_INFO => {
                 let info = match &self.state.lock().role {

@@ -11,9 +11,14 @@ use crate::{
     bindings,
     sync::shared, //
 };
-use feed_core::id::{
-    Hash,
-    Name, //
+use feed_core::{
+    engine::ForkEvidence,
+    head::HEAD_LEN,
+    id::{
+        Hash,
+        Name, //
+    },
+    wire::MAX_CONS, //
 };
 use kernel::prelude::*;
 
@@ -244,4 +249,20 @@ impl Info {
             .put(&self.in_flight.to_ne_bytes());
         out
     }
+}
+
+/// Bytes of `struct feed_fork`.
+pub(crate) const FORK_LEN: usize = core::mem::size_of::<bindings::feed_fork>();
+
+const _: () = assert!(FORK_LEN == 2 * HEAD_LEN + 8 + 32 * MAX_CONS);
+
+/// `struct feed_fork`, to `out`.
+pub(crate) fn put_fork(evidence: &ForkEvidence, out: &mut [u8]) {
+    let proof = evidence.proof();
+    Members { rest: out }
+        .put(&evidence.held)
+        .put(&evidence.other)
+        .put(&(proof.len() as u32).to_ne_bytes())
+        .put(&[0; 4])
+        .put(proof.as_bytes());
 }

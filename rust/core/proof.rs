@@ -231,6 +231,19 @@ fn tell_page(
     tree::fold_page(tree, page, false, place);
 }
 
+/// The root that the tree of `m` leaves has if this consistency proof is about it: the old peaks are
+/// the first hash and those siblings that stand left of it.
+#[inline(never)]
+pub fn prefix_root(m: u64, n: u64, proof: Hashes<'_>) -> Option<Hash> {
+    let pos = tree::last_peak(m)?;
+    let start = pos.start();
+    let peak = proof.get(0)?;
+    let shape = tree::siblings(n, pos).zip(proof.skip(1).iter());
+    let lefts = shape.filter(|(node, _)| node.pos().start() < start);
+    let top = lefts.fold(peak, |right, (_, left)| FeedTree.node(&left, &right));
+    Some(tree::root(m, &top))
+}
+
 /// Whether the tree of `m` leaves is a prefix of the tree of `n`. `sink` gets nodes of tree `n`.
 pub fn verify_cons(
     m: u64,

@@ -4,7 +4,8 @@
 use crate::error::Drop;
 use crate::grant::Grant;
 use crate::head::Head;
-use crate::id::Hash;
+use crate::id::{Hash, Hashes};
+use crate::proof::{prefix_root, verify_cons};
 use crate::sign::PublicKey;
 use crate::wire::{ANY_AGE, MAX_AHEAD_MS};
 
@@ -82,6 +83,27 @@ pub fn check_head(held: &Held<'_>, new: &Head) -> Result<HeadAction, Drop> {
         Some(grant) => check_base(grant, new),
         None => Ok(HeadAction::New),
     }
+}
+
+/// Whether two heads exclude each other. `proof` is the consistency proof from the shorter tree to
+/// the longer one; without it only equal lengths and what goes on after the end show. The heads'
+/// signatures are the caller's to check.
+pub fn proves_fork(one: &Head, other: &Head, proof: Hashes<'_>) -> bool {
+    if one.forks(other) {
+        return true;
+    }
+    let (short, long) = if one.n < other.n {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    let comparable = short.name == long.name && short.epoch == long.epoch && short.n > 0;
+    // It must be about the longer tree; then what it says of the shorter one is its author's word.
+    comparable
+        && prefix_root(short.n, long.n, proof).is_some_and(|root| {
+            root != short.root
+                && verify_cons(short.n, &root, long.n, &long.root, proof, |_, _| ()).is_ok()
+        })
 }
 
 fn check_same_epoch(held: &Head, new: &Head) -> Result<HeadAction, Drop> {

@@ -45,13 +45,11 @@ use feed_core::{
         },
         FeedMemory,
         FeedState,
+        ForkEvidence,
         Refused,
         Wanted, //
     },
-    head::{
-        SignedHead,
-        HEAD_LEN, //
-    },
+    head::SignedHead,
     id::{
         BlobName,
         DiscoveryId,
@@ -179,9 +177,14 @@ impl Node {
         Some(freshness(&state.head?.head, grant, self.wall_ms()))
     }
 
-    /// Two heads that exclude each other.
-    pub(crate) fn fork(self: &Arc<Self>, id: &DiscoveryId) -> Option<[[u8; HEAD_LEN]; 2]> {
-        self.with_engine(|engine, _, _| engine.fork_evidence(id).copied())?
+    /// Shows the proof that the feed is forked to `look`, which must not sleep; `None` if it is not,
+    /// or if there was no room to keep it.
+    pub(crate) fn fork<R>(
+        self: &Arc<Self>,
+        id: &DiscoveryId,
+        look: impl FnOnce(&ForkEvidence) -> R,
+    ) -> Option<R> {
+        self.with_engine(|engine, _, _| engine.fork_evidence(id).map(look))?
     }
 
     /// Asks for a head of at least (epoch, n).

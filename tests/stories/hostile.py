@@ -15,6 +15,7 @@ from wire.feed import Feed
 from wire.peer import Asker, Server
 
 TIMEOUT_MS = 20000
+FORK_LEN = 1512      # struct feed_fork
 
 
 def seed(text):
@@ -208,10 +209,14 @@ def fork(results, what, feed, other, tamper=None):
             got = errno.errorcode[error.errno]
         results.equal(f"{what}: EBADMSG", got, "EBADMSG")
         try:
-            evidence = socket.get(feedsock.FORK, 320)
+            evidence = socket.get(feedsock.FORK, FORK_LEN)
         except OSError as error:
-            evidence = errno.errorcode[error.errno]
-        results.equal(f"{what}: evidence, both heads", evidence, feed.head() + other.head())
+            evidence = errno.errorcode[error.errno].encode()
+        results.equal(f"{what}: evidence, both heads", evidence[:320], feed.head() + other.head())
+        # Two roots of one length need no more; a longer head needs its proof.
+        count = int.from_bytes(evidence[320:324], "little")
+        results.equal(f"{what}: and the proof where it is needed", count > 0,
+                      other.n > feed.n)
         results.equal(f"{what}: the held head stays", socket.head(), feed.head())
 
 

@@ -38,6 +38,7 @@
 
 #define FEED_KEY_LEN		32	/* bytes: Ed25519 public key or seed */
 #define FEED_HASH_LEN		32	/* bytes: BLAKE3 */
+#define FEED_FORK_PROOF_MAX	37	/* hashes */
 #define FEED_HEAD_LEN		160	/* bytes: statement and signature */
 #define FEED_ENTRY_MAX		(16 << 20)	/* bytes: payload of one entry */
 #define FEED_BATCH_MAX		64	/* entries that one head may cover */
@@ -177,13 +178,21 @@ struct feed_head {
 #define FEED_HEAD_FINAL		0x0001
 
 /**
- * struct feed_fork - two signed heads of one feed that exclude each other
+ * struct feed_fork - the proof that a feed is forked: whoever holds it can check it
  * @a: the head this node holds
  * @b: the head that contradicts it
+ * @proof_len: hashes in @proof; 0 where the heads show it by themselves (two
+ *	roots of one length, or entries behind the final head)
+ * @reserved: 0
+ * @proof: consistency proof from the shorter tree to the longer one: it leads
+ *	to the longer one's root, but not to the shorter one's
  */
 struct feed_fork {
 	struct feed_head a;
 	struct feed_head b;
+	__u32 proof_len;
+	__u32 reserved;
+	__u8 proof[FEED_FORK_PROOF_MAX][FEED_HASH_LEN];
 };
 
 /**

@@ -11,13 +11,13 @@ use super::env::{Charge, Counter, Env, Event, Mac, Memory, PortId, Proved};
 use super::feeds::FORKED;
 use super::held::{self, Held, Waits, FRAME_ROOM};
 use super::jobs::companion_grant;
-use super::links::{find_link, prove_prefix, Link};
+use super::links::{find_cons, find_link, prove_prefix, Link};
 use super::pending::{self, Down, Want};
 use super::recv::Rx;
 use super::Engine;
 use crate::error::Drop;
 use crate::head::SignedHead;
-use crate::id::DiscoveryId;
+use crate::id::{DiscoveryId, Hashes};
 use crate::token::Token;
 use crate::verify::{self, check_head, HeadAction};
 use crate::wire::{self, FrameBuilder, FrameHeader, FrameView, Message, Messages};
@@ -288,7 +288,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 self.head_changed(now, &id, env);
                 Ok(())
             }
-            Next::Fork => self.keep_fork(index, env),
+            Next::Fork => self.keep_fork(index, None, env),
             Next::AskCons { m } => self.ask_cons(now, index, m, env),
         }
     }
@@ -394,27 +394,48 @@ impl<M: Memory, E: Env> Engine<M, E> {
         env.wake(id);
     }
 
-    #[inline(never)]
-    fn keep_fork(&mut self, index: u32, env: &mut E) -> Result<(), Drop> {
-        let Some(held) = self.held.get(index) else {
-            return Ok(());
-        };
-        let (id, other) = (held.id, held.head);
+    /// A head whose signature is good excludes the one that is held. The proof came by itself, or
+    /// with the head, or is not needed.
+    fn keep_fork(
+        &mut self,
+        index: u32,
+        proof: Option<&wire::Cons<'_>>,
+        env: &mut E,
+    ) -> Result<(), Drop> {
+        let noted = self.note_fork(index, proof);
         self.held.release(index);
-        let epoch = SignedHead::parse(&other)?.head.epoch;
-        if self.feeds.get(&id).is_some_and(|feed| feed.epoch != epoch) {
-            // It does not continue the base of its grant, which contradicts no head of its epoch.
-            return Err(Drop::BelowBase);
-        }
-        if let Some(feed) = self.feeds.get_mut(&id) {
-            feed.flags |= FORKED;
-            if let Some(mine) = feed.head_bytes() {
-                self.forks.keep(&id, mine, &other);
-            }
-        }
+        let id = noted?;
         env.event(Event::Fork { feed: &id });
         env.wake(&id);
         Err(Drop::Fork)
+    }
+
+    #[inline(never)]
+    fn note_fork(
+        &mut self,
+        index: u32,
+        proof: Option<&wire::Cons<'_>>,
+    ) -> Result<DiscoveryId, Drop> {
+        let held = self.held.get(index).ok_or(Drop::HeldFull)?;
+        let id = held.id;
+        let new = SignedHead::parse(&held.head)?.head;
+        let Some(feed) = self.feeds.get_mut(&id) else {
+            return Ok(id);
+        };
+        if feed.epoch != new.epoch {
+            // It does not continue the base of its grant, which contradicts no head of its epoch.
+            return Err(Drop::BelowBase);
+        }
+        feed.flags |= FORKED;
+        if let Some(mine) = feed.head_bytes() {
+            let proof = proof
+                .filter(|proof| proof.m == feed.n)
+                .map(|proof| proof.hashes)
+                .or_else(|| find_cons(held.frame(), new.epoch, feed.n, new.n))
+                .unwrap_or(Hashes::NONE);
+            self.forks.keep(&id, mine, &held.head, proof);
+        }
+        Ok(id)
     }
 
     /// A consistency proof: for a head that waits for it, for neighbours that asked, or both.
@@ -444,7 +465,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
             entry.hops = m.answer.hops;
         }
         if let (Some(index), Some(next)) = (index, next) {
-            match self.act(now, index, next, env) {
+            let done = match next {
+                Next::Fork => self.keep_fork(index, Some(m), env),
+                next => self.act(now, index, next, env),
+            };
+            match done {
                 // The proof was good; what it proves is that the author's word is not.
                 Ok(()) | Err(Drop::Fork) => {}
                 Err(reason) => return Err(reason),

@@ -9,7 +9,7 @@ use super::env::{Env, Event, Proved};
 use super::nodes;
 use crate::error::Drop;
 use crate::id::{Hash, Hashes};
-use crate::proof::{verify_cons, verify_inclusion};
+use crate::proof::{prefix_root, verify_cons, verify_inclusion};
 use crate::tree::{self, FeedTree, Node, TreeHasher};
 use crate::wire::{self, FrameView, Message};
 
@@ -21,19 +21,6 @@ pub(super) enum Link {
     Forked,
     /// No proof is at hand.
     Missing,
-}
-
-/// The root that the tree of `m` leaves has if this proof is about it: the old peaks are the first
-/// hash and those siblings that stand left of it.
-#[inline(never)]
-fn prefix_root(m: u64, n: u64, proof: Hashes<'_>) -> Option<Hash> {
-    let pos = tree::last_peak(m)?;
-    let start = pos.start();
-    let peak = proof.get(0)?;
-    let shape = tree::siblings(n, pos).zip(proof.skip(1).iter());
-    let lefts = shape.filter(|(node, _)| node.pos().start() < start);
-    let top = lefts.fold(peak, |right, (_, left)| FeedTree.node(&left, &right));
-    Some(tree::root(m, &top))
 }
 
 /// Checks a consistency proof against the longer tree alone and gives the old root that it proves.
@@ -75,6 +62,15 @@ fn prove_append<E: Env>(of: &Trusted, entry: &wire::Entry<'_>, env: &mut E) -> O
     Some(tree::root(m, &top))
 }
 
+/// The consistency proof from `m` to `n` in a frame that was kept.
+pub(super) fn find_cons(frame: &[u8], epoch: u32, m: u64, n: u64) -> Option<Hashes<'_>> {
+    let view = FrameView::parse(frame).ok()?;
+    view.messages().flatten().find_map(|message| match message {
+        Message::Cons(cons) if (cons.epoch, cons.m, cons.n) == (epoch, m, n) => Some(cons.hashes),
+        _ => None,
+    })
+}
+
 pub(super) fn find_link<E: Env>(
     frame: &[u8],
     of: &Trusted,
@@ -86,7 +82,7 @@ pub(super) fn find_link<E: Env>(
         return Link::Missing;
     };
     for message in view.messages().flatten() {
-        let old = match message {
+        let old = match &message {
             Message::Cons(cons) if cons.epoch == of.epoch && cons.m == m && cons.n == of.n => {
                 prove_prefix(of, m, cons.hashes, env).ok()
             }
@@ -94,17 +90,18 @@ pub(super) fn find_link<E: Env>(
                 if entry.epoch == of.epoch && entry.n == of.n && entry.leaf.seq == m =>
             {
                 if of.n == m.saturating_add(1) {
-                    prove_append(of, &entry, env)
+                    prove_append(of, entry, env)
                 } else {
                     None
                 }
             }
             _ => None,
         };
-        match old {
-            Some(old) if old == *root_m => return Link::Proved,
-            Some(_) => return Link::Forked,
-            None => {}
+        match (old, message) {
+            (Some(old), _) if old == *root_m => return Link::Proved,
+            (Some(_), Message::Cons(_)) => return Link::Forked,
+            // An entry shows the fork, too, but evidence is the proof: it is asked for.
+            _ => {}
         }
     }
     Link::Missing

@@ -54,6 +54,7 @@ pub use feeds::FeedState;
 pub use limits::{Lend, Sizes};
 pub use local::Wanted;
 pub use ports::{PortInfo, Refused};
+pub use recent::ForkEvidence;
 pub use recv::Rx;
 pub use routes::Route;
 pub use tables::{FeedMemory, Tables};
@@ -239,8 +240,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
         self.pending.downs.len()
     }
 
-    /// Two signed heads that exclude each other, as long as the evidence is kept.
-    pub fn fork_evidence(&self, id: &DiscoveryId) -> Option<&[[u8; crate::head::HEAD_LEN]; 2]> {
+    /// The proof that a feed is forked, if it is and there was room to keep it.
+    pub fn fork_evidence(&self, id: &DiscoveryId) -> Option<&ForkEvidence> {
         self.forks.get(id)
     }
 

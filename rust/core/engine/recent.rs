@@ -6,8 +6,9 @@
 use super::env::{Mac, Memory, PortId};
 use super::limits::NONCE_LIFE_US;
 use crate::head::HEAD_LEN;
-use crate::id::{DiscoveryId, Hash};
+use crate::id::{DiscoveryId, Hash, HashBuf, Hashes};
 use crate::siphash::{siphash24, SipKey};
+use crate::wire::MAX_CONS;
 
 /// A nonce that came by.
 #[derive(Clone, Copy, Default)]
@@ -109,20 +110,41 @@ impl<M: Memory> Roots<M> {
     }
 }
 
-/// Two heads that exclude each other.
-#[derive(Clone, Copy)]
+/// Evidence of a fork: two signed heads that exclude each other, and the proof of that where the
+/// heads alone do not show it (see [`proves_fork`](crate::verify::proves_fork)). 1.5 KiB: it is
+/// made in its place.
+pub struct ForkEvidence {
+    /// The head that is held.
+    pub held: [u8; HEAD_LEN],
+    /// The head that contradicts it.
+    pub other: [u8; HEAD_LEN],
+    proof: HashBuf<MAX_CONS>,
+}
+
+impl ForkEvidence {
+    /// The consistency proof from the shorter tree to the longer one, or no hash.
+    pub fn proof(&self) -> Hashes<'_> {
+        self.proof.hashes()
+    }
+}
+
+/// A place for evidence.
 pub(super) struct Fork {
     id: DiscoveryId,
-    heads: [[u8; HEAD_LEN]; 2],
     used: bool,
+    evidence: ForkEvidence,
 }
 
 impl Default for Fork {
     fn default() -> Self {
         Fork {
             id: DiscoveryId::default(),
-            heads: [[0; HEAD_LEN]; 2],
             used: false,
+            evidence: ForkEvidence {
+                held: [0; HEAD_LEN],
+                other: [0; HEAD_LEN],
+                proof: HashBuf::new(),
+            },
         }
     }
 }
@@ -137,11 +159,11 @@ impl<M: Memory> Forks<M> {
         Forks { slots }
     }
 
-    pub(super) fn get(&self, id: &DiscoveryId) -> Option<&[[u8; HEAD_LEN]; 2]> {
+    pub(super) fn get(&self, id: &DiscoveryId) -> Option<&ForkEvidence> {
         self.slots
             .iter()
             .find(|fork| fork.used && fork.id == *id)
-            .map(|fork| &fork.heads)
+            .map(|fork| &fork.evidence)
     }
 
     /// Keeps the evidence if there is room; false if not.
@@ -150,6 +172,7 @@ impl<M: Memory> Forks<M> {
         id: &DiscoveryId,
         held: &[u8; HEAD_LEN],
         other: &[u8; HEAD_LEN],
+        proof: Hashes<'_>,
     ) -> bool {
         if self.get(id).is_some() {
             return true;
@@ -157,11 +180,11 @@ impl<M: Memory> Forks<M> {
         let Some(free) = self.slots.iter_mut().find(|fork| !fork.used) else {
             return false;
         };
-        *free = Fork {
-            id: *id,
-            heads: [*held, *other],
-            used: true,
-        };
-        true
+        free.id = *id;
+        free.used = true;
+        free.evidence.held = *held;
+        free.evidence.other = *other;
+        free.evidence.proof.clear();
+        proof.iter().all(|hash| free.evidence.proof.push(&hash))
     }
 }

@@ -5,9 +5,10 @@
 mod harness;
 
 use feed_core::engine::fetch::{Credit, Reader, Status};
-use feed_core::engine::{Counter, Mac, PortId, Role, Rx, Sizes, Wanted};
-use feed_core::head::Head;
-use feed_core::sign::Seed;
+use feed_core::engine::{Counter, Mac, PortId, Role, Rx, Sizes};
+use feed_core::head::{Head, SignedHead};
+use feed_core::sign::{PublicKey, Seed};
+use feed_core::verify::proves_fork;
 use feed_core::wire::{
     FrameBuilder, FrameHeader, FrameView, LookupHead, Message, Preamble, ANY_AGE,
 };
@@ -416,8 +417,19 @@ fn fork__is_proved_and_kept() {
             "the first branch stays"
         );
         let evidence = net.nodes[reader].engine.fork_evidence(&id).unwrap();
-        assert_eq!(evidence[0], held.bytes);
-        assert_eq!(evidence[1], other.head.unwrap().bytes);
+        assert_eq!(evidence.held, held.bytes);
+        assert_eq!(evidence.other, other.head.unwrap().bytes);
+        let heads = [&evidence.held, &evidence.other].map(|head| SignedHead::parse(head).unwrap());
+        assert!(heads
+            .iter()
+            .all(|head| head.verify(&PublicKey::from(head.head.name)).is_ok()));
+        let [a, b] = heads.map(|head| head.head);
+        assert!(proves_fork(&a, &b, evidence.proof()));
+        assert!(proves_fork(&b, &a, evidence.proof()));
+        // An honest history is no fork, whatever proof is shown.
+        let longer = Head { n: a.n + 1, ..a };
+        assert!(!proves_fork(&a, &longer, evidence.proof()));
+        assert_eq!(evidence.proof().is_empty(), more == 0);
         let mut cursor = Reader::new(id, 0);
         let credit = Credit {
             windows: 1,

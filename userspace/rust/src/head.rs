@@ -2,7 +2,9 @@
 //! Heads: signed statements of a feed's length and root.
 
 use feed_core::head::{HEAD_LEN, SignedHead};
+use feed_core::id::Hashes;
 use feed_core::sign::PublicKey;
+use feed_core::verify::proves_fork;
 
 use crate::error::{Error, Result};
 use crate::name::Name;
@@ -74,12 +76,29 @@ impl Head {
 }
 
 /// Two heads of one feed that exclude each other: proof that its author signed two histories.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Fork {
     /// The head that this node holds.
     pub held: Head,
     /// The head that contradicts it.
     pub other: Head,
+    /// The consistency proof from the shorter tree to the longer one, hash by hash; empty where
+    /// the heads show it by themselves.
+    pub proof: Vec<u8>,
+}
+
+impl Fork {
+    /// Checks both signatures, and that the heads exclude each other. (A head of a later epoch is
+    /// signed by a working key, which this does not know.)
+    pub fn verify(&self) -> Result<()> {
+        self.held.verify()?;
+        self.other.verify()?;
+        let forked = Hashes::new(&self.proof)
+            .is_some_and(|proof| proves_fork(&self.held.0.head, &self.other.0.head, proof));
+        forked
+            .then_some(())
+            .ok_or_else(|| Error::head(feed_core::Drop::NoProof))
+    }
 }
 
 #[cfg(test)]
@@ -100,6 +119,37 @@ mod tests {
             root: Hash([9; 32]),
         };
         head.sign(&seed).unwrap().bytes
+    }
+
+    fn signed_root(n: u64, root: u8) -> Head {
+        let seed = Seed::new([7; 32]).unwrap();
+        let head = feed_core::head::Head {
+            flags: 0,
+            epoch: 0,
+            n,
+            time: 0,
+            next_by: 0,
+            name: feed_core::id::Name(seed.public_key().unwrap().0),
+            root: Hash([root; 32]),
+        };
+        Head(head.sign(&seed).unwrap())
+    }
+
+    #[test]
+    fn fork__is_checked() {
+        let fork = |other: Head, proof: &[u8]| Fork {
+            held: signed_root(3, 9),
+            other,
+            proof: proof.to_vec(),
+        };
+        fork(signed_root(3, 8), &[]).verify().unwrap();
+        // The same tree, a longer one without proof or with one that is about another, a bad signature.
+        assert!(fork(signed_root(3, 9), &[]).verify().is_err());
+        assert!(fork(signed_root(4, 8), &[]).verify().is_err());
+        assert!(fork(signed_root(4, 8), &[1; 96]).verify().is_err());
+        let mut bytes = *signed_root(3, 8).as_bytes();
+        bytes[Head::LEN - 1] ^= 1;
+        assert!(fork(Head::from_bytes(&bytes).unwrap(), &[]).verify().is_err());
     }
 
     #[test]

@@ -229,9 +229,11 @@ impl Reader {
             Err(e) if e.raw_os_error() == Some(libc::ENODATA) => return Ok(None),
             result => result.map_err(|e| Error::os("read the fork's evidence", e))?,
         };
+        let proof = raw.proof.iter().take(raw.proof_len as usize);
         Ok(Some(Fork {
             held: Head::from_bytes(&raw.a)?,
             other: Head::from_bytes(&raw.b)?,
+            proof: proof.flatten().copied().collect(),
         }))
     }
 

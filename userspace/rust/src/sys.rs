@@ -104,8 +104,10 @@ plain! {
     }
 }
 plain! {
-    /// `struct feed_fork`: two heads.
-    Fork, 320 { a: [u8; 160], b: [u8; 160], }
+    /// `struct feed_fork`: two heads, and why they exclude each other.
+    Fork, 1512 {
+        a: [u8; 160], b: [u8; 160], proof_len: u32, reserved: u32, proof: [[u8; 32]; 37],
+    }
 }
 
 // SAFETY: Integers and arrays of bytes have no padding and take every bit pattern.
@@ -411,17 +413,16 @@ mod tests {
             .trim_end_matches(';')
             .rsplit_once([' ', '\t'])
             .unwrap();
-        let (name, count) = match rest.split_once('[') {
-            None => (rest, 1),
-            Some((name, count)) => {
-                let count = count.trim_end_matches(']');
-                let named = match count {
-                    "FEED_KEY_LEN" | "FEED_HASH_LEN" => 32,
-                    _ => count.parse().unwrap(),
-                };
-                (name, named)
-            }
-        };
+        let (name, counts) = rest.split_once('[').unwrap_or((rest, ""));
+        let count: usize = counts
+            .trim_end_matches(']')
+            .split_terminator("][")
+            .map(|count| match count {
+                "FEED_KEY_LEN" | "FEED_HASH_LEN" => 32,
+                "FEED_FORK_PROOF_MAX" => 37,
+                _ => count.parse().unwrap(),
+            })
+            .product();
         let size = match kind.trim() {
             "__u8" => 1,
             "__u16" | "__kernel_sa_family_t" => 2,

@@ -30,6 +30,8 @@ struct Shown<'a> {
 struct ForkShown<'a> {
     a: Hex<'a>,
     b: Hex<'a>,
+    #[serde(skip_serializing_if = "Hex::is_empty")]
+    proof: Hex<'a>,
 }
 
 impl fmt::Display for Shown<'_> {
@@ -55,6 +57,9 @@ impl fmt::Display for Shown<'_> {
                 "    FORKED: two heads that exclude each other were signed"
             )?;
             writeln!(f, "    held  {}\n    other {}", fork.a, fork.b)?;
+            if !fork.proof.is_empty() {
+                writeln!(f, "    proof {}", fork.proof)?;
+            }
         }
         Ok(())
     }
@@ -71,8 +76,9 @@ pub fn run(args: &Head, output: Output) -> Result<()> {
         fs::write(path, head.as_bytes()).map_err(|e| Failure::file("write", path, &e))?;
     }
     let fork = reader.fork()?;
-    let shown = |Fork { held, other }: &Fork| (*held.as_bytes(), *other.as_bytes());
+    let shown = |fork: &Fork| (*fork.held.as_bytes(), *fork.other.as_bytes());
     let pair = fork.as_ref().map(shown);
+    let proof = fork.as_ref().map_or(&[][..], |fork| &fork.proof);
     output.show(&Shown {
         feed: head.name().to_string(),
         epoch: head.epoch(),
@@ -85,6 +91,7 @@ pub fn run(args: &Head, output: Output) -> Result<()> {
         fork: pair.as_ref().map(|(a, b)| ForkShown {
             a: Hex(a),
             b: Hex(b),
+            proof: Hex(proof),
         }),
     })
 }

@@ -71,6 +71,13 @@ pub fn json_line<T: Serialize + ?Sized>(out: &mut impl Write, value: &T) -> io::
 /// Bytes as hex digits.
 pub struct Hex<'a>(pub &'a [u8]);
 
+impl Hex<'_> {
+    /// Whether there is nothing to show.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl Display for Hex<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
