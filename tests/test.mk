@@ -14,6 +14,10 @@ test-core: ## the protocol core alone, on this machine
 test-stories: ## the namespace stories, on uml-debug and on the stock kernel
 	@tests/run 'stories*'
 
+.PHONY: test-full
+test-full: ## those at full size: every byte flipped, a million frames; an hour and more
+	@tests/run 'full-*'
+
 .PHONY: test-mutants
 test-mutants: ## break the code in ten and more ways: each must turn its test red
 	@tests/mutants/run

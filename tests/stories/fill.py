@@ -4,10 +4,12 @@
     fill.py append SEED COUNT SIZE [FIRST]    entries of SIZE bytes, made from SEED and their number
     fill.py read SEED FROM TO SIZE            reads and compares; prints how many came how far:
                                               `right N wrong N missing N hops 0:N 1:N 2:N`
+    fill.py fill SEED SIZE                    appends until it may not: prints the errno and how many
     fill.py name SEED
 """
 
 import collections
+import errno
 import hashlib
 import sys
 
@@ -32,6 +34,16 @@ def append(word, count, size, first=0):
         for i in range(first, first + count):
             author.send(payload(word, i, size))
     print(f"appended {count}")
+
+
+def fill(word, size):
+    with feedsock.author(seed_of(word)) as author:
+        for i in range(1 << 16):
+            try:
+                author.send(payload(word, i, size))
+            except OSError as error:
+                return print(errno.errorcode[error.errno], i)
+    return print("everything fitted")
 
 
 def read(word, begin, end, size):
@@ -62,6 +74,8 @@ def main():
     numbers = list(map(int, numbers))
     if verb == "append":
         append(word, *numbers)
+    elif verb == "fill":
+        fill(word, *numbers)
     elif verb == "read":
         sys.exit(read(word, *numbers))
     elif verb == "name":
