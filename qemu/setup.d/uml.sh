@@ -16,7 +16,7 @@ uml_key() {
 # What is patched already stays as it is, with its time.
 uml_patch_source() {
 	grep -q '\.ldata' "$1/arch/um/kernel/uml.lds.S" || uml_patch_data "$1"
-	grep -q VMALLOC_START "$1/arch/um/kernel/stacktrace.c" || uml_patch_traces "$1"
+	grep -q 'ops != &dump_ops' "$1/arch/um/kernel/stacktrace.c" || uml_patch_traces "$1"
 }
 
 # clang's large code model puts data into sections that UML's linker script
@@ -36,15 +36,15 @@ uml_patch_data() {
 }
 
 # KASAN and kmemleak keep a stack trace of every allocation, for which UML asks
-# of each word on the stack whether a module's code lies there: under RCU, which
-# lockdep watches. That took nine tenths of a debug kernel's time. Words that
-# are in no part of memory with code are not worth asking about.
+# of each word on the stack whether code lies there: under RCU, which lockdep
+# watches. That took nine tenths of a debug kernel's time. They keep only return
+# addresses that frame pointers lead to: no other word is worth asking about.
 uml_patch_traces() {
 	local file=$1/arch/um/kernel/stacktrace.c
-	sed -i -e 's/^#include <linux\/kernel\.h>$/&\n#include <linux\/pgtable.h>\n#include <asm\/sections.h>/' \
-		-e 's/^\t\tif (__kernel_text_address(addr)) {$/\t\tif (((addr >= (unsigned long)_stext \&\& addr < (unsigned long)_end) ||\n\t\t     (addr >= VMALLOC_START \&\& addr < VMALLOC_END)) \&\& __kernel_text_address(addr)) {/' \
+	sed -i -e 's/^void dump_trace(.*/static const struct stacktrace_ops dump_ops;\n\n&/' \
+		-e 's/^\t\tif (__kernel_text_address(addr)) {$/\t\tif ((ops != \&dump_ops || (unsigned long)sp == bp + sizeof(long)) \&\&\n\t\t    __kernel_text_address(addr)) {/' \
 		"$file"
-	if ! grep -q asm/sections.h "$file" || ! grep -q VMALLOC_START "$file"; then
+	if ! grep -q 'ops != &dump_ops' "$file" || ! grep -q 'ops dump_ops;' "$file"; then
 		die "arch/um/kernel/stacktrace.c of this kernel has another form than expected"
 	fi
 }
