@@ -12,6 +12,7 @@ load
 node alone
 absorb on alone "$PROGS/sockets_author"
 absorb on alone "$PROGS/sockets_reader"
+absorb on alone "$PROGS/sockets_uring"
 
 node reader mute
 link reader l mute r
