@@ -127,6 +127,9 @@ class Pair(LabCase):
             self.assertGreaterEqual(after[way]["bytes"] - before[way]["bytes"], 3 * 9014)
 
     def test_link_is_silent_by_itself(self):
+        # Who has pinged makes sure by ARP, five seconds later, that the other is there.
+        for node in ("left", "right"):
+            self.ok("exec", node, "--", "ip", "neigh", "flush", "all")
         before = self.counters()
         time.sleep(2)
         self.assertEqual(self.counters()["a_to_b"], before["a_to_b"])
