@@ -4,6 +4,8 @@
     fill.py append SEED COUNT SIZE [FIRST]    entries of SIZE bytes, made from SEED and their number
     fill.py read SEED FROM TO SIZE            reads and compares; prints how many came how far:
                                               `right N wrong N missing N hops 0:N 1:N 2:N`
+    fill.py copies COUNT FILE                 FILE as the first entry of each of COUNT feeds
+    fill.py same COUNT FILE                   how many of those feeds have FILE as their first entry
     fill.py fill SEED SIZE                    appends until it may not: prints the errno and how many
     fill.py name SEED
 """
@@ -46,6 +48,25 @@ def fill(word, size):
     return print("everything fitted")
 
 
+def copies(count, path):
+    for i in range(count):
+        with feedsock.author(seed_of(f"copy {i}")) as author:
+            author.send(content(path))
+
+
+def same(count, path):
+    right = 0
+    for i in range(count):
+        with feedsock.reader(name_of(f"copy {i}"), 0, 30000) as reader:
+            right += reader.entry() == content(path)
+    print(right)
+
+
+def content(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def read(word, begin, end, size):
     tally = collections.Counter()
     hops = collections.Counter()
@@ -70,14 +91,17 @@ def read(word, begin, end, size):
 
 
 def main():
-    verb, word, *numbers = sys.argv[1:]
-    numbers = list(map(int, numbers))
+    verb, word, *rest = sys.argv[1:]
     if verb == "append":
-        append(word, *numbers)
+        append(word, *map(int, rest))
+    elif verb == "copies":
+        copies(int(word), rest[0])
+    elif verb == "same":
+        same(int(word), rest[0])
     elif verb == "fill":
-        fill(word, *numbers)
+        fill(word, int(rest[0]))
     elif verb == "read":
-        sys.exit(read(word, *numbers))
+        sys.exit(read(word, *map(int, rest)))
     elif verb == "name":
         print("feed:" + name_of(word).hex())
     else:
