@@ -15,8 +15,8 @@ test-stories: ## the namespace stories, on uml-debug and on the stock kernel
 	@tests/run 'stories*'
 
 .PHONY: test-full
-test-full: ## those at full size: every byte flipped, a million frames; an hour and more
-	@tests/run 'full-*'
+test-full: ## the stories at full size on the stock kernel too, which takes an hour and more
+	@tests/run stories-uml 'full-*'
 
 .PHONY: test-mutants
 test-mutants: ## break the code in ten and more ways: each must turn its test red

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# limit: 900
+# limit: 3600
 #
 #   [peer]r----l[c1]r----l[reader]      peer is a program with a raw socket
 #

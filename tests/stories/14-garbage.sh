@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# limit: 1800
+# limit: 3600
 #
 #   [author]r----l[c1]r----l[reader]
 #   [enemy]x------e[c1]
