@@ -134,6 +134,11 @@ loaded() {
 	[ -d /sys/module/feed ]
 }
 
+# No socket of the family is left, closed ones that wait to be freed included.
+idle() {
+	[ "$(cat /sys/module/feed/refcnt)" -eq 0 ]
+}
+
 # --- nodes and links ------------------------------------------------------
 
 # node NAME…: network namespaces with the loopback up.

@@ -154,12 +154,15 @@ static void secret_after_bind(void)
 static void send_unknown_feed_is_stale(void)
 {
 	int fd = feed_socket();
+	struct feed_head head;
+	socklen_t len = sizeof(head);
 	address a;
 
 	set_seed(fd, 160);
 	set_timeout_ms(fd, 200);
 	a = address_of(fd, 0, 0);
 	CHECK_EQ(bind_to(fd, &a), 0);
+	CHECK_ERR(getsockopt(fd, SOL_FEED, FEED_OPT_HEAD, &head, &len), ENODATA);
 	CHECK_ERR(send(fd, "x", 1, MSG_DONTWAIT), ESTALE);
 	CHECK_ERR(send(fd, "x", 1, 0), ESTALE);
 }
@@ -366,6 +369,22 @@ static void sendfile_is_one_entry(void)
 	CHECK_ERR(recv(r, out, 1, MSG_DONTWAIT), EAGAIN);
 }
 
+static void sendfile_too_long(void)
+{
+	int file = memfd_create("payload", 0), fd = new_author(251);
+	ssize_t part;
+
+	CHECK_EQ(ftruncate(file, FEED_ENTRY_MAX + 65536), 0);
+	do
+		part = sendfile(fd, file, NULL, FEED_ENTRY_MAX + 65536);
+	while (part > 0);
+	CHECK_EQ(part, -1);
+	CHECK_EQ(errno, EMSGSIZE);
+	CHECK_EQ(head_of(fd).n, 0);
+	append(fd, "it can go on");
+	CHECK_EQ(head_of(fd).n, 1);
+}
+
 static void poll_author(void)
 {
 	int fd = new_author(260);
@@ -404,7 +423,7 @@ static const struct ktap_case cases[] = {
 	{ "bind: EEXIST when a new feed has entries", bind_new_twice },
 	{ "a socket is bound or connected", bind_or_connect },
 	{ "SECRET_KEY after bind: EISCONN", secret_after_bind },
-	{ "send: ESTALE while nothing is known of the feed", send_unknown_feed_is_stale },
+	{ "send: ESTALE, HEAD: ENODATA, while nothing is known of the feed", send_unknown_feed_is_stale },
 	{ "send: EINVAL for 0 bytes, EMSGSIZE over 16 MiB, EFAULT", send_lengths },
 	{ "send and recv: ENOTCONN, EOPNOTSUPP by role", send_roles },
 	{ "APPEND cmsg: flags, reserved, length, EMPTY, TIME", append_cmsg },
@@ -415,6 +434,7 @@ static const struct ktap_case cases[] = {
 	{ "AUTHOR_HEAD: EINVAL, EISCONN, EKEYREJECTED; lets go on", author_head },
 	{ "reserved and unknown options: ENOPROTOOPT", unsupported_options },
 	{ "sendfile: one call, one entry", sendfile_is_one_entry },
+	{ "sendfile: EMSGSIZE over 16 MiB, and no entry", sendfile_too_long },
 	{ "poll: an author can always write", poll_author },
 	{ "getsockname, getpeername", names_of_sockets },
 };

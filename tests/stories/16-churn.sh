@@ -21,11 +21,6 @@ grew() {
 	[ "$(counter "$1" "$2")" -gt "$3" ]
 }
 
-# No socket of the family is left.
-idle() {
-	[ "$(cat /sys/module/feed/refcnt)" -eq 0 ]
-}
-
 load
 check "a module in use stays" python3 -c '
 import subprocess, feedsock

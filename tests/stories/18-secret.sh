@@ -20,9 +20,8 @@ say "while it is open: $before"
 check_between "it is in memory while the socket is open" "$(grep -o 'found [0-9]*' <<<"$before" | cut -d' ' -f2)" 200 420
 echo close >&9
 must wait_until 20 grep -q closed "$TMP/out"
-# Sockets are freed after a grace period of RCU. One look only: what is left
-# lying about goes away by itself in the end.
-sleep 0.5
+# One look only: what is left lying about goes away by itself in the end.
+must wait_until 20 idle
 after=$("$PROGS/secret" scan "$MASKED")
 say "after it was closed: $after"
 check_equal "it is nowhere after the socket was closed" "$(grep -o 'found [0-9]*' <<<"$after")" "found 0"
