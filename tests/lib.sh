@@ -158,18 +158,18 @@ on() {
 	ip netns exec "$n" "$@"
 }
 
+# Only our frames cross the links: nodes have this from the machine.
+{
+	echo 1 >/proc/sys/net/core/devconf_inherit_init_net
+	echo 1 | tee /proc/sys/net/ipv6/conf/{all,default}/disable_ipv6
+} >/dev/null 2>&1
+
 # link A DEV B DEV [MTU]: a cable; devices of one node need different names.
 link() {
 	local mtu=${5:-1500}
 	must ip -n "$1" link add name "$2" mtu "$mtu" type veth peer name "$4" mtu "$mtu" netns "$3"
-	quiet_link "$1" "$2"
-	quiet_link "$3" "$4"
-}
-
-# Only our frames cross the link.
-quiet_link() {
-	on "$1" sh -c "echo 1 >/proc/sys/net/ipv6/conf/$2/disable_ipv6" 2>/dev/null
 	must ip -n "$1" link set dev "$2" up
+	must ip -n "$3" link set dev "$4" up
 }
 
 mac() {
