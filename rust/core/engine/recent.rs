@@ -135,17 +135,22 @@ pub(super) struct Fork {
     evidence: ForkEvidence,
 }
 
+impl Fork {
+    /// A constant, so that it is copied to its place and not made on the stack first.
+    const EMPTY: Self = Fork {
+        id: DiscoveryId([0; 32]),
+        used: false,
+        evidence: ForkEvidence {
+            held: [0; HEAD_LEN],
+            other: [0; HEAD_LEN],
+            proof: HashBuf::new(),
+        },
+    };
+}
+
 impl Default for Fork {
     fn default() -> Self {
-        Fork {
-            id: DiscoveryId::default(),
-            used: false,
-            evidence: ForkEvidence {
-                held: [0; HEAD_LEN],
-                other: [0; HEAD_LEN],
-                proof: HashBuf::new(),
-            },
-        }
+        Self::EMPTY
     }
 }
 
