@@ -206,7 +206,6 @@ impl Store {
             }? Error),
             GFP_KERNEL,
         )?;
-        store.ground.enter();
         Ok(store)
     }
 
@@ -217,6 +216,8 @@ impl Store {
             .active
             .xchg(true, kernel::sync::atomic::ordering::Relaxed)
         {
+            // From now on it counts when the cap is shared.
+            self.ground.enter();
             self.work_once();
         }
     }
@@ -364,7 +365,9 @@ impl PinnedDrop for Store {
         for (owner, bytes) in self.owners.lock().iter() {
             self.ground.refund(*owner, *bytes);
         }
-        self.ground.leave();
+        if self.active.load(Relaxed) {
+            self.ground.leave();
+        }
         let counters = &self.counters;
         pairs::SEGMENTS.add(
             counters.segments_created.load(Relaxed),

@@ -147,6 +147,11 @@ impl OwnFeed {
         self.user
     }
 
+    /// Who pays for what is appended: who bound the socket, whoever writes to it.
+    pub(super) fn payer(&self) -> Owner {
+        self.inner.lock().uid
+    }
+
     /// Whether it must not be forgotten.
     pub(crate) fn is_kept(&self) -> bool {
         self.kept.load(Ordering::Relaxed)
@@ -297,9 +302,8 @@ impl OwnFeed {
         if inner.finished {
             return Err(EPIPE);
         }
-        if !inner.ready {
-            return Err(ESTALE);
-        }
+        // Before anything of it is stored in a place that may be somebody else's entry by now.
+        inner.check_turn(node, self)?;
         let blob = draft.publish(node)?;
         let leaf = Leaf {
             seq: inner.peaks.n(),
@@ -351,13 +355,7 @@ impl OwnFeed {
 impl Inner {
     /// Signs a head over all entries and publishes it.
     fn sign(&mut self, node: &Arc<Node>, feed: &OwnFeed) -> Result {
-        if !self.ready || self.goes_on_elsewhere(node, feed) {
-            // Law 5: what was built on the older state must not be signed any more.
-            self.ready = false;
-            self.provisional = 0;
-            self.provisional_bytes = 0;
-            return Err(ESTALE);
-        }
+        self.check_turn(node, feed)?;
         let seed = self.seed.as_deref().ok_or(ENOKEY)?;
         // A refresh counts only with a later time.
         let earliest = match &self.signed {
@@ -379,6 +377,25 @@ impl Inner {
         self.provisional = 0;
         self.provisional_bytes = 0;
         Ok(())
+    }
+
+    /// Law 5: whether what is built on the state here may be signed. If not, it is forgotten.
+    ///
+    /// # Errors
+    /// `ESTALE` until the author has caught up with the feed.
+    #[inline(never)]
+    fn check_turn(&mut self, node: &Arc<Node>, feed: &OwnFeed) -> Result {
+        if self.ready && !self.goes_on_elsewhere(node, feed) {
+            return Ok(());
+        }
+        if self.ready {
+            let signed = self.signed.map_or(0, |head| head.n);
+            node.forget_unsigned(&feed.id, signed);
+        }
+        self.ready = false;
+        self.provisional = 0;
+        self.provisional_bytes = 0;
+        Err(ESTALE)
     }
 
     /// Whether the newest verified head is not the one that was signed here: then somebody else

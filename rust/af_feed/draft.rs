@@ -96,7 +96,7 @@ impl Draft {
         }
         let mut piece = match self.0.take() {
             Some(piece) => piece,
-            None => Piece::new(append, Owner::of_current())?,
+            None => Piece::new(append, feed.payer())?,
         };
         let filled = piece.fill(node, msg, len);
         if filled.is_ok() && splice && more {
@@ -186,7 +186,7 @@ impl Piece {
             }
             let now = left.min(room).min(PIECE);
             let start = self.window.len();
-            self.window.resize(start + now, 0, GFP_KERNEL)?;
+            self.window.resize(start + now, 0, GFP_KERNEL_ACCOUNT)?;
             let copied = msg.source().copy_from_iter(&mut self.window[start..]);
             if copied != now {
                 return Err(EFAULT);
@@ -206,13 +206,13 @@ impl Piece {
         self.hasher
             .update(&self.window, |tree_node, hash| {
                 if full.is_ok() {
-                    full = nodes.push((tree_node, *hash), GFP_KERNEL);
+                    full = nodes.push((tree_node, *hash), GFP_KERNEL_ACCOUNT);
                 }
             })
             .map_err(|_| EMSGSIZE)?;
         full?;
         let extent = node.pin_bytes(&self.window, self.uid)?;
-        self.windows.push(extent, GFP_KERNEL)?;
+        self.windows.push(extent, GFP_KERNEL_ACCOUNT)?;
         self.window.clear();
         Ok(())
     }
@@ -224,7 +224,7 @@ impl Piece {
         let mut full = Ok(());
         let blob = self.hasher.finish(|tree_node, hash| {
             if full.is_ok() {
-                full = nodes.push((tree_node, *hash), GFP_KERNEL);
+                full = nodes.push((tree_node, *hash), GFP_KERNEL_ACCOUNT);
             }
         });
         full?;

@@ -139,7 +139,8 @@ impl Device {
 
     /// Whether it carries Ethernet frames with addresses of 6 bytes.
     pub(crate) fn is_ethernet(&self) -> bool {
-        // SAFETY: Valid by the type invariant; neither member changes while it is registered.
+        // SAFETY: Valid by the type invariant. Both change only under RTNL, after those who use the
+        // device were told (NETDEV_PRE_TYPE_CHANGE); aligned words are never torn.
         let (kind, length) = unsafe { ((*self.as_ptr()).type_, (*self.as_ptr()).addr_len) };
         u32::from(kind) == bindings::ARPHRD_ETHER && usize::from(length) == size_of::<Mac>()
     }

@@ -259,6 +259,8 @@ impl Family {
             *to = *from;
         }
         family.set_netnsok(1);
+        // Nodes and stores have locks of their own: nobody waits for another family's work.
+        family.set_parallel_ops(1);
         // SAFETY: `taken` was not set before, so C does not know the family.
         unsafe { self.family.get().write(family) };
         // SAFETY: The family and all that it points to are static.

@@ -128,7 +128,8 @@ pub(crate) struct Hook<R: Receive> {
     #[pin]
     handler: Opaque<bindings::packet_type>,
     device: Device,
-    group: Mac,
+    /// As long as any device's address: `addr_len` is the device's affair.
+    group: [u8; bindings::MAX_ADDR_LEN as usize],
     receiver: R,
 }
 
@@ -157,7 +158,12 @@ impl<R: Receive> Hook<R> {
             return Err(EINVAL);
         }
         let dev = device.as_ptr();
-        // SAFETY: The device is valid, and its addresses have 6 bytes.
+        let mut address = [0; bindings::MAX_ADDR_LEN as usize];
+        for (place, byte) in address.iter_mut().zip(group) {
+            *place = byte;
+        }
+        let group = address;
+        // SAFETY: The device is valid, and no address is longer.
         to_result(unsafe { bindings::dev_mc_add(dev, group.as_ptr()) })?;
         let hook = KBox::try_pin_init(
             try_pin_init!(Self {

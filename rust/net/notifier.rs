@@ -91,6 +91,9 @@ impl<W: Watch> Notifier<W> {
     ) -> c_int {
         let change = match action as bindings::netdev_cmd {
             bindings::netdev_cmd_NETDEV_UNREGISTER => Change::Gone,
+            // A bond or team takes over what kind of device its first member is: its addresses,
+            // and who builds its headers, may be anything afterwards.
+            bindings::netdev_cmd_NETDEV_PRE_TYPE_CHANGE => Change::Gone,
             bindings::netdev_cmd_NETDEV_DOWN => Change::Down,
             bindings::netdev_cmd_NETDEV_UP => Change::Up,
             bindings::netdev_cmd_NETDEV_CHANGEMTU => Change::Mtu,

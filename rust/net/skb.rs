@@ -141,6 +141,11 @@ impl FrameBuilder {
             // SAFETY: There is room, and the buffer is linear.
             unsafe { bindings::skb_put_zero(self.skb.as_ptr(), fill as c_uint) };
         }
+        // As long as any device's address, whatever the device has become meanwhile.
+        let mut address = [0u8; bindings::MAX_ADDR_LEN as usize];
+        for (place, byte) in address.iter_mut().zip(to) {
+            *place = *byte;
+        }
         // SAFETY: The buffer is valid, its headroom is what the device asks for, and the device
         // is valid by our reference. No source address means the device's own.
         let header = unsafe {
@@ -150,7 +155,7 @@ impl FrameBuilder {
                 skb,
                 device,
                 ethertype,
-                to.as_ptr().cast(),
+                address.as_ptr().cast(),
                 ptr::null(),
                 (*skb).len,
             )

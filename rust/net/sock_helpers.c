@@ -5,6 +5,8 @@
  * getsockopt() convention.
  */
 #include <linux/export.h>
+#include <linux/jiffies.h>
+#include <linux/math64.h>
 #include <linux/poll.h>
 #include <linux/sched/signal.h>
 #include <linux/sockptr.h>
@@ -22,7 +24,9 @@ struct net *feed_sock_net(struct sock *sk)
 
 static u64 timeo_ms(long timeo)
 {
-	return timeo == MAX_SCHEDULE_TIMEOUT ? U64_MAX : jiffies_to_msecs(timeo);
+	/* jiffies_to_msecs() has 32 bits. */
+	return timeo == MAX_SCHEDULE_TIMEOUT ? U64_MAX :
+	       div_u64((u64)timeo * MSEC_PER_SEC, HZ);
 }
 
 u64 feed_sock_rcvtimeo_ms(struct sock *sk)

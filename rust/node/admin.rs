@@ -60,6 +60,9 @@ const MTU_MAX: u32 = feed_core::wire::MTU_MAX as u32;
 /// name any length, and the one who shares waits. Payloads of older ones become public when they
 /// are read here.
 const SHARE_ENTRIES_MAX: u64 = 1 << 22;
+/// And so many steps of [`feed_core::engine::Engine::share_stored`], some thousand entries each
+/// where blobs are short: a few seconds.
+const SHARE_STEPS_MAX: u32 = 1 << 14;
 
 fn describe(rtnl: &Rtnl, device: &Device) -> PortInfo {
     PortInfo {
@@ -160,8 +163,8 @@ impl Node {
             known.map(|_| engine.port_set(id, info))
         });
         if let Some(Some(Err(_))) = known {
-            // An MTU below the least: the port cannot carry our frames any more.
-            pr_warn!("port {} removed: its MTU is under {}\n", id.0, PORT_MTU_MIN);
+            // An MTU below the least: the port cannot carry our frames any more. (Not logged: who
+            // may make namespaces may do this as often as he likes.)
             let _ = self.port_del(rtnl, id.0);
         }
     }
@@ -235,7 +238,11 @@ impl Node {
         if done.is_ok() && shared {
             let n = self.head(&id).map_or(0, |head| head.head.n);
             let mut at = Some(n.saturating_sub(SHARE_ENTRIES_MAX));
-            while let Some(seq) = at {
+            let mut steps = 0..SHARE_STEPS_MAX;
+            while let (Some(seq), Some(_)) = (at, steps.next()) {
+                if kernel::current!().signal_pending() {
+                    break;
+                }
                 at = self.with_engine(|engine, _, env| engine.share_stored(&id, seq, env)).flatten();
             }
         }

@@ -148,6 +148,10 @@ impl Env for KernelEnv {
         self.world.store.slot_put(key, slot, bytes, charge)
     }
 
+    fn slot_clear(&mut self, key: &ObjectKey, slot: u8) {
+        self.world.store.slot_clear(key, slot);
+    }
+
     fn blob_find(&mut self, blob: &BlobName, window: u16) -> Option<BlobInfo> {
         self.world.store.blob_find(blob, window)
     }

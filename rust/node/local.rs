@@ -243,7 +243,8 @@ impl Node {
     /// for.
     ///
     /// # Errors
-    /// `EADDRINUSE` when it has an author, `EDQUOT` when the user has too many feeds.
+    /// `EADDRINUSE` when it has an author, `EDQUOT` when the user has too many feeds, `ENOSPC` when
+    /// all users have.
     pub(crate) fn claim_own(&self, name: Name, user: Owner) -> Result<Arc<OwnFeed>> {
         let mut own = self.own.lock();
         if let Some(feed) = own.get(&name.0) {
@@ -251,6 +252,10 @@ impl Node {
         }
         if own.values().filter(|feed| feed.user() == user).count() >= OWN_FEEDS_MAX {
             return Err(EDQUOT);
+        }
+        // Own feeds are never recycled; others need room, too, however many the users are.
+        if own.values().count() >= FEEDS_MAX / 2 {
+            return Err(ENOSPC);
         }
         let feed = Arc::pin_init(OwnFeed::new(name, user), GFP_KERNEL_ACCOUNT)?;
         own.try_create_and_insert(name.0, feed.clone(), GFP_KERNEL_ACCOUNT)?;
@@ -279,7 +284,12 @@ impl Node {
 
     /// Undoes [`Node::mark_own`].
     pub(crate) fn unmark_own(self: &Arc<Self>, id: &DiscoveryId) {
-        self.with_engine(|engine, _, _| engine.feed_let_go(id));
+        self.with_engine(|engine, _, env| engine.feed_let_go(id, env));
+    }
+
+    /// Makes the store forget what was appended from `from` on and never signed.
+    pub(crate) fn forget_unsigned(self: &Arc<Self>, id: &DiscoveryId, from: u64) {
+        self.with_engine(|engine, _, env| engine.forget_unsigned(id, from, env));
     }
 
     /// Publishes a head that was signed here. What it covers must be in the store.

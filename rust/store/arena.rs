@@ -84,6 +84,18 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Bytes of a segment that an extent of `len` bytes uses up, its alignment included.
+    pub(super) fn cost(self, len: u32) -> u32 {
+        match self {
+            Kind::Window => len.max(SEGMENT_BYTES as u32 / 2),
+            Kind::Part => len.next_multiple_of(PAGE_SIZE as u32),
+            Kind::Small => len.next_multiple_of(ALIGN),
+            Kind::Object => len,
+        }
+    }
+}
+
 const CLASSES: usize = 2;
 
 /// A new extent, not yet known to anybody.
@@ -109,9 +121,9 @@ impl Taken {
         self.kept
     }
 
-    /// Bytes.
-    pub(super) fn len(&self) -> u32 {
-        self.len
+    /// What its user pays for it, bytes.
+    pub(super) fn cost(&self) -> u64 {
+        self.kind.cost(self.len).into()
     }
 }
 

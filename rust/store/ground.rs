@@ -45,7 +45,7 @@ pub(crate) struct Ground {
     count: Atomic<usize>,
     /// Segments that they may have.
     cap: Atomic<usize>,
-    /// Stores there are.
+    /// Stores that are in use.
     stores: Atomic<usize>,
     /// A store with less than its share found the cap reached.
     hungry: Atomic<bool>,

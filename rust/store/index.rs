@@ -198,6 +198,10 @@ impl Entry {
         self.info |= bits & INFO;
     }
 
+    pub(super) fn clear_info(&mut self, bits: u64) {
+        self.info &= !(bits & INFO);
+    }
+
     pub(super) fn touch(&mut self) {
         if self.info >> HEAT_SHIFT < HEAT_MAX {
             self.info += 1 << HEAT_SHIFT;
@@ -286,10 +290,14 @@ impl Table {
         None
     }
 
+    /// Entries that it may have: probing slows to a crawl before the last place is taken.
+    fn room(&self) -> usize {
+        self.entries.len() - self.entries.len() / 16
+    }
+
     /// Puts an entry that is not there yet; false if there is no place.
     fn put(&mut self, entry: &Entry, segments: &Segments) -> bool {
-        // Probing slows to a crawl before the last place is taken.
-        let full = self.used >= self.entries.len() - self.entries.len() / 16;
+        let full = self.used >= self.room();
         match self.probe(&entry.key(), entry.hash, segments) {
             Ok(at) | Err(Some(at)) => {
                 let Some(place) = self.entries.get_mut(at) else {
@@ -369,6 +377,8 @@ pub(super) struct Shard {
     table: Table,
     /// What has still to be moved to `table`.
     old: Option<Table>,
+    /// How far that has got: before it `old` is empty.
+    moved: usize,
 }
 
 impl Shard {
@@ -398,7 +408,9 @@ impl Shard {
 
     /// Adds an entry that [`Shard::find`] did not find. Context: any.
     pub(super) fn insert(&mut self, entry: &Entry, segments: &Segments) -> Result<(), Full> {
-        if self.table.put(entry, segments) {
+        // While entries are being moved, room is kept for all of them.
+        let crowded = self.old.is_some() && self.used() >= self.table.room();
+        if !crowded && self.table.put(entry, segments) {
             Ok(())
         } else {
             Err(Full)
@@ -458,6 +470,7 @@ impl Index {
             let shard = Shard {
                 table: Table::allocate(SHARD_FIRST)?,
                 old: None,
+                moved: 0,
             };
             let shard = KBox::pin_init(new_spinlock_bh!(shard, "feed_index"), GFP_KERNEL)?;
             shards.push(shard, GFP_KERNEL)?;
@@ -509,8 +522,14 @@ impl Index {
             let mut table = Table::allocate(len)?;
             {
                 let mut shard = shard.lock();
+                // While memory was found, many entries may have come: what authors have stored
+                // must not be lost. The next look asks for more.
+                if shard.used() + HEADROOM > table.room() {
+                    continue;
+                }
                 mem::swap(&mut shard.table, &mut table);
                 shard.old = Some(table);
+                shard.moved = 0;
             }
             while Self::move_some(&mut shard.lock(), segments) {}
             // Freed without the lock.
@@ -522,29 +541,26 @@ impl Index {
 
     /// Moves some entries to the new array; true while there are more.
     fn move_some(shard: &mut Shard, segments: &Segments) -> bool {
-        let Shard { table, old } = shard;
+        let Shard { table, old, moved } = shard;
         let Some(old) = old else {
             return false;
         };
-        // Each call empties the array further from the start, so it can begin there again: what
-        // is removed closes the gap from behind.
-        let mut at = 0;
-        let mut moved = 0;
-        while at < old.entries.len() && moved < BATCH {
-            match old.entries.get(at) {
+        // What is removed closes the gap from behind, so nothing comes to lie before `moved`.
+        for _ in 0..BATCH {
+            match old.entries.get(*moved) {
                 Some(entry) if !entry.empty() => {
                     let entry = *entry;
                     if segments.alive(entry.segment()) {
-                        // Dropped if there is no place: it will be fetched again.
+                        // There is a place: see `Shard::insert`.
                         table.put(&entry, segments);
                     }
-                    old.remove(at);
-                    moved += 1;
+                    old.remove(*moved);
                 }
-                _ => at += 1,
+                Some(_) => *moved += 1,
+                None => return false,
             }
         }
-        old.used > 0
+        true
     }
 
     /// Shows every entry to `look`, a few under the lock at a time, and removes those that it

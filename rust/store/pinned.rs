@@ -2,7 +2,7 @@
 
 //! Room for authors: pinned segments, who pays for them, and how wasted room comes back.
 //!
-//! What an author reserves is paid for by bytes. Most of it is published and stays until the store
+//! What an author reserves is paid for by the room that it takes. Most of it is published and stays until the store
 //! goes. The rest, of a sendfile that was cut off or an append that failed, lies behind bytes that
 //! stay, so it cannot be used again: it is *wasted*. Its user goes on paying for it, or a program
 //! could use up the store for nothing, until the segment holds nothing else and ends.
@@ -46,10 +46,11 @@ impl Store {
     }
 
     fn take_paid(&self, kind: Kind, len: u32, owner: Owner) -> Result<Taken> {
-        self.pay(owner, len.into())?;
+        let cost = kind.cost(len).into();
+        self.pay(owner, cost)?;
         let taken = self.take_room(kind, len);
         if taken.is_err() {
-            self.refund(owner, len.into());
+            self.refund(owner, cost);
         }
         taken
     }
@@ -83,7 +84,7 @@ impl Store {
     /// Ends a reservation of an author's. Context: process, may sleep.
     pub(super) fn give_back_pinned(&self, taken: &Taken, owner: Owner) {
         let rewound = self.pinned.give_back(taken, &self.segments);
-        let bytes = u64::from(taken.len());
+        let bytes = taken.cost();
         if taken.is_kept() {
             return;
         }

@@ -213,7 +213,7 @@ impl View {
 }
 
 struct Slots {
-    free: KVec<u32>,
+    free: KVVec<u32>,
     /// Slots that were ever used: the sweeper stops here.
     len: u32,
     next_serial: u64,
@@ -246,7 +246,7 @@ impl Segments {
             opened: Atomic::new(0),
             tick: Atomic::new(0),
             slots <- new_mutex!(Slots {
-                free: KVec::new(),
+                free: KVVec::new(),
                 len: 0,
                 next_serial: 1,
             }, "feed_slots"),
@@ -420,7 +420,7 @@ impl Segments {
     }
 }
 
-fn swap_out(list: &mut KVec<u32>, at: usize) -> Option<u32> {
+fn swap_out(list: &mut KVVec<u32>, at: usize) -> Option<u32> {
     let last = list.pop()?;
     match list.get_mut(at) {
         Some(place) => Some(core::mem::replace(place, last)),

@@ -89,6 +89,18 @@ impl Store {
         self.after(put)
     }
 
+    /// Empties a slot, if it is there: what is put next takes its place. Context: any.
+    pub(crate) fn slot_clear(&self, key: &ObjectKey, slot: u8) {
+        let Some(key) = Key::object(key) else { return };
+        let Some((_, bit)) = slot_place(slot, 0) else { return };
+        let hash = self.index.hash(&key);
+        self.index.with(hash, |shard| {
+            if let Some(entry) = shard.find(&key, hash, &self.segments) {
+                entry.clear_info(bit);
+            }
+        });
+    }
+
     /// As [`Store::slot_put`], for an author: what is written stays. EDQUOT and ENOSPC say that
     /// the user's or the store's limit is reached. Context: process, may sleep.
     pub(crate) fn pinned_slot_put(

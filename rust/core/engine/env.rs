@@ -249,6 +249,9 @@ pub trait Env {
         charge: Charge,
     ) -> Result<(), Full>;
 
+    /// Empties one slot, if it is here.
+    fn slot_clear(&mut self, key: &ObjectKey, slot: u8);
+
     /// Whether a window of a blob is published.
     fn blob_find(&mut self, blob: &BlobName, window: u16) -> Option<BlobInfo>;
 

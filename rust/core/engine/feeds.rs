@@ -137,8 +137,10 @@ impl Feed {
         free
     }
 
-    fn is_idle(&self) -> bool {
-        self.opens == 0 && self.flags & (OWN | SHARED | FORKED | KEPT) == 0
+    /// Nobody here needs it. (A forked one, too: strangers can make any number of those, and its
+    /// evidence is kept apart.)
+    pub(super) fn is_idle(&self) -> bool {
+        self.opens == 0 && self.flags & (OWN | SHARED | KEPT) == 0
     }
 }
 

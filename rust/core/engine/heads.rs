@@ -335,6 +335,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let held = self.held.get(index).ok_or(Drop::HeldFull)?;
         let (id, hops, rx) = (held.id, held.hops, (held.port, held.mac));
         let new = SignedHead::parse(&held.head)?;
+        let before = self.feeds.get(&id).map_or(0, |feed| feed.n);
         if !self.set_head(now, &id, &new, hops, env) {
             self.held.release(index);
             return Err(Drop::FeedsFull);
@@ -342,6 +343,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if let Some(feed) = self.feeds.get_mut(&id) {
             (feed.via_port, feed.via_mac) = rx;
         }
+        // Another holder of the key went on: what an author here has not signed is not of the feed.
+        self.forget_unsigned(&id, before, env);
         let of = self.candidate(&id, &new, rx.0);
         if let Some(view) = self
             .held
@@ -377,6 +380,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
             .is_some()
             .then_some((feed.epoch, feed.n, feed.root));
         feed.set_head(new, hops, now);
+        if self.forks.get(id).is_some() {
+            feed.flags |= FORKED;
+        }
         if let Some((epoch, n, root)) = old {
             self.roots.remember(id, epoch, n, root);
         }
@@ -427,13 +433,16 @@ impl<M: Memory, E: Env> Engine<M, E> {
             return Err(Drop::BelowBase);
         }
         feed.flags |= FORKED;
-        if let Some(mine) = feed.head_bytes() {
-            let proof = proof
-                .filter(|proof| proof.m == feed.n)
-                .map(|proof| proof.hashes)
-                .or_else(|| find_cons(held.frame(), new.epoch, feed.n, new.n))
-                .unwrap_or(Hashes::NONE);
-            self.forks.keep(&id, mine, &held.head, proof);
+        let n = feed.n;
+        let proof = proof
+            .filter(|proof| proof.m == n)
+            .map(|proof| proof.hashes)
+            .or_else(|| find_cons(held.frame(), new.epoch, n, new.n))
+            .unwrap_or(Hashes::NONE);
+        let feeds = &self.feeds;
+        if let Some(mine) = feeds.get(&id).and_then(|feed| feed.head_bytes()) {
+            let needed = |id: &DiscoveryId| feeds.get(id).is_some_and(|feed| !feed.is_idle());
+            self.forks.keep(&id, mine, &held.head, proof, needed);
         }
         Ok(id)
     }

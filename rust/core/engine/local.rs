@@ -21,6 +21,10 @@ use crate::wire::{WINDOW, WINDOW_BYTES};
 /// What [`Engine::share_stored`] looks up, about, before others get the lock.
 const SHARE_STEP: u32 = 512;
 
+/// Entries that an author may have in the store without a head over them: a batch, and one that
+/// failed.
+const UNSIGNED_MAX: u64 = 65;
+
 /// What became of a wish.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Wanted {
@@ -70,9 +74,23 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// Undoes [`Engine::feed_keep`].
-    pub fn feed_let_go(&mut self, id: &DiscoveryId) {
+    pub fn feed_let_go(&mut self, id: &DiscoveryId, env: &mut E) {
+        let known = self.feeds.get(id).map_or(0, |feed| feed.n);
+        self.forget_unsigned(id, known, env);
         if let Some(feed) = self.feeds.get_mut(id) {
-            feed.flags &= !KEPT;
+            feed.flags &= !(KEPT | OWN);
+        }
+    }
+
+    /// Empties the places of entries from `from` on that an author here may have filled and never
+    /// signed: [`UNSIGNED_MAX`] of them. If they are verified ones after all they are fetched again.
+    ///
+    /// An author's leaves are in the store before their head; nobody reads them there unless somebody
+    /// else's head of the same feed covers their places.
+    pub fn forget_unsigned(&mut self, id: &DiscoveryId, from: u64, env: &mut E) {
+        if let Some(feed) = self.feeds.get(id).filter(|feed| feed.has(KEPT)) {
+            let end = from.saturating_add(UNSIGNED_MAX);
+            nodes::forget(env, &feed.name, feed.epoch, from..end);
         }
     }
 

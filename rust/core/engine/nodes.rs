@@ -4,6 +4,8 @@
 //! The functions are kept out of line: several hold a proof on the stack, and the sum of two would
 //! be more than one frame may have.
 
+use core::ops::Range;
+
 use super::env::{BlobInfo, Charge, Env};
 use crate::blob::{self, BlobTree, WindowHasher, CHUNK};
 use crate::id::{BlobName, Hash, Hashes, Name};
@@ -210,4 +212,23 @@ pub(super) fn blob_page<E: Env>(
         }
     }
     true
+}
+
+/// Empties the places of entries, and of the nodes that they complete.
+#[inline(never)]
+pub(super) fn forget<E: Env>(env: &mut E, name: &Name, epoch: u32, entries: Range<u64>) {
+    let tree = TreeOf::Feed { name: *name, epoch };
+    for seq in entries {
+        let (key, slot) = locate_leaf(name, epoch, seq);
+        env.slot_clear(&key, slot as u8);
+        let mut pos = Pos::leaf(seq);
+        loop {
+            let (key, slot) = locate(&tree, Node::Full(pos));
+            env.slot_clear(&key, slot as u8);
+            if !pos.is_right() {
+                break;
+            }
+            pos = pos.parent();
+        }
+    }
 }

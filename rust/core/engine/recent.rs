@@ -154,7 +154,8 @@ impl Default for Fork {
     }
 }
 
-/// Evidence of forks: the first of each feed is kept, and the oldest slot is never given away.
+/// Evidence of forks: the first of each feed is kept, for as long as somebody here works with the
+/// feed; then another may take its place.
 pub(super) struct Forks<M: Memory> {
     slots: M::Of<Fork>,
 }
@@ -171,18 +172,21 @@ impl<M: Memory> Forks<M> {
             .map(|fork| &fork.evidence)
     }
 
-    /// Keeps the evidence if there is room; false if not.
+    /// Keeps the evidence if there is room, or a place whose feed is not `needed`; false if not.
     pub(super) fn keep(
         &mut self,
         id: &DiscoveryId,
         held: &[u8; HEAD_LEN],
         other: &[u8; HEAD_LEN],
         proof: Hashes<'_>,
+        needed: impl Fn(&DiscoveryId) -> bool,
     ) -> bool {
         if self.get(id).is_some() {
             return true;
         }
-        let Some(free) = self.slots.iter_mut().find(|fork| !fork.used) else {
+        let free = self.slots.iter().position(|fork| !fork.used);
+        let at = free.or_else(|| self.slots.iter().position(|fork| !needed(&fork.id)));
+        let Some(free) = at.and_then(|at| self.slots.get_mut(at)) else {
             return false;
         };
         free.id = *id;

@@ -49,6 +49,8 @@ impl Env for Void {
         Err(Full)
     }
 
+    fn slot_clear(&mut self, _: &ObjectKey, _: u8) {}
+
     fn blob_find(&mut self, _: &BlobName, _: u16) -> Option<BlobInfo> {
         None
     }
@@ -108,7 +110,8 @@ entry_points! {
     engine_route_add(e: &mut Small, route: Route) -> Result<(), Refused> = e.route_add(route);
     engine_route_del(e: &mut Small, route: &Route) -> bool = e.route_del(route);
     engine_feed_keep(e: &mut Small, id: &DiscoveryId, name: Name) -> Result<(), Refused> = e.feed_keep(id, name);
-    engine_feed_let_go(e: &mut Small, id: &DiscoveryId) = e.feed_let_go(id);
+    engine_feed_let_go(e: &mut Small, id: &DiscoveryId, env: &mut Void) = e.feed_let_go(id, env);
+    engine_forget_unsigned(e: &mut Small, id: &DiscoveryId, env: &mut Void) = e.forget_unsigned(id, 0, env);
     engine_share_stored(e: &mut Small, id: &DiscoveryId, env: &mut Void) -> Option<u64> = e.share_stored(id, 0, env);
     engine_is_route_demoted(e: &mut Small, index: u32) -> bool = e.is_route_demoted(0, index);
     engine_has_feed_at(e: &mut Small, index: u32) -> bool = e.has_feed_at(index);

@@ -128,6 +128,10 @@ impl Env for World {
         Ok(())
     }
 
+    fn slot_clear(&mut self, key: &ObjectKey, slot: u8) {
+        self.slots.remove(&(*key, slot));
+    }
+
     fn blob_find(&mut self, blob: &BlobName, window: u16) -> Option<BlobInfo> {
         self.blobs.get(&(*blob, window)).map(|(_, info)| *info)
     }
