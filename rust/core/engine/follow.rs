@@ -98,7 +98,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         self.prune(now, slot, env);
         self.push(now, at, env);
         self.arm_pushes(slot);
-        let is_new = known.is_none();
+        let is_new = !self.pending.get(slot).is_some_and(|entry| entry.sent);
         if is_new && has_route {
             let origin = Origin {
                 nonce: m.pre.nonce,
@@ -124,9 +124,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
             known.budget = down.budget;
             known.held_epoch = down.held_epoch;
             known.held_n = down.held_n;
-            if covered {
-                known.pushes = 0;
-            }
+            known.pushes = 0;
+            let _ = covered;
             return Some(at);
         }
         let orphan = self
@@ -212,7 +211,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             .and_then(|id| self.feeds.get(&id))
             .filter(|feed| feed.has(HEADED));
         let lacks = feed.is_some_and(|feed| (feed.epoch, feed.n) > (down.held_epoch, down.held_n));
-        let may = down.pushes < PUSH_TRIES && down.budget >= PUSH_BYTES_MIN;
+        let may = down.pushes < PUSH_TRIES && down.budget >= PUSH_BYTES_MIN && down.expires > now;
         let mut pushes = down.pushes;
         let mut push_at = u64::MAX;
         let mut used = 0;
@@ -268,7 +267,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if let Some(down) = self.pending.downs.get_mut(pending::slot(at)) {
             down.pushes = pushes;
             down.push_at = push_at;
-            down.budget = down.budget.saturating_sub(used);
+            down.budget = if used > 0 && down.flags & LIMITED != 0 { 0 } else { down.budget.saturating_sub(used) };
         }
     }
 

@@ -234,6 +234,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let id = held.id;
         let new = SignedHead::parse(&held.head)?;
         let grant = companion_grant(held.frame(), new.head.epoch).ok_or(Drop::NoGrant)?;
+        if let Err(reason) = self.may_grant(&id, &grant.grant) {
+            self.held.release(index);
+            return Err(reason);
+        }
         match self.feeds.open(&id) {
             Some(feed) => feed.set_grant(&grant),
             None => {
@@ -535,7 +539,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
     /// The proof did not come: the head is given up, to be asked for again.
     pub(super) fn forget_waiting_head(&mut self, id: &DiscoveryId, epoch: u32, n: u64) {
-        if let Some(index) = self.waiting_head(id, epoch, n) {
+        for _ in 0..self.held.capacity() {
+            let Some(index) = self.waiting_head(id, epoch, n) else { break };
             self.held.release(index);
         }
     }

@@ -124,7 +124,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     #[inline(never)]
-    fn may_grant(&self, id: &DiscoveryId, new: &Grant) -> Result<(), Drop> {
+    pub(super) fn may_grant(&self, id: &DiscoveryId, new: &Grant) -> Result<(), Drop> {
         let feed = self.feeds.get(id);
         let (head, grant) = (
             feed.and_then(|feed| feed.head()),

@@ -367,7 +367,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
         self.prune(now, slot, env);
         let stricter = self.tighten(slot, &down);
         let is_new_range = matches!(want, Want::Range { .. }) && down.bits & !old_bits != 0;
-        if known.is_some() && !stricter && !is_new_range {
+        let unsent = follows && !self.pending.get(slot).is_some_and(|entry| entry.sent);
+        if known.is_some() && !stricter && !is_new_range && !unsent {
             self.pending.arm(slot);
             return Wanted::Waiting;
         }

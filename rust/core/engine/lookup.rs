@@ -227,6 +227,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
                     .get(&id)
                     .filter(|feed| feed.has(super::feeds::HEADED) && feed.epoch == epoch);
                 let (name, n) = feed.map(|feed| (feed.name, feed.n)).ok_or(NoWay::NoHead)?;
+                let first = window.saturating_mul(u64::from(WINDOW));
+                let here = n.saturating_sub(first).min(32) as u32;
+                let bits = bits & u32::MAX.checked_shr(32u32.saturating_sub(here)).unwrap_or(0);
                 let top = 63u32.saturating_sub(bits.leading_zeros().saturating_add(32));
                 if bits == 0
                     || window

@@ -140,7 +140,6 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let rtt = now.saturating_sub(entry.sent_at);
         let first = entry.tries == 0 && !entry.no_sample;
         entry.no_sample = true;
-        entry.route_tries = 0;
         if let Some(neighbour) = self.neighbours.learn(rx.port, rx.mac) {
             if view.header.cookie_give != 0 {
                 neighbour.cookie = view.header.cookie_give;
@@ -219,6 +218,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let Some(entry) = self.pending.get_mut(slot) else {
             return;
         };
+        entry.route_tries = 0;
         if entry.sent && entry.up_port == rx.port {
             self.routes.restore(entry.route);
         }
