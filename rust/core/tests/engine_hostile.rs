@@ -468,6 +468,37 @@ fn fork__beyond_the_end() {
     assert!(net.nodes[reader].engine.feed_state(&id).unwrap().is_forked);
 }
 
+/// Two nodes have one key. What one of them has stored and not signed lies where the other's entries
+/// belong; readers get what was signed.
+#[test]
+fn unsigned__gives_way_to_what_was_signed() {
+    let mut net = Net::new(12);
+    let first = net.add(Role::Host);
+    let second = net.add(Role::Host);
+    let link = net.link(&[first, second], 1500);
+    net.route(first, link, Some(second));
+    let mut mine = Author::new(31);
+    let id = mine.id;
+    net.nodes[first].engine.feed_keep(&id, mine.name).unwrap();
+    mine.append(net.now, &mut net.nodes[first], b"both have this");
+    // A batch whose head is not signed yet.
+    for _ in 0..3 {
+        mine.write(&mut net.nodes[first].world, b"never signed");
+    }
+    let mut theirs = Author::new(31);
+    let payloads = [b"both have this".as_slice(), b"signed", b"signed, too"];
+    for payload in payloads {
+        theirs.append(net.now, &mut net.nodes[second], payload);
+    }
+    assert!(net.get_head(first, id, 3, s(5)));
+    let mut cursor = Reader::new(id, 0);
+    let got = net.read(first, &mut cursor, id, 3, s(5));
+    assert_eq!(got.len(), 3);
+    for (entry, payload) in got.iter().zip(payloads) {
+        assert_eq!(entry.0, *payload);
+    }
+}
+
 /// A node never replaces a head that it holds by one of its own that excludes it.
 #[test]
 fn fork__is_not_made_here() {
