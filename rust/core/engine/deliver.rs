@@ -6,7 +6,6 @@ use super::feeds::HEADED;
 use super::pending::{self, Down, Want, HAVE_PAGE, HAVE_PATH, LIMITED};
 use super::Engine;
 use crate::id::DiscoveryId;
-use crate::verify::Demand;
 
 impl<M: Memory, E: Env> Engine<M, E> {
     /// Answers the waiters of an entry as far as that is possible now.
@@ -83,12 +82,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 break;
             };
             let next = self.pending.after(at);
-            let demand = Demand {
-                epoch: down.epoch,
-                n: down.n,
-                max_age_ms: down.max_age_ms,
-            };
-            if demand.is_met(&head.head, wall) {
+            if down.demand().is_met(&head.head, wall) {
                 if !down.is_local() {
                     self.reply_head(&down, hops, id, env);
                 }

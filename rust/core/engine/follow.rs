@@ -20,10 +20,16 @@ use crate::error::Drop;
 use crate::id::DiscoveryId;
 use crate::object::TreeOf;
 use crate::token::Token;
-use crate::wire::{Follow, Reason, WINDOW_HEIGHT};
+use crate::wire::{Follow, Reason, ANY_AGE, WINDOW_HEIGHT};
 
 /// A push is not begun with less than this left of the bytes that the follower granted.
 const PUSH_BYTES_MIN: u32 = 256;
+
+/// Renewals without a push between, after which the upstream is probed.
+const FOLLOW_PROBE: u8 = 2;
+
+/// How long a probe looks for a way, µs.
+const PROBE_LIFE_US: u64 = 5_000_000;
 
 impl<M: Memory, E: Env> Engine<M, E> {
     #[inline(never)]
@@ -115,7 +121,6 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let same = |other: &Down| other.port == down.port && other.mac == down.mac;
         if let Some(at) = self.pending.find_down(slot, same) {
             let known = self.pending.downs.get_mut(pending::slot(at))?;
-            let covered = (down.held_epoch, down.held_n) > (known.held_epoch, known.held_n);
             known.flags = down.flags;
             known.token = down.token;
             known.nonce = down.nonce;
@@ -125,7 +130,6 @@ impl<M: Memory, E: Env> Engine<M, E> {
             known.held_epoch = down.held_epoch;
             known.held_n = down.held_n;
             known.pushes = 0;
-            let _ = covered;
             return Some(at);
         }
         let orphan = self
@@ -267,7 +271,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if let Some(down) = self.pending.downs.get_mut(pending::slot(at)) {
             down.pushes = pushes;
             down.push_at = push_at;
-            down.budget = if used > 0 && down.flags & LIMITED != 0 { 0 } else { down.budget.saturating_sub(used) };
+            down.budget = if used > 0 && down.has(LIMITED) {
+                0
+            } else {
+                down.budget.saturating_sub(used)
+            };
         }
     }
 
@@ -286,9 +294,32 @@ impl<M: Memory, E: Env> Engine<M, E> {
             return;
         }
         entry.tries = entry.tries.saturating_add(1);
+        // Counts the renewals since the last push.
+        entry.route_tries = entry.route_tries.wrapping_add(1);
+        let is_quiet = entry.route_tries % FOLLOW_PROBE == 0;
+        let id = *entry.want.id();
         if self.send_lookup(now, slot, None, env).is_err() {
             self.resend_later(now, slot);
+        } else if is_quiet {
+            self.probe(now, &id, env);
         }
+    }
+
+    /// Asks for the head that is held: no push may mean that nothing was appended, or that the
+    /// neighbour has gone. A lookup finds out, and finds another way, which the FOLLOW takes then.
+    #[inline(never)]
+    fn probe(&mut self, now: u64, id: &DiscoveryId, env: &mut E) {
+        let Some(feed) = self.feeds.get(id).filter(|feed| feed.has(HEADED)) else {
+            return;
+        };
+        let down = Down {
+            epoch: feed.epoch,
+            n: feed.n,
+            max_age_ms: ANY_AGE,
+            expires: now.saturating_add(PROBE_LIFE_US),
+            ..Down::default()
+        };
+        let _ = self.want_local(now, Want::Head { id: *id }, down, env);
     }
 }
 

@@ -152,9 +152,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
         let held = self.feeds.get(id).and_then(|feed| feed.head());
         // A fork, too: it may have come in after the author looked, and it was here first.
-        if held.is_some_and(|held| {
-            held.head.order() > new.head.order() || held.head.forks(&new.head)
-        }) {
+        if held
+            .is_some_and(|held| held.head.order() > new.head.order() || held.head.forks(&new.head))
+        {
             return Err(Drop::OldHead);
         }
         if !self.set_head(now, id, &new, 0, env) {
@@ -167,10 +167,17 @@ impl<M: Memory, E: Env> Engine<M, E> {
         Ok(())
     }
 
-    /// The feed is no longer authored here: it becomes an ordinary feed.
+    /// The feed is no longer authored here: it becomes an ordinary feed, and whoever follows it here
+    /// hears of it from elsewhere.
     pub fn disown(&mut self, id: &DiscoveryId) {
         if let Some(feed) = self.feeds.get_mut(id) {
             feed.flags &= !OWN;
+        }
+        let Some(slot) = self.pending.find(&Want::Follow { id: *id }) else {
+            return;
+        };
+        if self.pending.find_down(slot, Down::is_local).is_some() {
+            self.resend_later(self.now, slot);
         }
     }
 
@@ -372,7 +379,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             self.pending.arm(slot);
             return Wanted::Waiting;
         }
-        if follows && (is_own || no_route) {
+        if follows && is_own {
             self.pending.arm(slot);
             return Wanted::Waiting;
         }

@@ -70,8 +70,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
             entry.tries,
             entry.route_tries >= ROUTE_TRIES,
         );
+        let follows = matches!(want, Want::Follow { .. });
         let not = self.not_by(slot);
-        let pick = match self.pick_again(sent, route, slot, not) {
+        // A FOLLOW has no answer that would tell: it leaves the ways that lookups found dead.
+        let is_dead = follows && self.routes.is_demoted(route, now);
+        let pick = match self.pick_again(sent && !is_dead, route, slot, not) {
             Some(pick) if tried & routes::bit(pick.index) == 0 => pick,
             _ => self
                 .routes
@@ -81,7 +84,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let learned = self
             .feeds
             .get(want.id())
-            .filter(|feed| feed.via_port == pick.port && !group)
+            .filter(|feed| feed.via_port == pick.port && (follows || !group))
             .map(|feed| feed.via_mac);
         let mac = pick.mac.or(learned);
         let origin = origin.unwrap_or(Origin {
@@ -113,7 +116,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         entry.nonce = origin.nonce;
         entry.sent_at = now;
         let life = entry.expires.saturating_sub(now).min(LIFE_MAX_US);
-        let pause = if matches!(want, Want::Follow { .. }) {
+        let pause = if follows {
             follow_pause(tries, life)
         } else {
             neighbour.rto(tries)
@@ -229,7 +232,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 let (name, n) = feed.map(|feed| (feed.name, feed.n)).ok_or(NoWay::NoHead)?;
                 let first = window.saturating_mul(u64::from(WINDOW));
                 let here = n.saturating_sub(first).min(32) as u32;
-                let bits = bits & u32::MAX.checked_shr(32u32.saturating_sub(here)).unwrap_or(0);
+                let bits = bits
+                    & u32::MAX
+                        .checked_shr(32u32.saturating_sub(here))
+                        .unwrap_or(0);
                 let top = 63u32.saturating_sub(bits.leading_zeros().saturating_add(32));
                 if bits == 0
                     || window
@@ -344,10 +350,16 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// Waits a while with an entry that cannot leave now.
     pub(super) fn resend_later(&mut self, now: u64, slot: u32) {
         if let Some(entry) = self.pending.get_mut(slot) {
-            entry.tries = entry.tries.saturating_add(1);
+            let follows = matches!(entry.want, Want::Follow { .. });
+            entry.tries = if follows {
+                0
+            } else {
+                entry.tries.saturating_add(1)
+            };
             entry.sent = false;
             entry.tried = 0;
-            entry.resend_at = now.saturating_add(RTO_MAX_US >> 2);
+            let pause = if follows { RTO_MAX_US } else { RTO_MAX_US >> 2 };
+            entry.resend_at = now.saturating_add(pause);
         }
         self.pending.arm(slot);
     }

@@ -11,6 +11,7 @@ use super::routes::Tried;
 use super::slab::{Heap, Slab, Table};
 use crate::id::{BlobName, DiscoveryId};
 use crate::siphash::{siphash24, SipKey};
+use crate::verify::Demand;
 
 /// What a lookup is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -209,6 +210,15 @@ impl Down {
 
     pub(super) fn has(&self, flag: u8) -> bool {
         self.flags & flag != 0
+    }
+
+    /// Head: what the waiter takes for an answer.
+    pub(super) fn demand(&self) -> Demand {
+        Demand {
+            epoch: self.epoch,
+            n: self.n,
+            max_age_ms: self.max_age_ms,
+        }
     }
 
     pub(super) fn is_follower(&self) -> bool {

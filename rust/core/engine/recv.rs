@@ -3,7 +3,7 @@
 
 use super::env::{Counter, Env, Event, Mac, Memory, PortId};
 use super::limits::MESSAGES_PER_FRAME;
-use super::pending::{Pending, Want};
+use super::pending::{Down, Pending, Want};
 use super::Engine;
 use crate::cookie;
 use crate::error::Drop;
@@ -177,6 +177,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             _ => return Err(Drop::Unsupported),
         };
         let slot = self.open_answer(now, rx, view, token, env)?;
+        let is_news = self.is_news(slot, message, env);
         let result = match message {
             Message::Refusal(m) => self.take_refusal(now, rx, slot, m, env),
             Message::Head(m) => self.take_head(now, rx, slot, m, rest, env),
@@ -191,7 +192,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             Message::BlobData(m) => self.take_blob_data(now, rx, slot, m, env),
             _ => Err(Drop::Unsupported),
         };
-        if result.is_ok() && !matches!(message, Message::Refusal(_)) {
+        if result.is_ok() && is_news {
             self.note_progress(now, rx, slot, view.header.limited, touched);
         }
         if matches!(
@@ -202,6 +203,27 @@ impl<M: Memory, E: Env> Engine<M, E> {
             self.hasten(slot, now);
         }
         result
+    }
+
+    /// Whether an answer brings something, if it is good: neither a refusal nor the head that is held
+    /// already does, unless somebody waits for a word that this one is still the newest.
+    #[inline(never)]
+    fn is_news(&self, slot: u32, message: &Message<'_>, env: &mut E) -> bool {
+        let Message::Head(m) = message else {
+            return !matches!(message, Message::Refusal(_));
+        };
+        let held = self
+            .pending
+            .get(slot)
+            .and_then(|entry| self.feeds.get(entry.want.id()))
+            .and_then(|feed| feed.head())
+            .filter(|held| held.bytes == *m.bytes);
+        let Some(held) = held else {
+            return true;
+        };
+        let wall = env.wall_ms();
+        let is_met = |down: &Down| !down.is_follower() && down.demand().is_met(&held.head, wall);
+        self.pending.find_down(slot, is_met).is_some()
     }
 
     /// Something good came for an entry: learn the way, and set the time when the rest is asked for.

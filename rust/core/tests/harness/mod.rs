@@ -8,7 +8,7 @@ mod net;
 mod store;
 
 pub use author::Author;
-pub use net::{Link, Net, Node, Seen};
+pub use net::{mac_of, Link, Net, Node, Seen};
 pub use store::World;
 
 use feed_core::engine::{Lend, Memory};

@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! Sieges of lookups: who asks for what nobody has, answers junk, refuses all the time, goes away
+//! or fills tables must not keep others from what they ask for.
+#![allow(non_snake_case)]
+
+mod harness;
+
+use feed_core::engine::fetch::Reader;
+use feed_core::engine::{Mac, PortId, Role, Rx, Sizes, Wanted};
+use feed_core::head::{Head, HEAD_LEN};
+use feed_core::id::{DiscoveryId, Hash};
+use feed_core::sign::Seed;
+use feed_core::token::Token;
+use feed_core::wire::{
+    self, Answer, Follow, FrameBuilder, FrameHeader, FrameView, LookupHead, LookupRange, Message,
+    Preamble, ANY_AGE,
+};
+use harness::{ms, s, Author, Net, Rng};
+
+/// More than any feed of the present epoch can ever have.
+const IMPOSSIBLE_N: u64 = (1 << 36) + 1;
+
+fn frame(fill: impl FnOnce(&mut FrameBuilder<'_>)) -> Vec<u8> {
+    let mut bytes = vec![0; 9000];
+    let mut builder = FrameBuilder::new(&mut bytes, 9000).unwrap();
+    fill(&mut builder);
+    let built = builder.finish(&FrameHeader::default());
+    bytes.truncate(built.linear);
+    bytes
+}
+
+/// The address of a stranger: no node of a net has it.
+fn stranger(number: u32) -> Mac {
+    let [a, b, c, d] = number.to_be_bytes();
+    Mac([2, 7, a, b, c, d])
+}
+
+fn from(port: PortId, mac: Mac) -> Rx {
+    Rx {
+        port,
+        mac,
+        group: false,
+    }
+}
+
+fn preamble(nonce: u32, id: DiscoveryId) -> Preamble {
+    Preamble {
+        nonce,
+        token: Token::from_u64(u64::from(nonce)),
+        life_ms: 30_000,
+        hop_limit: 10,
+        id,
+    }
+}
+
+fn lookup_head(nonce: u32, id: DiscoveryId, at_least_n: u64) -> Vec<u8> {
+    let lookup = LookupHead {
+        pre: preamble(nonce, id),
+        at_least_epoch: 0,
+        at_least_n,
+        held_epoch: 0,
+        held_n: 0,
+        max_age_ms: ANY_AGE,
+    };
+    frame(|builder| assert!(lookup.emit(builder)))
+}
+
+fn follow(nonce: u32, id: DiscoveryId, n: u64, grant_bytes: u32, life_ms: u32) -> Vec<u8> {
+    let lookup = Follow {
+        pre: Preamble {
+            life_ms,
+            ..preamble(nonce, id)
+        },
+        epoch: 0,
+        n,
+        grant_bytes,
+    };
+    frame(|builder| assert!(lookup.emit(builder)))
+}
+
+/// All lookups in some frames.
+fn lookups(frames: &[Vec<u8>]) -> Vec<Preamble> {
+    let views = frames.iter().map(|bytes| FrameView::parse(bytes).unwrap());
+    views
+        .flat_map(|view| view.messages().flatten().collect::<Vec<_>>())
+        .filter_map(|message| match message {
+            Message::LookupHead(m) => Some(m.pre),
+            Message::LookupRange(m) => Some(m.pre),
+            Message::LookupBlob(m) => Some(m.pre),
+            Message::LookupCons(m) => Some(m.pre),
+            Message::Follow(m) => Some(m.pre),
+            _ => None,
+        })
+        .collect()
+}
+
+/// A head of the feed that somebody else signed.
+fn forged(feed: &Author, n: u64) -> [u8; HEAD_LEN] {
+    let head = Head {
+        flags: 0,
+        epoch: 0,
+        n,
+        time: 1,
+        next_by: 0,
+        name: feed.name,
+        root: Hash([1; 32]),
+    };
+    head.sign(&Seed::new([77; 32]).unwrap()).unwrap().bytes
+}
+
+fn head_of(net: &Net, node: usize, id: DiscoveryId) -> Option<u64> {
+    let state = net.nodes[node].engine.feed_state(&id)?;
+    state.head.map(|head| head.head.n)
+}
+
+/// author — cache — reader, and a port of the cache where only strangers are.
+struct Line {
+    net: Net,
+    author: usize,
+    cache: usize,
+    reader: usize,
+    feed: Author,
+    strangers: PortId,
+}
+
+fn line(to_group: bool, entries: usize) -> Line {
+    let mut net = Net::new(3);
+    let author = net.add(Role::Host);
+    let cache = net.add(Role::Cache);
+    let reader = net.add(Role::Host);
+    let dark = net.add(Role::Host);
+    net.nodes[dark].on = false;
+    let up = net.link(&[author, cache], 1500);
+    let down = net.link(&[cache, reader], 1500);
+    let dark = net.link(&[cache, dark], 1500);
+    net.route(cache, up, (!to_group).then_some(author));
+    net.route(reader, down, Some(cache));
+    let mut feed = Author::new(21);
+    for entry in 0..entries {
+        let text = format!("entry {entry}");
+        feed.append(net.now, &mut net.nodes[author], text.as_bytes());
+    }
+    let strangers = net.port(dark);
+    Line {
+        net,
+        author,
+        cache,
+        reader,
+        feed,
+        strangers,
+    }
+}
+
+/// An author with one entry, and somebody else on its link.
+fn pair() -> (Net, usize, usize, usize, Author) {
+    let mut net = Net::new(3);
+    let author = net.add(Role::Host);
+    let other = net.add(Role::Host);
+    let link = net.link(&[author, other], 1500);
+    let mut feed = Author::new(21);
+    feed.append(net.now, &mut net.nodes[author], b"one");
+    (net, author, other, link, feed)
+}
+
+/// A neighbour asks for an entry behind the feed's end. Its bit must not become part of what the
+/// cache asks for others: that range would wait for a head that never comes.
+#[test]
+fn lookup_for_an_entry_behind_the_end__starves_no_reader() {
+    let mut line = line(false, 3);
+    let id = line.feed.id;
+    assert!(line.net.get_head(line.reader, id, 3, s(5)));
+    let lookup = LookupRange {
+        pre: preamble(5, id),
+        leaf_only: false,
+        epoch: 0,
+        want: 1 << 31,
+        n: 3,
+        window: 0,
+        have_path: false,
+        have_page: false,
+    };
+    let attack = frame(|builder| assert!(lookup.emit(builder)));
+    let rx = from(line.strangers, stranger(1));
+    line.net.inject(line.cache, rx, &attack);
+    let mut cursor = Reader::new(id, 0);
+    let got = line.net.read(line.reader, &mut cursor, id, 3, s(25));
+    assert_eq!(got.len(), 3);
+}
+
+/// An honest host on the cheaper route refuses each lookup: the other route must be tried.
+#[test]
+fn refusals_on_one_route__do_not_keep_the_lookup_from_the_next() {
+    let mut net = Net::new(3);
+    let author = net.add(Role::Host);
+    let host = net.add(Role::Host);
+    let reader = net.add(Role::Host);
+    let cheap = net.link(&[host, reader], 1500);
+    let dear = net.link(&[author, reader], 1500);
+    net.route_cost(reader, cheap, None, 1);
+    net.route_cost(reader, dear, None, 2);
+    let mut feed = Author::new(21);
+    feed.append(net.now, &mut net.nodes[author], b"one");
+    assert!(net.get_head(reader, feed.id, 1, s(60)));
+}
+
+/// A liar on the cheaper route answers each lookup with a head that needs no signature to be
+/// thrown away: the other route must be tried.
+#[test]
+fn junk_answers_on_one_route__do_not_keep_the_lookup_from_the_next() {
+    let mut net = Net::new(3);
+    let author = net.add(Role::Host);
+    let liar = net.add(Role::Host);
+    let reader = net.add(Role::Host);
+    let cheap = net.link(&[liar, reader], 1500);
+    let dear = net.link(&[author, reader], 1500);
+    net.nodes[liar].on = false;
+    net.route_cost(reader, cheap, Some(liar), 1);
+    net.route_cost(reader, dear, Some(author), 2);
+    let mut feed = Author::new(21);
+    feed.append(net.now, &mut net.nodes[author], b"one");
+    let id = feed.id;
+    let rx = from(net.port(cheap), harness::mac_of(liar, net.port(cheap)));
+    net.links[cheap].capture = Some(vec![]);
+    for step in 0..6000 {
+        if step % 50 == 0 {
+            let wanted = net.with(reader, |engine, now, world| {
+                engine.want_head(now, &id, (0, 1), ANY_AGE, 1000, world)
+            });
+            if wanted == Wanted::Present {
+                return;
+            }
+        }
+        net.run(ms(10));
+        let asked = std::mem::take(net.links[cheap].capture.as_mut().unwrap());
+        for lookup in lookups(&asked) {
+            let junk = wire::Head {
+                answer: Answer {
+                    hops: 1,
+                    token: lookup.token,
+                },
+                unchecked: true,
+                bytes: &forged(&feed, 1),
+            };
+            let junk = frame(|builder| assert!(junk.emit(builder)));
+            net.inject(reader, rx, &junk);
+        }
+    }
+    panic!("the liar keeps the lookup for a minute");
+}
+
+/// A liar on the cheaper route damages a window once, and from then on answers with the path
+/// alone, which is good: the rest must be asked for elsewhere.
+#[test]
+fn paths_without_data_on_one_route__do_not_keep_the_window_from_the_next() {
+    let mut net = Net::new(4);
+    let author = net.add(Role::Host);
+    let liar = net.add(Role::Cache);
+    let reader = net.add(Role::Host);
+    let far = net.link(&[author, liar], 1500);
+    let cheap = net.link(&[liar, reader], 1500);
+    let dear = net.link(&[author, reader], 1500);
+    net.route(liar, far, Some(author));
+    net.route_cost(reader, cheap, Some(liar), 1);
+    net.route_cost(reader, dear, Some(author), 2);
+    let mut feed = Author::new(22);
+    let payload = Rng(9).bytes(100 << 10);
+    feed.append(net.now, &mut net.nodes[author], &payload);
+    assert!(net.get_head(reader, feed.id, 1, s(5)));
+    net.links[cheap].repeat = 1000;
+    net.links[cheap].damage = Some(Box::new(|bytes, _| {
+        let copy = bytes.clone();
+        let Ok(view) = FrameView::parse(&copy) else {
+            return;
+        };
+        let messages: Vec<_> = view.messages().flatten().collect();
+        let has = |is: fn(&Message<'_>) -> bool| messages.iter().any(is);
+        let path = messages.iter().find_map(|message| match message {
+            Message::BlobPath(path) => Some(path),
+            _ => None,
+        });
+        if has(|message| matches!(message, Message::BlobPage(_))) {
+            match path {
+                Some(path) => *bytes = frame(|builder| assert!(path.emit(builder))),
+                None => bytes.truncate(3),
+            }
+        } else if has(|message| matches!(message, Message::BlobData(_))) {
+            *bytes.last_mut().unwrap() ^= 0x55;
+        }
+    }));
+    let mut cursor = Reader::new(feed.id, 0);
+    let got = net.read(reader, &mut cursor, feed.id, 1, s(60));
+    assert_eq!(got.len(), 1);
+}
+
+/// The link is down while the feed grows: the follower hears of it once it is up again.
+#[test]
+fn follow__survives_an_outage() {
+    let (mut net, author, reader, link, mut feed) = pair();
+    net.route(reader, link, Some(author));
+    assert!(net.get_head(reader, feed.id, 1, s(5)));
+    let id = feed.id;
+    net.with(reader, |engine, now, world| {
+        engine.follow_local(now, &id, true, world)
+    });
+    net.run(s(1));
+    net.links[link].up = false;
+    feed.append(net.now, &mut net.nodes[author], b"two");
+    net.flush(author);
+    net.run(s(2));
+    net.links[link].up = true;
+    net.run(s(60));
+    assert_eq!(head_of(&net, reader, id), Some(2));
+}
+
+/// A neighbour followed first, at a host that sends nothing upstream for others. When a program
+/// there follows too, the FOLLOW must go out.
+#[test]
+fn local_follow_behind_a_neighbours__goes_upstream() {
+    let (mut net, author, host, up, mut feed) = pair();
+    let other = net.add(Role::Host);
+    let down = net.link(&[host, other], 1500);
+    net.route(host, up, Some(author));
+    let id = feed.id;
+    let engine = &mut net.nodes[host].engine;
+    engine.feed_open(&id, Some(feed.name)).unwrap();
+    engine.feed_share(&id, true).unwrap();
+    assert!(net.get_head(host, id, 1, s(5)));
+    let rx = from(net.port(down), stranger(1));
+    net.inject(host, rx, &follow(1, id, 1, 1 << 20, 30_000));
+    net.with(host, |engine, now, world| {
+        engine.follow_local(now, &id, true, world)
+    });
+    net.run(s(1));
+    feed.append(net.now, &mut net.nodes[author], b"two");
+    net.flush(author);
+    net.run(s(10));
+    assert_eq!(head_of(&net, host, id), Some(2));
+}
+
+/// A stranger behind the cache's only route follows first, for whom nothing can be asked. The next
+/// follower's FOLLOW must go out all the same.
+#[test]
+fn follow_behind_one_from_upstream__goes_upstream() {
+    let mut line = line(false, 1);
+    let id = line.feed.id;
+    assert!(line.net.get_head(line.reader, id, 1, s(5)));
+    let rx = from(line.net.port(0), stranger(1));
+    let frame = follow(1, id, 1, 1 << 20, 30_000);
+    line.net.inject(line.cache, rx, &frame);
+    line.net.with(line.reader, |engine, now, world| {
+        engine.follow_local(now, &id, true, world)
+    });
+    line.net.run(s(1));
+    let author = &mut line.net.nodes[line.author];
+    line.feed.append(line.net.now, author, b"two");
+    line.net.flush(line.author);
+    line.net.run(s(10));
+    assert_eq!(head_of(&line.net, line.reader, id), Some(2));
+}
+
+/// A program follows before there is a route. Nobody asks again when the route comes.
+#[test]
+fn follow_before_its_route__is_sent_when_there_is_one() {
+    let (mut net, author, reader, link, feed) = pair();
+    let id = feed.id;
+    net.with(reader, |engine, now, world| {
+        engine.follow_local(now, &id, true, world)
+    });
+    net.run(s(1));
+    assert_eq!(net.links[link].seen.of("follow"), 0);
+    net.route(reader, link, Some(author));
+    net.run(s(5));
+    assert_eq!(head_of(&net, reader, id), Some(1));
+}
+
+/// An author stops being one, while a program follows its feed: news come from elsewhere then.
+#[test]
+fn follow_of_a_feed_that_was_disowned__goes_upstream() {
+    let (mut net, author, reader, link, feed) = pair();
+    let id = feed.id;
+    net.route(author, link, Some(reader));
+    net.with(author, |engine, now, world| {
+        engine.follow_local(now, &id, true, world)
+    });
+    net.run(s(5));
+    assert_eq!(net.links[link].seen.of("follow"), 0);
+    net.nodes[author].engine.disown(&id);
+    net.run(s(5));
+    assert!(net.links[link].seen.of("follow") > 0);
+}
+
+/// The cache that was followed goes away without a word. Another one stands on the same link.
+#[test]
+fn follow_of_a_cache_that_has_gone__finds_the_other_one() {
+    let mut net = Net::new(3);
+    let author = net.add(Role::Host);
+    let caches = [net.add(Role::Cache), net.add(Role::Cache)];
+    let reader = net.add(Role::Host);
+    let up = net.link(&[author, caches[0], caches[1]], 1500);
+    let down = net.link(&[caches[0], caches[1], reader], 1500);
+    for cache in caches {
+        net.route(cache, up, Some(author));
+    }
+    net.route(reader, down, None);
+    let mut feed = Author::new(21);
+    feed.append(net.now, &mut net.nodes[author], b"one");
+    let id = feed.id;
+    assert!(net.get_head(reader, id, 1, s(5)));
+    net.with(reader, |engine, now, world| {
+        engine.follow_local(now, &id, true, world)
+    });
+    net.run(s(5));
+    let followed = |cache: &usize| net.nodes[*cache].engine.waiting_len() > 0;
+    let gone = *caches.iter().find(|cache| followed(cache)).unwrap();
+    net.nodes[gone].on = false;
+    feed.append(net.now, &mut net.nodes[author], b"two");
+    net.flush(author);
+    net.run(s(90));
+    assert_eq!(head_of(&net, reader, id), Some(2));
+}
+
+/// A quiet feed is followed for ten minutes: what shows that the upstream is there is cheap.
+#[test]
+fn follow_of_a_quiet_feed__costs_little() {
+    let (mut net, author, reader, link, feed) = pair();
+    net.route(reader, link, Some(author));
+    let id = feed.id;
+    assert!(net.get_head(reader, id, 1, s(5)));
+    net.with(reader, |engine, now, world| {
+        engine.follow_local(now, &id, true, world)
+    });
+    let before = net.links[link].seen.clone();
+    net.run(s(600));
+    let seen = &net.links[link].seen;
+    assert!(seen.frames - before.frames <= 90, "{:?}", seen.kinds);
+    assert!(seen.of("follow") <= 45);
+}
+
+/// A follower whose life was over long ago, but that nobody removed yet, gets nothing.
+#[test]
+fn follower_whose_life_is_over__gets_no_push() {
+    let (mut net, author, _, link, mut feed) = pair();
+    let id = feed.id;
+    net.with(author, |engine, now, world| {
+        engine.follow_local(now, &id, true, world)
+    });
+    let rx = from(net.port(link), stranger(1));
+    net.inject(author, rx, &follow(1, id, 1, u32::MAX, 1000));
+    net.run(ms(1500));
+    let before = net.links[link].seen.frames;
+    for _ in 0..30 {
+        feed.append(net.now, &mut net.nodes[author], &[1; 1000]);
+        net.flush(author);
+        net.run(ms(100));
+    }
+    assert_eq!(net.links[link].seen.frames, before);
+}
