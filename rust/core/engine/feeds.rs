@@ -103,6 +103,12 @@ impl Feed {
         }
     }
 
+    /// Whether the held head may be told: it is verified, and no verified grant has ended its epoch.
+    pub(super) fn has_living_head(&self) -> bool {
+        let ended = |grant: SignedGrant| grant.grant.epoch > self.epoch;
+        self.has(HEADED) && !self.grant().is_some_and(ended)
+    }
+
     pub(super) fn set_head(&mut self, head: &SignedHead, hops: u8, now: u64) {
         self.head = head.bytes;
         self.name = head.head.name;

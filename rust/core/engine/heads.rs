@@ -180,11 +180,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// Context: any, with the engine's lock; verdicts may come in any order and late.
     pub fn on_verdict(&mut self, now: u64, job: u64, ok: bool, env: &mut E) {
         self.now = now;
-        let (index, generation) = (job as u32, (job >> 32) as u8);
-        if !self.held.is_live(index, generation) {
-            return;
-        }
-        let Some(held) = self.held.get(index) else {
+        let (index, serial) = (job as u32, (job >> 32) as u32);
+        let Some(held) = self.held.get(index).filter(|held| held.serial == serial) else {
             return;
         };
         let (waits, id, rx) = (

@@ -28,6 +28,8 @@ pub(super) enum Waits {
 
 /// One held record.
 pub(super) struct Held {
+    /// Counts the place's users: what was asked for one of them is never taken as the next one's.
+    pub serial: u32,
     pub waits: Waits,
     pub id: DiscoveryId,
     /// Where it came from, and through which entry.
@@ -49,6 +51,7 @@ pub(super) struct Held {
 impl Default for Held {
     fn default() -> Self {
         Held {
+            serial: 0,
             waits: Waits::default(),
             id: DiscoveryId::default(),
             port: PortId::default(),
@@ -71,6 +74,7 @@ const PATH_ROOM: usize = MAX_PATH * 32;
 impl Held {
     /// Forgets what the place's last user kept; the bytes behind the lengths do not matter.
     pub(super) fn reset(&mut self) {
+        self.serial = self.serial.wrapping_add(1);
         self.waits = Waits::default();
         self.id = DiscoveryId::default();
         self.port = PortId::default();

@@ -71,7 +71,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     fn next_job(&self, index: u32) -> Result<VerifyJob, Drop> {
         let held = self.held.get(index).ok_or(Drop::HeldFull)?;
         let mut job = VerifyJob {
-            id: u64::from(index) | u64::from(self.held.generation(index)) << 32,
+            id: u64::from(index) | u64::from(held.serial) << 32,
             port: held.port,
             mac: held.mac,
             feed: held.id,
