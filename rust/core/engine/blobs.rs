@@ -2,9 +2,10 @@
 //! Blob bytes in: copied to the reserved extent, hashed there, published there.
 
 use super::env::{Charge, Counter, Env, Event, Memory, Proved};
+use super::feeds::Feed;
 use super::held::{self, Waits};
 use super::nodes;
-use super::pending::{self, Want};
+use super::pending::{self, is_window, Pending, Want};
 use super::recv::Rx;
 use super::transfers::Transfer;
 use super::Engine;
@@ -253,12 +254,25 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if let Some(extent) = transfer.extent.take() {
             env.blob_publish(extent, hops);
         }
-        if charge.public {
+        if charge.public || self.waits_publicly(&blob, window) {
             env.blob_share(&blob, window);
         }
         env.event(Event::Count(Counter::Windows));
         self.deliver_window(now, &blob, window, hops, env);
         Ok(())
+    }
+
+    /// Whether a feed that a host may serve waits for the window. It may have been shared while the
+    /// window was under way.
+    fn waits_publicly(&self, blob: &BlobName, window: u16) -> bool {
+        let is_public = |entry: &Pending| {
+            is_window(entry, blob, window)
+                && self.feeds.get(entry.want.id()).is_some_and(Feed::is_public)
+        };
+        self.pending.find_window(blob, window).is_some_and(|first| {
+            self.pending.get(first).is_some_and(is_public)
+                || self.pending.entries.find_next(first, is_public).is_some()
+        })
     }
 
     /// Bytes or path lie: from now on chunk by chunk, against a page that must lead to the name.

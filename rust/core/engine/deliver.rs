@@ -46,8 +46,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if entry.transfer != pending::NONE {
             self.leave_transfer(pending::slot(entry.transfer));
         }
-        if let Want::Cons { id, epoch, n, .. } = entry.want {
-            self.forget_waiting_head(&id, epoch, n);
+        if let Want::Cons { id, epoch, m, n } = entry.want {
+            self.forget_waiting_head(&id, epoch, (m, n));
         }
         let _ = env;
     }

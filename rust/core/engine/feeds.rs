@@ -43,7 +43,7 @@ pub(super) struct Feed {
     pub flags: u16,
     /// Hops that the head had come.
     pub hops: u8,
-    /// Heads verified in `rate_second`.
+    /// Good heads verified in `rate_second`.
     rate_count: u8,
     rate_second: u32,
     /// Sockets that have the feed open.
@@ -131,16 +131,20 @@ impl Feed {
         self.flags & (OWN | SHARED) != 0
     }
 
-    /// Counts a head that is to be verified; false when there were too many this second.
-    pub(super) fn take_head_budget(&mut self, now: u64) -> bool {
-        let second = now.wrapping_div(1_000_000) as u32;
+    /// Whether another head may be verified in this second.
+    pub(super) fn has_head_budget(&self, now: u64) -> bool {
+        self.rate_second != second_of(now) || self.rate_count < FEED_HEADS_PER_S
+    }
+
+    /// Counts a head whose signature is good. Others are not counted: anybody can make those, and
+    /// they are paid for by the port that they came by.
+    pub(super) fn count_head(&mut self, now: u64) {
+        let second = second_of(now);
         if self.rate_second != second {
             self.rate_second = second;
             self.rate_count = 0;
         }
-        let free = self.rate_count < FEED_HEADS_PER_S;
-        self.rate_count = self.rate_count.saturating_add(u8::from(free));
-        free
+        self.rate_count = self.rate_count.saturating_add(1);
     }
 
     /// Nobody here needs it. (A forked one, too: strangers can make any number of those, and its
@@ -148,6 +152,10 @@ impl Feed {
     pub(super) fn is_idle(&self) -> bool {
         self.opens == 0 && self.flags & (OWN | SHARED | KEPT) == 0
     }
+}
+
+fn second_of(now: u64) -> u32 {
+    now.wrapping_div(1_000_000) as u32
 }
 
 /// A copy of what is known of a feed, for sockets and dumps.

@@ -11,7 +11,7 @@ use super::env::{Charge, Counter, Env, Event, Mac, Memory, PortId, Proved};
 use super::feeds::FORKED;
 use super::held::{self, Held, Waits, FRAME_ROOM};
 use super::jobs::companion_grant;
-use super::links::{find_cons, find_link, prove_prefix, Link};
+use super::links::{find_evidence, find_link, prove_prefix, Link};
 use super::pending::{self, Down, Want};
 use super::recv::Rx;
 use super::Engine;
@@ -135,6 +135,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
             Err(reason) => return Err(reason),
             Ok(_) => {}
         }
+        let mine = self.feeds.get(&id).and_then(|feed| feed.head_bytes());
+        if mine.is_some_and(|mine| self.forks.has(&id, mine, &new.bytes)) {
+            // Both signatures were checked, and it was reported.
+            return Err(Drop::Fork);
+        }
         if self
             .held
             .iter()
@@ -158,8 +163,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
         if self
             .feeds
-            .get_mut(&id)
-            .is_some_and(|feed| !feed.take_head_budget(now))
+            .get(&id)
+            .is_some_and(|feed| !feed.has_head_budget(now))
         {
             return Err(Drop::HeadRate);
         }
@@ -212,6 +217,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
             self.drop_at(env, Drop::BadSignature, &rx);
             self.hasten(entry, now);
             return;
+        }
+        if let (Waits::Head, Some(feed)) = (waits, self.feeds.get_mut(&id)) {
+            feed.count_head(now);
         }
         let result = match waits {
             Waits::Grant => self.take_grant(index, env),
@@ -312,6 +320,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     fn ask_cons(&mut self, now: u64, index: u32, m: u64, env: &mut E) -> Result<(), Drop> {
         let held = self.held.get_mut(index).ok_or(Drop::HeldFull)?;
         held.waits = Waits::Cons;
+        held.n = m;
         let head = SignedHead::parse(&held.head)?.head;
         let want = Want::Cons {
             id: held.id,
@@ -411,41 +420,44 @@ impl<M: Memory, E: Env> Engine<M, E> {
     ) -> Result<(), Drop> {
         let noted = self.note_fork(index, proof);
         self.held.release(index);
-        let id = noted?;
-        env.event(Event::Fork { feed: &id });
-        env.wake(&id);
+        let (id, is_news) = noted?;
+        if is_news {
+            env.event(Event::Fork { feed: &id });
+            env.wake(&id);
+        }
         Err(Drop::Fork)
     }
 
+    /// Marks the feed, and keeps the evidence. Whether nobody knew of a fork of the feed before.
     #[inline(never)]
     fn note_fork(
         &mut self,
         index: u32,
         proof: Option<&wire::Cons<'_>>,
-    ) -> Result<DiscoveryId, Drop> {
+    ) -> Result<(DiscoveryId, bool), Drop> {
         let held = self.held.get(index).ok_or(Drop::HeldFull)?;
         let id = held.id;
         let new = SignedHead::parse(&held.head)?.head;
         let Some(feed) = self.feeds.get_mut(&id) else {
-            return Ok(id);
+            return Ok((id, false));
         };
         if feed.epoch != new.epoch {
             // It does not continue the base of its grant, which contradicts no head of its epoch.
             return Err(Drop::BelowBase);
         }
+        let is_news = !feed.has(FORKED);
         feed.flags |= FORKED;
-        let n = feed.n;
-        let proof = proof
-            .filter(|proof| proof.m == n)
-            .map(|proof| proof.hashes)
-            .or_else(|| find_cons(held.frame(), new.epoch, n, new.n))
-            .unwrap_or(Hashes::NONE);
         let feeds = &self.feeds;
-        if let Some(mine) = feeds.get(&id).and_then(|feed| feed.head_bytes()) {
+        let mine = feeds.get(&id).and_then(|feed| feed.head());
+        let given = proof.map(|proof| proof.hashes);
+        let proof = mine
+            .as_ref()
+            .and_then(|mine| find_evidence(&mine.head, &new, given, held.frame()));
+        if let (Some(mine), Some(proof)) = (mine, proof) {
             let needed = |id: &DiscoveryId| feeds.get(id).is_some_and(|feed| !feed.is_idle());
-            self.forks.keep(&id, mine, &held.head, proof, needed);
+            self.forks.keep(&id, &mine.bytes, &held.head, proof, needed);
         }
-        Ok(id)
+        Ok((id, is_news))
     }
 
     /// A consistency proof: for a head that waits for it, for neighbours that asked, or both.
@@ -469,7 +481,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         {
             return Err(Drop::NotAsked);
         }
-        let index = self.waiting_head(&id, m.epoch, m.n);
+        let index = self.waiting_head(&id, m.epoch, (m.m, m.n));
         let next = self.link_head(&id, rx, index, m, env)?;
         if let Some(entry) = self.pending.get_mut(slot) {
             entry.hops = m.answer.hops;
@@ -521,10 +533,13 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
     }
 
-    fn waiting_head(&self, id: &DiscoveryId, epoch: u32, n: u64) -> Option<u32> {
+    /// The head of length `.1` that waits for its proof from `.0` on. Others may ask for other proofs
+    /// of the same tree; these are nothing to it.
+    fn waiting_head(&self, id: &DiscoveryId, epoch: u32, (m, n): (u64, u64)) -> Option<u32> {
         let is = |held: &Held| {
             held.waits == Waits::Cons
                 && held.id == *id
+                && held.n == m
                 && SignedHead::parse(&held.head)
                     .is_ok_and(|head| head.head.epoch == epoch && head.head.n == n)
         };
@@ -534,10 +549,25 @@ impl<M: Memory, E: Env> Engine<M, E> {
             .map(|(index, _)| index)
     }
 
-    /// The proof did not come: the head is given up, to be asked for again.
-    pub(super) fn forget_waiting_head(&mut self, id: &DiscoveryId, epoch: u32, n: u64) {
+    /// The port is gone, and with it the signatures of its heads that were to be checked: no verdict
+    /// comes for these any more. (A head that waits for its proof goes when that is given up.)
+    pub(super) fn forget_unjudged(&mut self, port: PortId) {
+        let is =
+            |held: &Held| held.port == port && matches!(held.waits, Waits::Grant | Waits::Head);
         for _ in 0..self.held.capacity() {
-            let Some(index) = self.waiting_head(id, epoch, n) else { break };
+            let Some((index, _)) = self.held.iter().find(|(_, held)| is(held)) else {
+                break;
+            };
+            self.held.release(index);
+        }
+    }
+
+    /// The proof did not come: the head is given up, to be asked for again.
+    pub(super) fn forget_waiting_head(&mut self, id: &DiscoveryId, epoch: u32, of: (u64, u64)) {
+        for _ in 0..self.held.capacity() {
+            let Some(index) = self.waiting_head(id, epoch, of) else {
+                break;
+            };
             self.held.release(index);
         }
     }

@@ -38,7 +38,7 @@ pub(super) struct Held {
     pub entry: u32,
     pub hops: u8,
     pub head: [u8; HEAD_LEN],
-    /// The tree of a path or page.
+    /// The tree of a path or page; of a head that waits for its proof, the tree that it extends.
     pub n: u64,
     pub path_len: u8,
     pub page_len: u8,

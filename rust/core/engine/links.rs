@@ -8,9 +8,11 @@ use super::accept::Trusted;
 use super::env::{Env, Event, Proved};
 use super::nodes;
 use crate::error::Drop;
+use crate::head::Head;
 use crate::id::{Hash, Hashes};
 use crate::proof::{prefix_root, verify_cons, verify_inclusion};
 use crate::tree::{self, FeedTree, Node, TreeHasher};
+use crate::verify::proves_fork;
 use crate::wire::{self, FrameView, Message};
 
 /// How a longer head relates to the tree that is held.
@@ -62,11 +64,22 @@ fn prove_append<E: Env>(of: &Trusted, entry: &wire::Entry<'_>, env: &mut E) -> O
     Some(tree::root(m, &top))
 }
 
-/// The consistency proof from `m` to `n` in a frame that was kept.
-pub(super) fn find_cons(frame: &[u8], epoch: u32, m: u64, n: u64) -> Option<Hashes<'_>> {
+/// The proof that two heads exclude each other: none is needed, or it is `given`, or one of those in
+/// a frame that was kept. (There may be several, of which some are wrong.)
+#[inline(never)]
+pub(super) fn find_evidence<'a>(
+    mine: &Head,
+    other: &Head,
+    given: Option<Hashes<'a>>,
+    frame: &'a [u8],
+) -> Option<Hashes<'a>> {
+    let given = given.unwrap_or(Hashes::NONE);
+    if proves_fork(mine, other, given) {
+        return Some(given);
+    }
     let view = FrameView::parse(frame).ok()?;
     view.messages().flatten().find_map(|message| match message {
-        Message::Cons(cons) if (cons.epoch, cons.m, cons.n) == (epoch, m, n) => Some(cons.hashes),
+        Message::Cons(cons) if proves_fork(mine, other, cons.hashes) => Some(cons.hashes),
         _ => None,
     })
 }

@@ -170,6 +170,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 self.settle(now, entry, env);
             }
         }
+        self.forget_unjudged(port);
         self.routes.remove_port(port);
         self.neighbours.forget_port(port);
         self.ports.remove(port)

@@ -172,7 +172,19 @@ impl<M: Memory> Forks<M> {
             .map(|fork| &fork.evidence)
     }
 
+    /// Whether these two heads are known to exclude each other.
+    pub(super) fn has(
+        &self,
+        id: &DiscoveryId,
+        held: &[u8; HEAD_LEN],
+        other: &[u8; HEAD_LEN],
+    ) -> bool {
+        self.get(id)
+            .is_some_and(|evidence| evidence.held == *held && evidence.other == *other)
+    }
+
     /// Keeps the evidence if there is room, or a place whose feed is not `needed`; false if not.
+    /// What contradicted an earlier head of the feed now contradicts the newer one.
     pub(super) fn keep(
         &mut self,
         id: &DiscoveryId,
@@ -181,10 +193,17 @@ impl<M: Memory> Forks<M> {
         proof: Hashes<'_>,
         needed: impl Fn(&DiscoveryId) -> bool,
     ) -> bool {
-        if self.get(id).is_some() {
+        let known = self
+            .slots
+            .iter()
+            .position(|fork| fork.used && fork.id == *id);
+        if known
+            .and_then(|at| self.slots.get(at))
+            .is_some_and(|fork| fork.evidence.other != *other)
+        {
             return true;
         }
-        let free = self.slots.iter().position(|fork| !fork.used);
+        let free = known.or_else(|| self.slots.iter().position(|fork| !fork.used));
         let at = free.or_else(|| self.slots.iter().position(|fork| !needed(&fork.id)));
         let Some(free) = at.and_then(|at| self.slots.get_mut(at)) else {
             return false;

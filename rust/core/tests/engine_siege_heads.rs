@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
-//! Heads under siege: verdicts mixed up, and epochs that are over.
+//! Heads under siege: verdicts mixed up, dead epochs, records that are never given back, forks
+//! without proof, rates used up by junk, and what a feed's sharing does to windows in flight.
 #![allow(non_snake_case)]
 
 mod harness;
 
-use feed_core::engine::{Mac, PortId, Role, Rx, Sizes};
+use feed_core::engine::fetch::Reader;
+use feed_core::engine::{Mac, PortId, Proved, Role, Route, Rx, Sizes};
 use feed_core::grant::Grant;
 use feed_core::head::{Head, SignedHead};
-use feed_core::id::{DiscoveryId, Hash};
+use feed_core::id::{DiscoveryId, Hash, Hashes};
+use feed_core::object::{locate, TreeOf};
 use feed_core::sign::Seed;
 use feed_core::token::Token;
+use feed_core::tree::{consistency_nodes, resolve, FeedTree};
+use feed_core::verify::proves_fork;
 use feed_core::wire::{
-    self, Answer, Follow, FrameBuilder, FrameHeader, FrameView, LookupHead, Message, Preamble,
-    ANY_AGE,
+    self, Answer, Follow, FrameBuilder, FrameHeader, FrameView, LookupCons, LookupHead, Message,
+    Preamble, ANY_AGE,
 };
-use harness::{ms, s, Author, Net};
+use feed_core::Drop;
+use harness::{ms, s, Author, Net, Rng, World};
 
 /// More than any feed can have: such a lookup waits for its whole life.
 const NEVER: u64 = (1 << 36) + 1;
@@ -272,4 +278,294 @@ fn grant__ends_the_epoch_of_the_held_head() {
     bed.net.run(s(1));
     let now_served = bed.net.links[1].seen.of("head");
     assert_eq!(now_served, served, "a head of a dead epoch is told");
+}
+
+/// The jobs of a port that goes are forgotten by the shell: the heads that wait for their verdicts
+/// must go with it, or nobody's head finds room any more.
+#[test]
+fn port_removal__gives_back_what_waits_for_verdicts() {
+    let mut bed = Besieged::new();
+    let feed = Author::new(50);
+    let token = bed.open_lookup(1, feed.id, 0);
+    for index in 0..64 {
+        let bytes = forged_head(&feed, u64::from(index) + 1, 1);
+        bed.hand(stranger(bed.up, 100 + index), &answer_head(token, &bytes));
+    }
+    let (now, up) = (bed.net.now, bed.up);
+    let node = &mut bed.net.nodes[bed.cache];
+    assert_eq!(node.world.jobs.len(), Sizes::NAMESPACE.held);
+    node.world.jobs.clear();
+    let info = node.engine.port_info(up).unwrap();
+    assert!(node.engine.port_remove(now, up, &mut node.world));
+    node.engine.port_add(up, info).unwrap();
+    let route = Route {
+        feed: None,
+        port: up,
+        mac: None,
+        cost: 0,
+    };
+    node.engine.route_add(route).unwrap();
+    let other = Author::new(60);
+    let token = bed.open_lookup(77, other.id, 0);
+    let head = signed_head(&other, 1, 3);
+    bed.net
+        .inject(bed.cache, stranger(up, 5), &answer_head(token, &head));
+    bed.net.run(ms(10));
+    assert_eq!(bed.net.nodes[bed.cache].world.dropped(Drop::HeldFull), 0);
+    assert!(bed.head_of(&other.id).is_some(), "no room for a good head");
+}
+
+/// A head waits for its proof from the held length on. A stranger asks for another proof of the same
+/// tree, for a millisecond: when that is given up, the head must wait on.
+#[test]
+fn waiting_head__outlives_other_proofs_of_its_tree() {
+    let mut bed = Besieged::new();
+    let mut feed = Author::new(30);
+    let mut world = World::new(1);
+    let mut heads = Vec::new();
+    for n in 1..=6 {
+        feed.write(&mut world, b"x");
+        if n % 3 == 0 {
+            heads.push(feed.sign(0).bytes);
+        }
+    }
+    let token = bed.open_lookup(1, feed.id, NEVER);
+    bed.net.flush(bed.cache);
+    let honest = stranger(bed.up, 5);
+    bed.net
+        .inject(bed.cache, honest, &answer_head(token, &heads[0]));
+    bed.net.run(ms(10));
+    bed.net.links[0].capture = Some(Vec::new());
+    bed.net
+        .inject(bed.cache, honest, &answer_head(token, &heads[1]));
+    bed.net.run(ms(1));
+    let other = LookupCons {
+        pre: Preamble {
+            life_ms: 1,
+            ..preamble(9, feed.id)
+        },
+        epoch: 0,
+        m: 1,
+        n: 6,
+    };
+    let other = frame(|builder| assert!(other.emit(builder)));
+    bed.net.inject(bed.cache, stranger(bed.down, 2), &other);
+    bed.net.run(ms(5));
+    let asked = bed.net.links[0].capture.take().unwrap();
+    let token = asked.iter().find_map(|bytes| {
+        let view = FrameView::parse(bytes).unwrap();
+        view.messages().flatten().find_map(|message| match message {
+            Message::LookupCons(m) if m.m == 3 => Some(m.pre.token),
+            _ => None,
+        })
+    });
+    let tree = TreeOf::Feed {
+        name: feed.name,
+        epoch: 0,
+    };
+    let mut stored = |node| {
+        let (key, slot) = locate(&tree, node);
+        let bytes = world.slots.get(&(key, slot as u8))?;
+        Some(Hash(bytes[..].try_into().unwrap()))
+    };
+    let hashes: Vec<u8> = consistency_nodes(3, 6)
+        .flat_map(|node| resolve(&FeedTree, &mut stored, node).unwrap().0)
+        .collect();
+    let proof = wire::Cons {
+        answer: Answer {
+            hops: 1,
+            token: token.expect("the proof was not asked for"),
+        },
+        epoch: 0,
+        m: 3,
+        n: 6,
+        hashes: Hashes::new(&hashes).unwrap(),
+    };
+    let proof = frame(|builder| assert!(proof.emit(builder)));
+    bed.net.inject(bed.cache, honest, &proof);
+    bed.net.run(ms(5));
+    assert_eq!(bed.head_of(&feed.id).map(|head| head.head.n), Some(6));
+}
+
+/// An author that forked, and a reader that holds the first branch.
+struct Forked {
+    net: Net,
+    reader: usize,
+    link: usize,
+    id: DiscoveryId,
+}
+
+impl Forked {
+    fn new() -> Self {
+        let mut net = Net::new(9);
+        let author = net.add(Role::Host);
+        let reader = net.add(Role::Host);
+        let link = net.link(&[author, reader], 1500);
+        net.route(reader, link, Some(author));
+        let mut first = Author::new(25);
+        for _ in 0..3 {
+            first.append(net.now, &mut net.nodes[author], b"first branch");
+        }
+        assert!(net.get_head(reader, first.id, 3, s(5)));
+        net.reboot(author, Role::Host);
+        let mut other = Author::new(25);
+        for _ in 0..8 {
+            other.append(net.now, &mut net.nodes[author], b"other branch");
+        }
+        Forked {
+            net,
+            reader,
+            link,
+            id: first.id,
+        }
+    }
+
+    /// Lets the reader look for the other branch.
+    fn look(&mut self, life_ms: u32) {
+        let id = self.id;
+        self.net.with(self.reader, |engine, now, world| {
+            engine.want_head(now, &id, (0, 4), ANY_AGE, life_ms, world)
+        });
+        self.net.run(u64::from(life_ms) * 1000 + s(1));
+    }
+}
+
+/// Somebody on the way puts a wrong proof before the right one: the evidence that is kept must be
+/// the one that proves the fork.
+#[test]
+fn fork__is_kept_with_the_proof_that_proves_it() {
+    let mut bed = Forked::new();
+    bed.net.links[bed.link].damage = Some(Box::new(|bytes, _| {
+        let copy = bytes.clone();
+        let Ok(view) = FrameView::parse(&copy) else {
+            return;
+        };
+        let messages: Vec<_> = view.messages().flatten().collect();
+        if let [Message::Head(head), Message::Cons(proof)] = messages[..] {
+            let mut hashes = proof.hashes.as_bytes().to_vec();
+            hashes[0] ^= 1;
+            let wrong = wire::Cons {
+                hashes: Hashes::new(&hashes).unwrap(),
+                ..proof
+            };
+            *bytes = frame(|builder| {
+                assert!(head.emit(builder) && wrong.emit(builder) && proof.emit(builder));
+            });
+        }
+    }));
+    bed.look(2000);
+    let engine = &bed.net.nodes[bed.reader].engine;
+    assert!(engine.feed_state(&bed.id).unwrap().is_forked);
+    let evidence = engine.fork_evidence(&bed.id).unwrap();
+    let [held, other] =
+        [&evidence.held, &evidence.other].map(|bytes| SignedHead::parse(bytes).unwrap().head);
+    assert!(proves_fork(&held, &other, evidence.proof()));
+}
+
+/// A head that is known to fork comes again with each answer: it costs one signature check, and is
+/// reported once.
+#[test]
+fn fork__is_checked_and_reported_once() {
+    let mut bed = Forked::new();
+    bed.net.nodes[bed.reader].world.proved.clear();
+    bed.look(30_000);
+    let world = &bed.net.nodes[bed.reader].world;
+    let is_check = |(what, ..): &&(Proved, bool, u64)| *what == Proved::Head;
+    assert_eq!(world.proved.iter().filter(is_check).count(), 1);
+    assert_eq!(world.forks, 1);
+    assert!(world.dropped(Drop::Fork) > 1, "it came only once");
+}
+
+/// Who hears the group's token sends as many forged heads as may be checked in a second, from as many
+/// addresses, at each second's begin: the good head comes through.
+#[test]
+fn junk__does_not_use_up_the_rate_of_good_heads() {
+    let mut net = Net::new(3);
+    let author = net.add(Role::Host);
+    let reader = net.add(Role::Host);
+    let link = net.link(&[author, reader], 1500);
+    net.route(reader, link, None);
+    let mut feed = Author::new(21);
+    feed.append(net.now, &mut net.nodes[author], b"one");
+    let id = feed.id;
+    let engine = &mut net.nodes[reader].engine;
+    engine.feed_open(&id, Some(feed.name)).unwrap();
+    net.links[link].capture = Some(Vec::new());
+    net.with(reader, |engine, now, world| {
+        engine.follow_local(now, &id, true, world)
+    });
+    let asked = net.links[link].capture.take().unwrap();
+    let token = token_in(&asked, id).expect("no FOLLOW was sent");
+    net.run(s(2));
+    let held = |net: &Net| Some(net.nodes[reader].engine.feed_state(&id)?.head?.head.n);
+    assert_eq!(held(&net), Some(1));
+    net.run(s(1) - net.now % s(1));
+    for second in 0..20 {
+        for index in 0..32 {
+            let bytes = forged_head(&feed, 1000 + second, 1 + u64::from(index));
+            let rx = stranger(net.port(link), index);
+            net.inject(reader, rx, &answer_head(token, &bytes));
+        }
+        if second == 2 {
+            feed.append(net.now, &mut net.nodes[author], b"two");
+            net.flush(author);
+        }
+        net.run(s(1) - net.now % s(1));
+    }
+    assert!(net.nodes[reader].world.dropped(Drop::BadSignature) >= 32);
+    assert_eq!(held(&net), Some(2), "junk keeps the good head out");
+}
+
+/// Good heads are limited: their author could make any number.
+#[test]
+fn good_heads__are_limited_per_second() {
+    let mut bed = Besieged::new();
+    let feed = Author::new(50);
+    let token = bed.open_lookup(1, feed.id, NEVER);
+    bed.net.flush(bed.cache);
+    for time in 1..=100 {
+        let head = Head {
+            flags: 0,
+            epoch: 0,
+            n: 1,
+            time,
+            next_by: 0,
+            name: feed.name,
+            root: Hash([3; 32]),
+        };
+        let head = head.sign(&Seed::new(feed.seed).unwrap()).unwrap();
+        let rx = stranger(bed.up, 5);
+        bed.net
+            .inject(bed.cache, rx, &answer_head(token, &head.bytes));
+        bed.net.run(ms(1));
+    }
+    let world = &bed.net.nodes[bed.cache].world;
+    assert!(bed.head_of(&feed.id).is_some());
+    assert!(world.dropped(Drop::HeadRate) >= 60);
+}
+
+/// A feed is shared while windows of its blobs are under way: these are as public as those that were
+/// there, or a host would never serve them.
+#[test]
+fn sharing__includes_windows_under_way() {
+    let mut net = Net::new(15);
+    let author = net.add(Role::Host);
+    let host = net.add(Role::Host);
+    let link = net.link(&[author, host], 1500);
+    net.route(host, link, Some(author));
+    let mut feed = Author::new(28);
+    let payload = Rng(1).bytes(60 << 10);
+    feed.append(net.now, &mut net.nodes[author], &payload);
+    assert!(net.get_head(host, feed.id, 1, s(5)));
+    let id = feed.id;
+    net.links[link].delay_us = 50_000;
+    // Time for the leaf to come, and for the blob to be asked for.
+    net.read(host, &mut Reader::new(id, 0), id, 1, ms(150));
+    assert_eq!(net.nodes[host].world.blobs.len(), 0);
+    net.nodes[host].engine.feed_share(&id, true).unwrap();
+    net.with(host, |engine, _, world| engine.share_stored(&id, 0, world));
+    net.run(s(5));
+    let blobs = &net.nodes[host].world.blobs;
+    assert_eq!(blobs.len(), 2);
+    assert!(blobs.values().all(|(_, info)| info.public));
 }
