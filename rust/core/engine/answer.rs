@@ -36,6 +36,8 @@ pub(super) struct Out {
     pub header: FrameHeader,
     /// The lookup carried no valid cookie: one frame.
     pub limited: bool,
+    /// Bytes of all frames together.
+    pub budget: u32,
 }
 
 /// Scratch memory that is too large for the stack.
@@ -66,7 +68,8 @@ pub(super) fn send<E: Env>(
 ) -> Sent {
     let mut sent = Sent::default();
     for _ in 0..FRAMES_MAX {
-        let Some(mut frame) = FrameBuilder::new(scratch.frame, out.mtu) else {
+        let left = out.budget.saturating_sub(sent.bytes) as usize;
+        let Some(mut frame) = FrameBuilder::new(scratch.frame, out.mtu.min(left)) else {
             break;
         };
         let mut payload = None;

@@ -229,6 +229,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             let extends = down.held_epoch == epoch && down.held_n < n;
             let last = n.saturating_sub(1);
             let mtu = self.ports.mtu(down.port).unwrap_or(0);
+            let mtu = mtu.min(down.budget as usize);
             let ask = RangeAsk {
                 name,
                 epoch,
@@ -252,7 +253,14 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 cons: cons.then_some((name, epoch, down.held_n, n)),
             };
             used = self
-                .reply(down.port, down.mac, down.has(LIMITED), &mut script, env)
+                .reply_within(
+                    down.port,
+                    down.mac,
+                    down.has(LIMITED),
+                    down.budget,
+                    &mut script,
+                    env,
+                )
                 .bytes;
             env.event(Event::Count(Counter::Pushes));
             let pause = self

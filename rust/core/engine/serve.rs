@@ -95,6 +95,19 @@ impl<M: Memory, E: Env> Engine<M, E> {
         script: &mut impl Script,
         env: &mut E,
     ) -> Sent {
+        self.reply_within(port, mac, limited, u32::MAX, script, env)
+    }
+
+    /// Sends what a script says, as far as so many bytes of frames go.
+    pub(super) fn reply_within(
+        &mut self,
+        port: PortId,
+        mac: Mac,
+        limited: bool,
+        budget: u32,
+        script: &mut impl Script,
+        env: &mut E,
+    ) -> Sent {
         let Some(mtu) = self.ports.mtu(port) else {
             return Sent::default();
         };
@@ -110,6 +123,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             mtu,
             header,
             limited,
+            budget,
         };
         let Some(mut scratch) = scratch(&mut self.scratch, &mut self.hasher) else {
             return Sent::default();

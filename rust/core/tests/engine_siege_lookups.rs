@@ -455,3 +455,45 @@ fn follower_whose_life_is_over__gets_no_push() {
     }
     assert_eq!(net.links[link].seen.frames, before);
 }
+
+/// One FOLLOW without a cookie may bear a false address: whoever lives there gets one frame, however
+/// much it was said to grant.
+#[test]
+fn follower_without_a_cookie__gets_one_frame() {
+    let (mut net, author, _, link, mut feed) = pair();
+    let rx = from(net.port(link), stranger(1));
+    let frame = follow(1, feed.id, 1, u32::MAX, 30_000);
+    net.inject(author, rx, &frame);
+    let before = net.links[link].seen.frames;
+    for _ in 0..50 {
+        feed.append(net.now, &mut net.nodes[author], &[1; 1000]);
+        net.flush(author);
+        net.run(ms(100));
+    }
+    assert_eq!(net.links[link].seen.frames, before + 1);
+}
+
+/// A follower grants little: what does not fit is left out, and repetitions count.
+#[test]
+fn pushes__stay_within_what_was_granted() {
+    for grant in [256, 300, 420, 700, 1300, 2600] {
+        let (mut net, author, _, link, mut feed) = pair();
+        let mac = stranger(1);
+        let rx = from(net.port(link), mac);
+        net.links[link].capture = Some(vec![]);
+        net.inject(author, rx, &lookup_head(1, feed.id, 0));
+        let given = net.links[link].capture.take().unwrap();
+        let cookie = FrameView::parse(&given[0]).unwrap().header.cookie_give;
+        let before = net.links[link].seen.bytes;
+        let mut lookup = follow(2, feed.id, 1, grant, 30_000);
+        lookup[8..16].copy_from_slice(&cookie.to_le_bytes());
+        net.inject(author, rx, &lookup);
+        for _ in 0..5 {
+            feed.append(net.now, &mut net.nodes[author], &[1; 1000]);
+            net.flush(author);
+            net.run(s(1));
+        }
+        let sent = net.links[link].seen.bytes - before;
+        assert!(0 < sent && sent <= u64::from(grant), "{sent} of {grant}");
+    }
+}
