@@ -138,7 +138,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 .get(&id)
                 .is_some_and(|feed| (epoch, n) > (feed.epoch, feed.n))
         {
-            self.seek_head(now, &id, (epoch, n), expires, hop_limit, env);
+            self.seek_head(now, &id, expires, hop_limit, env);
         }
         tree
     }

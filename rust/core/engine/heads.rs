@@ -8,7 +8,7 @@
 
 use super::accept::{self, Trusted};
 use super::env::{Charge, Counter, Env, Event, Mac, Memory, PortId, Proved};
-use super::feeds::FORKED;
+use super::feeds::{FORKED, HEADED};
 use super::held::{self, Held, Waits, FRAME_ROOM};
 use super::jobs::companion_grant;
 use super::links::{find_evidence, find_link, prove_prefix, Link};
@@ -20,7 +20,7 @@ use crate::head::SignedHead;
 use crate::id::{DiscoveryId, Hashes};
 use crate::token::Token;
 use crate::verify::{self, check_head, HeadAction};
-use crate::wire::{self, FrameBuilder, FrameHeader, FrameView, Message, Messages};
+use crate::wire::{self, FrameBuilder, FrameHeader, FrameView, Message, Messages, ANY_AGE};
 
 /// What is to become of a head.
 enum Next {
@@ -572,20 +572,24 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
     }
 
-    /// Asks for a head of at least this length, for work of this node that needs it.
+    /// Asks for a newer head than the one held, for work of this node that needs it. How much newer
+    /// is not taken from others: nobody may have it.
     pub(super) fn seek_head(
         &mut self,
         now: u64,
         id: &DiscoveryId,
-        at_least: (u32, u64),
         expires: u64,
         hop_limit: u8,
         env: &mut E,
     ) {
-        let (epoch, n) = at_least;
+        let (epoch, n) = match self.feeds.get(id).filter(|feed| feed.has(HEADED)) {
+            Some(feed) => (feed.epoch, feed.n.saturating_add(1)),
+            None => (0, 0),
+        };
         let down = Down {
             epoch,
             n,
+            max_age_ms: ANY_AGE,
             expires,
             hop_limit,
             ..Down::default()

@@ -9,7 +9,7 @@ use super::feeds::{FeedState, HEADED, KEPT, NAMED, OWN, SHARED};
 use super::limits::{HOP_LIMIT, LIFE_MAX_US};
 use super::lookup::NoWay;
 use super::nodes;
-use super::pending::{self, Down, Want, FOLLOWER};
+use super::pending::{self, Down, Press, Want, FOLLOWER};
 use super::ports::Refused;
 use super::Engine;
 use crate::error::Drop;
@@ -355,27 +355,18 @@ impl<M: Memory, E: Env> Engine<M, E> {
             return Wanted::Busy;
         };
         let old_bits = self.pending.get(slot).map_or(0, |entry| entry.bits);
-        if let Some(at) = self.pending.find_down(slot, Down::is_local) {
-            if let Some(known) = self.pending.downs.get(pending::slot(at)) {
-                down.bits |= known.bits;
-                down.expires = down.expires.max(known.expires);
-                (down.epoch, down.n) = (down.epoch, down.n).max((known.epoch, known.n));
-            }
-            self.pending.remove_down(at, &mut self.ports);
-        }
-        if self
-            .pending
-            .add_down(slot, down, &mut self.ports, 0)
-            .is_err()
-        {
+        let mut press = self.press(slot, &down);
+        if self.join_local(slot, &want, &mut down).is_err() {
             self.settle(now, slot, env);
             return Wanted::Busy;
         }
         self.prune(now, slot, env);
-        let stricter = self.tighten(slot, &down);
+        if known.is_none() || (press == Press::Laxer && !self.is_rested(now, slot)) {
+            press = Press::Same;
+        }
         let is_new_range = matches!(want, Want::Range { .. }) && down.bits & !old_bits != 0;
         let unsent = follows && !self.pending.get(slot).is_some_and(|entry| entry.sent);
-        if known.is_some() && !stricter && !is_new_range && !unsent {
+        if known.is_some() && press == Press::Same && !is_new_range && !unsent {
             self.pending.arm(slot);
             return Wanted::Waiting;
         }
@@ -383,7 +374,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             self.pending.arm(slot);
             return Wanted::Waiting;
         }
-        match self.send_lookup(now, slot, None, env) {
+        match self.send_pressed(now, slot, press, None, env) {
             Ok(()) => Wanted::Waiting,
             Err(NoWay::NoHead) => {
                 self.await_head(now, slot, true, env);
@@ -394,6 +385,78 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 Wanted::Waiting
             }
         }
+    }
+}
+
+impl<M: Memory, E: Env> Engine<M, E> {
+    /// Adds this node to those who wait. Its programs share one record; for a head two, so that one
+    /// program's demand for what nobody has does not hide the other's.
+    #[inline(never)]
+    fn join_local(&mut self, slot: u32, want: &Want, down: &mut Down) -> Result<(), ()> {
+        let at = match want {
+            Want::Head { .. } => {
+                let demand = down.demand();
+                let same = |other: &Down| other.is_local() && other.demand() == demand;
+                self.pending.find_down(slot, same)
+            }
+            _ => self.pending.find_down(slot, Down::is_local),
+        };
+        if let Some(at) = at {
+            if let Some(known) = self.pending.downs.get(pending::slot(at)) {
+                down.bits |= known.bits;
+                down.expires = down.expires.max(known.expires);
+            }
+            self.pending.remove_down(at, &mut self.ports);
+        } else if self.join_demand(slot, down) {
+            return Ok(());
+        }
+        self.pending
+            .add_down(slot, *down, &mut self.ports, 0)
+            .map(|_| ())
+    }
+
+    /// Makes of two local demands for a head and a third the laxest one, and one that answers both
+    /// others. False: there are no two yet.
+    fn join_demand(&mut self, slot: u32, new: &Down) -> bool {
+        let Some(first) = self.pending.find_down(slot, Down::is_local) else {
+            return false;
+        };
+        let Some(a) = self.pending.downs.get(pending::slot(first)).copied() else {
+            return false;
+        };
+        let other = |down: &Down| down.is_local() && down.demand() != a.demand();
+        let Some(second) = self.pending.find_down(slot, other) else {
+            return false;
+        };
+        let Some(b) = self.pending.downs.get(pending::slot(second)).copied() else {
+            return false;
+        };
+        let order = |down: &Down| (down.epoch, down.n, u64::MAX.wrapping_sub(down.max_age_ms));
+        let (lax, others) = if order(new) < order(&a).min(order(&b)) {
+            (*new, [a, b])
+        } else if order(&a) < order(&b) {
+            (a, [b, *new])
+        } else {
+            (b, [a, *new])
+        };
+        let [x, y] = others;
+        let (epoch, n) = (x.epoch, x.n).max((y.epoch, y.n));
+        let strict = Down {
+            epoch,
+            n,
+            max_age_ms: x.max_age_ms.min(y.max_age_ms),
+            expires: x.expires.max(y.expires),
+            ..x
+        };
+        for (at, from) in [(first, lax), (second, strict)] {
+            if let Some(down) = self.pending.downs.get_mut(pending::slot(at)) {
+                (down.epoch, down.n) = (from.epoch, from.n);
+                down.max_age_ms = from.max_age_ms;
+                down.expires = from.expires;
+                down.hop_limit = down.hop_limit.max(new.hop_limit);
+            }
+        }
+        true
     }
 }
 

@@ -2,10 +2,11 @@
 //! Lookups out: which way, with which nonce, what is asked for; and what a refusal does.
 
 use super::env::{Counter, Dest, Env, Event, Mac, Memory, PortId};
+use super::feeds::HEADED;
 use super::follow::follow_pause;
 use super::limits::{GAP_MIN_US, LIFE_MAX_US, ROUTE_TRIES, RTO_MAX_US};
 use super::nodes;
-use super::pending::{self, Want};
+use super::pending::{self, Press, Want};
 use super::recv::Rx;
 use super::routes::{self, Pick};
 use super::Engine;
@@ -13,9 +14,10 @@ use crate::blob;
 use crate::error::Drop;
 use crate::object::TreeOf;
 use crate::token::{Binding, Token, MAC_GROUP};
+use crate::verify::Demand;
 use crate::wire::{
     Follow, FrameBuilder, FrameHeader, LookupBlob, LookupCons, LookupHead, LookupRange, Preamble,
-    Reason, Refusal, WINDOW,
+    Reason, Refusal, ANY_AGE, WINDOW,
 };
 
 /// Where a nonce was first seen.
@@ -207,14 +209,22 @@ impl<M: Memory, E: Env> Engine<M, E> {
             .get(entry.want.id())
             .map_or((0, 0), |feed| (feed.epoch, feed.n));
         Ok(match entry.want {
-            Want::Head { .. } => Ask::Head(LookupHead {
-                pre,
-                at_least_epoch: entry.epoch,
-                at_least_n: entry.n,
-                held_epoch: held.0,
-                held_n: held.1,
-                max_age_ms: entry.max_age_ms,
-            }),
+            Want::Head { .. } => {
+                let lax = entry.turn & 1 == 1;
+                let demand = self.demand_at(slot, lax).ok_or(NoWay::NoRoute)?;
+                if let Some(entry) = self.pending.get_mut(slot) {
+                    entry.turn = entry.turn.wrapping_add(1);
+                    entry.asked_lax = lax;
+                }
+                Ask::Head(LookupHead {
+                    pre,
+                    at_least_epoch: demand.epoch,
+                    at_least_n: demand.n,
+                    held_epoch: held.0,
+                    held_n: held.1,
+                    max_age_ms: demand.max_age_ms,
+                })
+            }
             Want::Follow { .. } => Ask::Follow(Follow {
                 pre,
                 epoch: held.0,
@@ -228,7 +238,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 let feed = self
                     .feeds
                     .get(&id)
-                    .filter(|feed| feed.has(super::feeds::HEADED) && feed.epoch == epoch);
+                    .filter(|feed| feed.has(HEADED) && feed.epoch == epoch);
                 let (name, n) = feed.map(|feed| (feed.name, feed.n)).ok_or(NoWay::NoHead)?;
                 let first = window.saturating_mul(u64::from(WINDOW));
                 let here = n.saturating_sub(first).min(32) as u32;
@@ -253,7 +263,6 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 let have_path = stashed || nodes::has_path(env, &of, n, window);
                 let have_page = have_path && !stashed && nodes::has_page(env, &of, n, window);
                 if let Some(entry) = self.pending.get_mut(slot) {
-                    entry.n = n;
                     entry.asked = bits;
                 }
                 Ask::Range(LookupRange {
@@ -291,6 +300,25 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 Ask::Blob(ask)
             }
         })
+    }
+
+    /// What a head's entry asks for: the strictest demand of its waiters, or the laxest.
+    fn demand_at(&self, slot: u32, lax: bool) -> Option<Demand> {
+        let entry = self.pending.get(slot)?;
+        if !lax {
+            return Some(entry.demands.strict);
+        }
+        let mut demand = entry.demands.lax;
+        let held = self
+            .feeds
+            .get(entry.want.id())
+            .filter(|feed| feed.has(HEADED) && demand.max_age_ms == ANY_AGE);
+        if let Some(feed) = held {
+            // Nobody waits for the head that is here.
+            let newer = (feed.epoch, feed.n.saturating_add(1));
+            (demand.epoch, demand.n) = (demand.epoch, demand.n).max(newer);
+        }
+        Some(demand)
     }
 
     /// Sends the entry's lookup again because nothing, or not all, came in time.
@@ -369,7 +397,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let Some(entry) = self.pending.get_mut(slot) else {
             return;
         };
-        let Want::Range { id, epoch, window } = entry.want else {
+        let Want::Range { id, .. } = entry.want else {
             return;
         };
         entry.tries = if first {
@@ -380,14 +408,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
         entry.sent = false;
         let wait = HEAD_WAIT_US.saturating_mul(1u64.wrapping_shl(u32::from(entry.tries.min(8))));
         entry.resend_at = now.saturating_add(wait.min(RTO_MAX_US));
-        let top = 32u32.saturating_sub((entry.bits & !entry.got).leading_zeros());
-        let n = window
-            .saturating_mul(u64::from(WINDOW))
-            .saturating_add(u64::from(top))
-            .max(entry.n);
         let (expires, hop_limit) = (entry.expires, entry.hop_limit);
         self.pending.arm(slot);
-        self.seek_head(now, &id, (epoch, n), expires, hop_limit, env);
+        self.seek_head(now, &id, expires, hop_limit, env);
     }
 
     /// Asks again soon, by another way if there is one: what came was wrong.
@@ -426,6 +449,19 @@ impl<M: Memory, E: Env> Engine<M, E> {
             let _ = self.send_lookup(now, slot, None, env);
             return Ok(());
         }
+        if matches!(entry.want, Want::Head { .. })
+            && !entry.asked_lax
+            && self.demand_at(slot, true) != self.demand_at(slot, false)
+        {
+            // What was refused is not what all of them wait for.
+            if self
+                .send_pressed(now, slot, Press::Laxer, None, env)
+                .is_ok()
+            {
+                return Ok(());
+            }
+        }
+        let entry = self.pending.get_mut(slot).ok_or(Drop::Unsolicited)?;
         entry.refused_late |= m.reason != Reason::NoRoute;
         let was_learned = self
             .routes

@@ -107,6 +107,72 @@ pub(super) fn link(slot: u32) -> u32 {
     slot.wrapping_add(1)
 }
 
+/// What the living waiters of a head demand. Anybody may demand what nobody has, so the strictest
+/// alone must not decide what is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Demands {
+    /// Answers to this answer all of them.
+    pub strict: Demand,
+    /// No waiter takes less than this.
+    pub lax: Demand,
+}
+
+impl Default for Demands {
+    fn default() -> Self {
+        Demands::of(Demand::ANY)
+    }
+}
+
+impl Demands {
+    fn of(demand: Demand) -> Self {
+        Demands {
+            strict: demand,
+            lax: demand,
+        }
+    }
+
+    fn with(self, demand: Demand) -> Self {
+        let (strict, lax) = (self.strict, self.lax);
+        let at_least = (demand.epoch, demand.n);
+        let most = (strict.epoch, strict.n).max(at_least);
+        let least = (lax.epoch, lax.n).min(at_least);
+        Demands {
+            strict: Demand {
+                epoch: most.0,
+                n: most.1,
+                max_age_ms: strict.max_age_ms.min(demand.max_age_ms),
+            },
+            lax: Demand {
+                epoch: least.0,
+                n: least.1,
+                max_age_ms: lax.max_age_ms.max(demand.max_age_ms),
+            },
+        }
+    }
+
+    /// How one more demand would change them.
+    pub(super) fn pressed_by(&self, demand: &Demand) -> Press {
+        if !demand.is_covered_by(&self.strict) {
+            Press::Stricter
+        } else if !self.lax.is_covered_by(demand) {
+            Press::Laxer
+        } else {
+            Press::Same
+        }
+    }
+}
+
+/// What a new waiter's demand means for the lookup in flight.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Press {
+    /// It joins.
+    Same,
+    /// What is in flight may bring too little.
+    Stricter,
+    /// What is in flight may be more than there is.
+    Laxer,
+}
+
 /// One lookup in flight. At most 256 B in its table.
 #[derive(Default)]
 pub(super) struct Pending {
@@ -117,10 +183,12 @@ pub(super) struct Pending {
     pub asked: u32,
     /// Those that came.
     pub got: u32,
-    /// The least head asked for: Head. The tree asked about: Range.
-    pub n: u64,
-    pub epoch: u32,
-    pub max_age_ms: u64,
+    /// Head: what those who wait demand.
+    pub demands: Demands,
+    /// Head: counts the sends, which ask for the strictest and the laxest demand in turn.
+    pub turn: u8,
+    /// Head: the last send asked for the laxest.
+    pub asked_lax: bool,
     pub leaf_only: bool,
     /// Largest hops of the parts that came.
     pub hops: u8,
@@ -281,7 +349,6 @@ impl<M: Memory> PendingTable<M> {
             resend_at: u64::MAX,
             push_at: u64::MAX,
             expires: 0,
-            max_age_ms: u64::MAX,
             ..Pending::default()
         };
         self.entries.insert(hash, entry)
@@ -454,14 +521,15 @@ impl<M: Memory> PendingTable<M> {
         Some(entry)
     }
 
-    /// Removes the waiters whose life is over and sums up the rest: bits, life, hop limit. Whether
-    /// one of those removed was here.
+    /// Removes the waiters whose life is over and sums up the rest: bits, demands, life, hop limit.
+    /// Whether one of those removed was here.
     #[must_use]
     pub(super) fn prune(&mut self, entry: u32, now: u64, ports: &mut Ports<M>) -> bool {
         let mut at = self.first(entry);
         let mut local = false;
         let (mut bits, mut expires, mut hop_limit) = (0u32, 0u64, 0u8);
         let mut leaf_only = true;
+        let mut demands: Option<Demands> = None;
         for _ in 0..self.downs.capacity() {
             let Some(down) = self.downs.get(slot(at)) else {
                 break;
@@ -475,6 +543,8 @@ impl<M: Memory> PendingTable<M> {
                 expires = expires.max(down.expires);
                 hop_limit = hop_limit.max(down.hop_limit);
                 leaf_only &= down.has(LEAF_ONLY);
+                let demand = down.demand();
+                demands = Some(demands.map_or(Demands::of(demand), |sum| sum.with(demand)));
             }
             at = next;
         }
@@ -483,6 +553,7 @@ impl<M: Memory> PendingTable<M> {
             entry.expires = expires;
             entry.hop_limit = hop_limit;
             entry.leaf_only = leaf_only;
+            entry.demands = demands.unwrap_or_default();
         }
         local
     }

@@ -3,14 +3,13 @@
 
 use super::env::{Charge, Counter, Env, Event, Memory, PortId};
 use super::lookup::{NoWay, Origin};
-use super::pending::{self, Down, Want};
+use super::pending::{self, Down, Press, Want};
 use super::recv::Rx;
 use super::transfers::Transfer;
 use super::Engine;
 use crate::error::Drop;
 use crate::id::BlobName;
 use crate::token::Token;
-use crate::verify::Demand;
 use crate::wire::{Preamble, Reason};
 
 impl<M: Memory, E: Env> Engine<M, E> {
@@ -100,28 +99,29 @@ impl<M: Memory, E: Env> Engine<M, E> {
         env: &mut E,
     ) -> Result<(), Drop> {
         let before = self.pending.get(slot).map_or(0, |entry| entry.hop_limit);
+        let mut press = self.press(slot, down);
         self.prune(now, slot, env);
-        let stricter = self.tighten(slot, down);
+        let rested = self.is_rested(now, slot);
         let Some(entry) = self.pending.get(slot) else {
             return Ok(());
         };
         if merged {
             env.event(Event::Count(Counter::Merged));
-            let mac = entry.up_mac.unwrap_or_default();
-            let pause = self.neighbours.get(entry.up_port, mac).suppression();
-            let rested = now.saturating_sub(entry.sent_at) >= pause;
             let new_bits = match entry.want {
                 Want::Range { .. } => down.bits & !entry.asked & !entry.got != 0,
                 _ => false,
             };
             // A retry says that something was lost, here or further on; more hops may reach further.
-            let resend = new_bits || stricter || (rested && (is_retry || down.hop_limit > before));
+            let again = is_retry || down.hop_limit > before || press == Press::Laxer;
+            let resend = new_bits || press == Press::Stricter || (rested && again);
             if !resend || (!entry.sent && !new_bits) {
                 self.pending.arm(slot);
                 return Ok(());
             }
+        } else {
+            press = Press::Same;
         }
-        match self.send_lookup(now, slot, Some(origin), env) {
+        match self.send_pressed(now, slot, press, Some(origin), env) {
             Ok(()) => {}
             Err(NoWay::NoHead) => self.await_head(now, slot, true, env),
             Err(NoWay::NoRoute) => {
@@ -144,32 +144,54 @@ impl<M: Memory, E: Env> Engine<M, E> {
         Ok(())
     }
 
-    /// Raises what a head entry asks for to what a new waiter needs; says whether it did.
-    pub(super) fn tighten(&mut self, slot: u32, down: &Down) -> bool {
+    /// What a new waiter of a head means for the lookup in flight.
+    pub(super) fn press(&self, slot: u32, down: &Down) -> Press {
+        match self.pending.get(slot) {
+            Some(entry) if matches!(entry.want, Want::Head { .. }) => {
+                entry.demands.pressed_by(&down.demand())
+            }
+            _ => Press::Same,
+        }
+    }
+
+    /// Whether the last send was so long ago that a merged lookup may go out.
+    pub(super) fn is_rested(&self, now: u64, slot: u32) -> bool {
+        let Some(entry) = self.pending.get(slot) else {
+            return false;
+        };
+        let mac = entry.up_mac.unwrap_or_default();
+        let pause = self.neighbours.get(entry.up_port, mac).suppression();
+        now.saturating_sub(entry.sent_at) >= pause
+    }
+
+    /// Sends a lookup for the sake of a new waiter. A stricter one is asked for out of turn: who
+    /// comes with ever stricter demands must not keep the turn of the others from coming.
+    pub(super) fn send_pressed(
+        &mut self,
+        now: u64,
+        slot: u32,
+        press: Press,
+        origin: Option<Origin>,
+        env: &mut E,
+    ) -> Result<(), NoWay> {
         let Some(entry) = self.pending.get_mut(slot) else {
-            return false;
+            return Err(NoWay::NoRoute);
         };
-        if !matches!(entry.want, Want::Head { .. }) {
-            return false;
+        let (turn, resend_at) = (entry.turn, entry.resend_at);
+        match press {
+            Press::Same => {}
+            Press::Stricter => entry.turn = 0,
+            Press::Laxer => entry.turn = 1,
         }
-        let asked = Demand {
-            epoch: entry.epoch,
-            n: entry.n,
-            max_age_ms: entry.max_age_ms,
-        };
-        let demand = Demand {
-            epoch: down.epoch,
-            n: down.n,
-            max_age_ms: down.max_age_ms,
-        };
-        if demand.is_covered_by(&asked) {
-            return false;
+        let sent = self.send_lookup(now, slot, origin, env);
+        if press == Press::Stricter {
+            if let Some(entry) = self.pending.get_mut(slot) {
+                entry.turn = turn;
+                entry.resend_at = entry.resend_at.min(resend_at);
+            }
+            self.pending.arm(slot);
         }
-        let (epoch, n) = (asked.epoch, asked.n).max((demand.epoch, demand.n));
-        entry.epoch = epoch;
-        entry.n = n;
-        entry.max_age_ms = asked.max_age_ms.min(demand.max_age_ms);
-        true
+        sent
     }
 
     /// A new entry, for blobs with the transfer that its bytes go to. `None` when there is no room.

@@ -9,6 +9,7 @@ use feed_core::engine::fetch::Reader;
 use feed_core::engine::{Mac, PortId, Role, Rx, Sizes, Wanted};
 use feed_core::head::{Head, HEAD_LEN};
 use feed_core::id::{DiscoveryId, Hash};
+use feed_core::leaf::Leaf;
 use feed_core::sign::Seed;
 use feed_core::token::Token;
 use feed_core::wire::{
@@ -496,4 +497,166 @@ fn pushes__stay_within_what_was_granted() {
         let sent = net.links[link].seen.bytes - before;
         assert!(0 < sent && sent <= u64::from(grant), "{sent} of {grant}");
     }
+}
+
+/// A neighbour asks the cache for a head that nobody has: other head lookups merge with it, and must
+/// get what there is, before the cache knows the feed and after, whether what it asks is silent or
+/// refuses.
+#[test]
+fn demand_for_an_impossible_head__does_not_keep_heads_from_others() {
+    for to_group in [false, true] {
+        let mut line = line(to_group, 3);
+        let id = line.feed.id;
+        let rx = from(line.strangers, stranger(1));
+        let attack = lookup_head(1, id, IMPOSSIBLE_N);
+        line.net.inject(line.cache, rx, &attack);
+        assert!(line.net.get_head(line.reader, id, 3, s(5)));
+        line.net.run(s(40));
+        let author = &mut line.net.nodes[line.author];
+        line.feed.append(line.net.now, author, b"more");
+        let mut came = false;
+        for nonce in 0..10 {
+            let attack = lookup_head(100 + nonce, id, IMPOSSIBLE_N);
+            line.net.inject(line.cache, rx, &attack);
+            came |= line.net.get_head(line.reader, id, 4, s(1));
+        }
+        assert!(came, "to the group: {to_group}");
+    }
+}
+
+/// The demands of many strangers rise all the time: each is asked for, but not instead of what the
+/// reader waits for.
+#[test]
+fn demands_that_rise_all_the_time__leave_the_laxest_its_turn() {
+    let mut line = line(true, 3);
+    let id = line.feed.id;
+    assert!(line.net.get_head(line.reader, id, 3, s(5)));
+    let author = &mut line.net.nodes[line.author];
+    line.feed.append(line.net.now, author, b"more");
+    line.net.with(line.reader, |engine, now, world| {
+        engine.want_head(now, &id, (0, 4), ANY_AGE, 5000, world)
+    });
+    let rx = from(line.strangers, stranger(1));
+    for step in 0..300 {
+        let attack = lookup_head(1000 + step, id, 1000 + u64::from(step));
+        line.net.inject(line.cache, rx, &attack);
+        line.net.run(ms(10));
+    }
+    assert_eq!(head_of(&line.net, line.reader, id), Some(4));
+}
+
+/// A stranger's demand dies with its lookup: it must not be asked for on behalf of those who wait on.
+#[test]
+fn demand_of_a_waiter_that_has_gone__is_asked_for_no_more() {
+    let mut line = line(true, 3);
+    let id = line.feed.id;
+    let rx = from(line.strangers, stranger(1));
+    line.net.nodes[line.author].on = false;
+    let mut attack = lookup_head(1, id, IMPOSSIBLE_N);
+    attack[24 + 16..24 + 20].copy_from_slice(&1000u32.to_le_bytes());
+    line.net.inject(line.cache, rx, &attack);
+    line.net.inject(line.cache, rx, &lookup_head(2, id, 3));
+    line.net.run(s(3));
+    line.net.links[0].capture = Some(vec![]);
+    line.net.run(s(10));
+    let asked = line.net.links[0].capture.take().unwrap();
+    assert!(!asked.is_empty());
+    for bytes in asked {
+        let view = FrameView::parse(&bytes).unwrap();
+        for message in view.messages().flatten() {
+            if let Message::LookupHead(m) = message {
+                assert_eq!(m.at_least_n, 3);
+            }
+        }
+    }
+}
+
+/// A program of the reader's own asks for an impossible head: another one gets what there is.
+#[test]
+fn local_demand_for_an_impossible_head__does_not_hide_others() {
+    let mut line = line(false, 3);
+    let id = line.feed.id;
+    let mut want = |line: &mut Line, n: u64| {
+        line.net.with(line.reader, |engine, now, world| {
+            engine.want_head(now, &id, (0, n), ANY_AGE, 30_000, world)
+        })
+    };
+    want(&mut line, IMPOSSIBLE_N);
+    want(&mut line, 1 << 20);
+    want(&mut line, 5);
+    want(&mut line, 2);
+    line.net.run(s(5));
+    assert_eq!(head_of(&line.net, line.reader, id), Some(3));
+    let author = &mut line.net.nodes[line.author];
+    for _ in 0..2 {
+        line.feed.append(line.net.now, author, b"more");
+    }
+    want(&mut line, 5);
+    line.net.run(s(5));
+    assert_eq!(head_of(&line.net, line.reader, id), Some(5));
+}
+
+/// An answer claims that the feed is as long as can be. The reader must not ask for that head, which
+/// nobody has, but for any that is newer than its own.
+#[test]
+fn entry_of_an_impossible_tree__does_not_keep_heads_away() {
+    let (mut net, author, reader, link, mut feed) = pair();
+    net.route(reader, link, Some(author));
+    let id = feed.id;
+    assert!(net.get_head(reader, id, 1, s(5)));
+    net.links[link].capture = Some(vec![]);
+    net.nodes[author].on = false;
+    net.with(reader, |engine, now, world| {
+        engine.want_range(now, &id, 0, 1, 5000, world)
+    });
+    let asked = net.links[link].capture.take().unwrap();
+    let junk = wire::Entry {
+        answer: Answer {
+            hops: 1,
+            token: lookups(&asked)[0].token,
+        },
+        epoch: 0,
+        n: 1 << 36,
+        leaf: Leaf {
+            seq: 0,
+            offset: 0,
+            time: 0,
+            len: 0,
+            flags: 0,
+            blob: Hash([1; 32]),
+        },
+        siblings: None,
+        payload: Some(wire::Payload::Bytes(&[])),
+    };
+    let junk = frame(|builder| assert!(junk.emit(builder)));
+    let port = net.port(link);
+    net.inject(reader, from(port, harness::mac_of(author, port)), &junk);
+    net.nodes[author].on = true;
+    feed.append(net.now, &mut net.nodes[author], b"two");
+    assert!(net.get_head(reader, id, 2, s(10)));
+}
+
+/// A neighbour asks the cache for entries of an epoch that no grant began. The cache looks for a
+/// newer head, and must not look for that epoch's on behalf of all.
+#[test]
+fn lookup_in_an_impossible_epoch__does_not_keep_heads_from_others() {
+    let mut line = line(true, 3);
+    let id = line.feed.id;
+    assert!(line.net.get_head(line.reader, id, 3, s(5)));
+    let lookup = LookupRange {
+        pre: preamble(5, id),
+        leaf_only: false,
+        epoch: u32::MAX,
+        want: 1,
+        n: 3,
+        window: 0,
+        have_path: false,
+        have_page: false,
+    };
+    let attack = frame(|builder| assert!(lookup.emit(builder)));
+    let rx = from(line.strangers, stranger(1));
+    line.net.inject(line.cache, rx, &attack);
+    let author = &mut line.net.nodes[line.author];
+    line.feed.append(line.net.now, author, b"more");
+    assert!(line.net.get_head(line.reader, id, 4, s(10)));
 }
