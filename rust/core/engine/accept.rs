@@ -175,9 +175,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let entry = self.pending.get(slot)?;
         let index = match entry.held {
             pending::NONE => {
-                let (index, held) = held::open(&mut self.held)?;
+                let (index, held) = held::open(&mut self.held, rx.port)?;
                 held.waits = Waits::Hashes;
-                held.port = rx.port;
                 held.mac = rx.mac;
                 held.n = n;
                 held.entry = pending::link(slot);

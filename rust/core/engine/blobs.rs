@@ -338,10 +338,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
             return Err(Drop::BlobMismatch);
         }
         transfer.path_verified = true;
-        let (page, held) = held::open(&mut self.held).ok_or(Drop::HeldFull)?;
+        let (page, held) = held::open(&mut self.held, rx.port).ok_or(Drop::HeldFull)?;
         held.waits = Waits::Hashes;
         held.id = id;
-        held.port = rx.port;
         held.mac = rx.mac;
         held.set_page(m.chunks);
         if let Some(transfer) = self.transfers.table.get_mut(index) {

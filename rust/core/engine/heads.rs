@@ -17,7 +17,7 @@ use super::recv::Rx;
 use super::Engine;
 use crate::error::Drop;
 use crate::head::SignedHead;
-use crate::id::{DiscoveryId, Hashes};
+use crate::id::DiscoveryId;
 use crate::token::Token;
 use crate::verify::{self, check_head, HeadAction};
 use crate::wire::{self, FrameBuilder, FrameHeader, FrameView, Message, Messages, ANY_AGE};
@@ -169,9 +169,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
             return Err(Drop::HeadRate);
         }
         let _ = env;
-        let (index, held) = held::open(&mut self.held).ok_or(Drop::HeldFull)?;
+        let (index, held) = held::open(&mut self.held, rx.port).ok_or(Drop::HeldFull)?;
         held.id = id;
-        held.port = rx.port;
         held.mac = rx.mac;
         held.entry = pending::link(slot);
         held.hops = m.answer.hops;

@@ -133,10 +133,20 @@ impl Held {
 /// The records. At 2.7 KiB each they are made and freed in their places, never moved.
 pub(super) type HeldSlab<M> = Slab<Held, M>;
 
-/// A fresh record, in its place; `None` when all are in use.
-pub(super) fn open<M: Memory>(held: &mut HeldSlab<M>) -> Option<(u32, &mut Held)> {
+/// Records that a port may have for each one that is free.
+const PER_FREE: usize = 3;
+
+/// A fresh record, in its place, for what came by `port`; `None` when all are in use or the port has
+/// its share: whatever comes by one port, some are left for the others.
+pub(super) fn open<M: Memory>(held: &mut HeldSlab<M>, port: PortId) -> Option<(u32, &mut Held)> {
+    let free = held.capacity().saturating_sub(held.len());
+    let used = held.iter().filter(|(_, held)| held.port == port).count();
+    if used >= free.saturating_mul(PER_FREE) {
+        return None;
+    }
     let index = held.claim()?;
     let record = held.get_mut(index)?;
     record.reset();
+    record.port = port;
     Some((index, record))
 }

@@ -293,8 +293,9 @@ fn port_removal__gives_back_what_waits_for_verdicts() {
     }
     let (now, up) = (bed.net.now, bed.up);
     let node = &mut bed.net.nodes[bed.cache];
-    assert_eq!(node.world.jobs.len(), Sizes::NAMESPACE.held);
+    assert!(node.world.dropped(Drop::HeldFull) > 0);
     node.world.jobs.clear();
+    node.world.drops.clear();
     let info = node.engine.port_info(up).unwrap();
     assert!(node.engine.port_remove(now, up, &mut node.world));
     node.engine.port_add(up, info).unwrap();
@@ -313,6 +314,32 @@ fn port_removal__gives_back_what_waits_for_verdicts() {
     bed.net.run(ms(10));
     assert_eq!(bed.net.nodes[bed.cache].world.dropped(Drop::HeldFull), 0);
     assert!(bed.head_of(&other.id).is_some(), "no room for a good head");
+}
+
+/// Forged heads from many addresses of one port take its share of the records: a good head that comes
+/// by another port still finds one.
+#[test]
+fn forged_heads__leave_room_for_other_ports() {
+    let mut bed = Besieged::new();
+    let (flooded, wanted) = (Author::new(50), Author::new(60));
+    let token = bed.open_lookup(1, flooded.id, 0);
+    for index in 0..64 {
+        let bytes = forged_head(&flooded, u64::from(index) + 1, 1);
+        bed.hand(stranger(bed.up, 100 + index), &answer_head(token, &bytes));
+    }
+    // What is asked for from the flooded port is looked up by the other one.
+    bed.net.route(bed.cache, 1, None);
+    let lookup = lookup_head(2, wanted.id, 0);
+    bed.hand(stranger(bed.up, 1), &lookup);
+    let out = &bed.net.nodes[bed.cache].world.out;
+    let token = token_in(out.iter().map(|(_, bytes)| bytes), wanted.id).unwrap();
+    let head = signed_head(&wanted, 1, 3);
+    let honest = stranger(bed.down, 5);
+    bed.net
+        .inject(bed.cache, honest, &answer_head(token, &head));
+    bed.net.run(ms(10));
+    assert!(bed.net.nodes[bed.cache].world.dropped(Drop::HeldFull) > 0);
+    assert!(bed.head_of(&wanted.id).is_some(), "one port took all");
 }
 
 /// A head waits for its proof from the held length on. A stranger asks for another proof of the same
