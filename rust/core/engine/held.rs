@@ -140,7 +140,10 @@ const PER_FREE: usize = 3;
 /// its share: whatever comes by one port, some are left for the others.
 pub(super) fn open<M: Memory>(held: &mut HeldSlab<M>, port: PortId) -> Option<(u32, &mut Held)> {
     let free = held.capacity().saturating_sub(held.len());
-    let used = held.iter().filter(|(_, held)| held.port == port).count();
+    let mut used = 0usize;
+    for (_, held) in held.iter() {
+        used = used.saturating_add(usize::from(held.port == port));
+    }
     if used >= free.saturating_mul(PER_FREE) {
         return None;
     }
