@@ -40,6 +40,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let Some(entry) = self.pending.remove(slot) else {
             return;
         };
+        self.ports.discharge(entry.payer, entry.want.is_blob());
         if entry.held != pending::NONE {
             self.held.release(pending::slot(entry.held));
         }

@@ -70,7 +70,8 @@ pub struct Sizes {
     pub routes: usize,
     /// Neighbours with a cookie and a round-trip time.
     pub neighbours: usize,
-    /// Lookups in flight (256 B each).
+    /// Lookups in flight (256 B each). Half of this table, and of the next two, is kept for this
+    /// machine's own; the ports share the other half.
     pub pending: usize,
     /// Who waits for them (128 B each); a port gets at most a quarter.
     pub downs: usize,

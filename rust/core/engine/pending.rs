@@ -50,6 +50,10 @@ impl Default for Want {
 }
 
 impl Want {
+    pub(super) fn is_blob(&self) -> bool {
+        matches!(self, Want::Blob { .. })
+    }
+
     pub(super) fn id(&self) -> &DiscoveryId {
         match self {
             Want::Head { id }
@@ -219,6 +223,8 @@ pub(super) struct Pending {
     /// When the last waiter goes.
     pub expires: u64,
 
+    /// Whose room it takes: that of the port of its first waiter.
+    pub payer: PortId,
     /// First and last waiter.
     pub first: u32,
     pub last: u32,
@@ -416,9 +422,15 @@ impl<M: Memory> PendingTable<M> {
             } else {
                 port.downs >= quota
             };
-            let full = self.downs.len() >= self.downs.capacity();
+            let places = self.downs.capacity();
+            let full = self.downs.len() >= places
+                || !ports.may_take(down.port, places, |port| {
+                    port.downs.saturating_add(port.followers)
+                });
             if over || full {
-                let oldest = self.oldest(port.oldest, down.is_follower()).ok_or(())?;
+                let kind = down.is_follower();
+                let same = |other: &Down, _: &Pending| other.is_follower() == kind;
+                let oldest = self.oldest(port.oldest, same).ok_or(())?;
                 orphan = self.remove_down(oldest, ports);
             }
         }
@@ -466,11 +478,16 @@ impl<M: Memory> PendingTable<M> {
         Ok(orphan.filter(|orphan| *orphan != entry))
     }
 
-    fn oldest(&self, from: u32, follower: bool) -> Option<u32> {
+    /// The first of a port's waiters, from the link `from` on, that `is` accepts.
+    pub(super) fn oldest(&self, from: u32, is: impl Fn(&Down, &Pending) -> bool) -> Option<u32> {
         let mut at = from;
         for _ in 0..self.downs.capacity() {
             let down = self.downs.get(slot(at))?;
-            if down.is_follower() == follower {
+            if self
+                .entries
+                .get(slot(down.entry))
+                .is_some_and(|entry| is(down, entry))
+            {
                 return Some(at);
             }
             at = down.port_next;

@@ -40,6 +40,10 @@ pub(super) struct Port {
     pub downs: u32,
     /// FOLLOW records, which have a quota of their own.
     pub followers: u32,
+    /// Lookups in flight that it pays for.
+    pub entries: u32,
+    /// Blob windows among them.
+    pub windows: u32,
     used: bool,
 }
 
@@ -102,6 +106,37 @@ impl<M: Memory> Ports<M> {
         };
         *port = Port::default();
         true
+    }
+
+    /// Whether a port may take one more of a table's places; `used` says how many a port has.
+    ///
+    /// Half of a table is this machine's own. Of the other half, half is kept for the ports in equal
+    /// shares, so that none can take them all; the rest goes to who comes first.
+    pub(super) fn may_take(&self, id: PortId, places: usize, used: impl Fn(&Port) -> u32) -> bool {
+        let all = u32::try_from(places >> 1).unwrap_or(u32::MAX);
+        let ports = u32::try_from(self.iter().count()).unwrap_or(u32::MAX);
+        let share = (all >> 1).checked_div(ports).unwrap_or(0);
+        let taken = self.iter().fold(0u32, |sum, port| {
+            let kept = if port.id == id { 0 } else { share };
+            sum.saturating_add(used(port).max(kept))
+        });
+        taken < all
+    }
+
+    /// One more lookup in flight is a port's. Those of this machine are not counted.
+    pub(super) fn charge(&mut self, id: PortId, window: bool) {
+        if let Some(port) = self.get_mut(id) {
+            port.entries = port.entries.saturating_add(1);
+            port.windows = port.windows.saturating_add(u32::from(window));
+        }
+    }
+
+    /// Undoes [`Ports::charge`].
+    pub(super) fn discharge(&mut self, id: PortId, window: bool) {
+        if let Some(port) = self.get_mut(id) {
+            port.entries = port.entries.saturating_sub(1);
+            port.windows = port.windows.saturating_sub(u32::from(window));
+        }
     }
 
     /// The largest frame for a port that is up.

@@ -35,6 +35,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// Removes the waiters whose life is over.
     pub(super) fn prune(&mut self, now: u64, slot: u32, env: &mut E) {
         let was_local = self.pending.prune(slot, now, &mut self.ports);
+        self.hand_charge_on(slot);
         if let Some(entry) = self.pending.get(slot).filter(|_| was_local) {
             // A program has waited for as long as it wanted to.
             env.wake(entry.want.id());

@@ -3,7 +3,7 @@
 
 use super::env::{Charge, Counter, Env, Event, Memory, PortId};
 use super::lookup::{NoWay, Origin};
-use super::pending::{self, Down, Press, Want};
+use super::pending::{self, Down, Pending, Press, Want};
 use super::recv::Rx;
 use super::transfers::Transfer;
 use super::Engine;
@@ -194,9 +194,70 @@ impl<M: Memory, E: Env> Engine<M, E> {
         sent
     }
 
+    /// Whether `port` may have one more entry, and with it one more blob window in flight.
+    fn has_room(&self, port: PortId, window: bool) -> (bool, bool) {
+        let entries = &self.pending.entries;
+        let places = entries.capacity();
+        let entry = entries.len() < places && self.ports.may_take(port, places, |p| p.entries);
+        let table = &self.transfers.table;
+        let places = table.capacity();
+        let transfer =
+            !window || (table.len() < places && self.ports.may_take(port, places, |p| p.windows));
+        (entry, transfer)
+    }
+
+    /// Makes room for one more entry of a neighbour's: at its limits a port gives up its own oldest
+    /// ones, of the same kind if there are any. False: it has none to give.
+    #[inline(never)]
+    fn make_room(&mut self, want: &Want, port: PortId, env: &mut E) -> bool {
+        let follows = matches!(want, Want::Follow { .. });
+        for _ in 0..self.pending.downs.capacity() {
+            let (entry, transfer) = self.has_room(port, want.is_blob());
+            if entry && transfer {
+                return true;
+            }
+            let Some(from) = self.ports.get(port).map(|port| port.oldest) else {
+                return false;
+            };
+            let pays = |entry: &Pending| entry.payer == port && (transfer || entry.want.is_blob());
+            let same = |down: &Down, entry: &Pending| pays(entry) && down.is_follower() == follows;
+            let any = |_: &Down, entry: &Pending| pays(entry);
+            let oldest = self.pending.oldest(from, same);
+            let Some(at) = oldest.or_else(|| self.pending.oldest(from, any)) else {
+                return false;
+            };
+            if let Some(entry) = self.pending.remove_down(at, &mut self.ports) {
+                self.settle(self.now, entry, env);
+            }
+        }
+        false
+    }
+
+    /// The first of those who wait has changed: it pays from now on.
+    pub(super) fn hand_charge_on(&mut self, slot: u32) {
+        let payer = self.payer(slot);
+        let Some(entry) = self.pending.get_mut(slot) else {
+            return;
+        };
+        if entry.first == pending::NONE || entry.payer == payer {
+            return;
+        }
+        let window = entry.want.is_blob();
+        self.ports.discharge(entry.payer, window);
+        self.ports.charge(payer, window);
+        entry.payer = payer;
+    }
+
     /// A new entry, for blobs with the transfer that its bytes go to. `None` when there is no room.
     pub(super) fn open_entry(&mut self, want: Want, charge_to: PortId, env: &mut E) -> Option<u32> {
+        if charge_to != PortId::LOCAL && !self.make_room(&want, charge_to, env) {
+            return None;
+        }
         let slot = self.pending.insert(want)?;
+        if let Some(entry) = self.pending.get_mut(slot) {
+            entry.payer = charge_to;
+        }
+        self.ports.charge(charge_to, want.is_blob());
         let Want::Blob { id, blob, window } = want else {
             return Some(slot);
         };
@@ -215,6 +276,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         };
         let Some(index) = transfer else {
             self.pending.remove(slot);
+            self.ports.discharge(charge_to, true);
             return None;
         };
         if let Some(transfer) = self.transfers.table.get_mut(index) {

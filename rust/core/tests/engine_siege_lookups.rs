@@ -6,15 +6,15 @@
 mod harness;
 
 use feed_core::engine::fetch::Reader;
-use feed_core::engine::{Mac, PortId, Role, Rx, Sizes, Wanted};
+use feed_core::engine::{Mac, PortId, Role, Rx, Wanted};
 use feed_core::head::{Head, HEAD_LEN};
-use feed_core::id::{DiscoveryId, Hash};
+use feed_core::id::{BlobName, DiscoveryId, Hash};
 use feed_core::leaf::Leaf;
 use feed_core::sign::Seed;
 use feed_core::token::Token;
 use feed_core::wire::{
-    self, Answer, Follow, FrameBuilder, FrameHeader, FrameView, LookupHead, LookupRange, Message,
-    Preamble, ANY_AGE,
+    self, Answer, Follow, FrameBuilder, FrameHeader, FrameView, LookupBlob, LookupHead,
+    LookupRange, Message, Preamble, Reason, ANY_AGE,
 };
 use harness::{ms, s, Author, Net, Rng};
 
@@ -659,4 +659,113 @@ fn lookup_in_an_impossible_epoch__does_not_keep_heads_from_others() {
     let author = &mut line.net.nodes[line.author];
     line.feed.append(line.net.now, author, b"more");
     assert!(line.net.get_head(line.reader, id, 4, s(10)));
+}
+
+/// An id that no feed has.
+fn made_up(number: u32, kind: u8) -> DiscoveryId {
+    let mut id = [kind; 32];
+    id[..4].copy_from_slice(&number.to_le_bytes());
+    DiscoveryId(id)
+}
+
+fn lookup_blob(nonce: u32, hint: DiscoveryId, blob: BlobName) -> Vec<u8> {
+    let lookup = LookupBlob {
+        pre: preamble(nonce, hint),
+        chunk_mode: false,
+        blob,
+        window: 0,
+        have_path: false,
+        have_page: false,
+        want: 1,
+    };
+    frame(|builder| assert!(lookup.emit(builder)))
+}
+
+/// The refusals among what a node has said since, by reason.
+fn refusals(net: &mut Net, node: usize) -> Vec<Reason> {
+    let out = std::mem::take(&mut net.nodes[node].world.out);
+    let views = out
+        .iter()
+        .map(|(_, bytes)| FrameView::parse(bytes).unwrap());
+    views
+        .flat_map(|view| view.messages().flatten().collect::<Vec<_>>())
+        .filter_map(|message| match message {
+            Message::Refusal(m) => Some(m.reason),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Hands a frame to a node and leaves what it says in its outbox.
+fn push(net: &mut Net, node: usize, rx: Rx, bytes: &[u8]) {
+    let now = net.now;
+    let node = &mut net.nodes[node];
+    node.engine.on_frame(now, rx, bytes, &mut node.world);
+}
+
+/// One port asks for and follows more made-up feeds than the tables have places: programs here and
+/// other ports still get theirs.
+#[test]
+fn port_that_asks_for_everything__leaves_room_for_others() {
+    let mut line = line(true, 1);
+    let rx = from(line.strangers, stranger(1));
+    for number in 0..1100 {
+        let attack = lookup_head(number + 1, made_up(number, 1), 0);
+        push(&mut line.net, line.cache, rx, &attack);
+        let attack = follow(number + 5000, made_up(number, 2), 0, 1 << 20, 30_000);
+        push(&mut line.net, line.cache, rx, &attack);
+    }
+    line.net.nodes[line.cache].world.out.clear();
+    assert!(line.net.nodes[line.cache].engine.pending_len() <= 512);
+    for number in 0..512 {
+        let wanted = line.net.with(line.cache, |engine, now, world| {
+            engine.want_head(now, &made_up(number, 3), (0, 0), ANY_AGE, 1000, world)
+        });
+        assert_eq!(wanted, Wanted::Waiting);
+    }
+    assert!(line.net.get_head(line.reader, line.feed.id, 1, s(5)));
+}
+
+/// One port asks for windows of made-up blobs, each of which takes room in the store: the others
+/// and the programs here still get theirs.
+#[test]
+fn port_that_asks_for_made_up_blobs__leaves_room_for_others() {
+    let mut line = line(false, 1);
+    let id = line.feed.id;
+    assert!(line.net.get_head(line.reader, id, 1, s(5)));
+    let blob = |number: u32| BlobName {
+        hash: Hash(made_up(number, 4).0),
+        len: 16 << 20,
+    };
+    let rx = from(line.strangers, stranger(1));
+    for number in 0..400 {
+        let attack = lookup_blob(number + 1, id, blob(number));
+        push(&mut line.net, line.cache, rx, &attack);
+    }
+    assert!(refusals(&mut line.net, line.cache).is_empty());
+    let other = from(line.net.port(1), stranger(2));
+    for number in 0..20 {
+        let lookup = lookup_blob(number + 1000, id, blob(number + 1000));
+        push(&mut line.net, line.cache, other, &lookup);
+    }
+    assert!(refusals(&mut line.net, line.cache).is_empty());
+    for number in 0..128 {
+        let wanted = line.net.with(line.cache, |engine, now, world| {
+            engine.want_blob(now, &id, &blob(number + 2000), 0, 1000, world)
+        });
+        assert_eq!(wanted, Wanted::Waiting);
+    }
+}
+
+/// A thousand programs of one machine read different feeds.
+#[test]
+fn thousand_local_readers__have_room() {
+    let (mut net, author, reader, link, _) = pair();
+    net.route(reader, link, Some(author));
+    for number in 0..1000 {
+        let wanted = net.with(reader, |engine, now, world| {
+            engine.want_head(now, &made_up(number, 3), (0, 0), ANY_AGE, 1000, world)
+        });
+        assert_eq!(wanted, Wanted::Waiting);
+    }
 }
