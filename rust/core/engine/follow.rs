@@ -47,10 +47,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let is_own = feed.is_some_and(|feed| feed.has(super::feeds::OWN));
         let is_public = feed.is_some_and(|feed| feed.is_public());
         let is_known = feed.is_some_and(|feed| feed.has(HEADED));
-        let refuse = |engine: &mut Self, reason, env: &mut E| {
-            engine.refuse(rx.port, rx.mac, m.pre.token, reason, env);
-            Ok(())
-        };
+        let refuse =
+            |engine: &mut Self, reason, env: &mut E| engine.refuse_lookup(rx, &m.pre, reason, env);
         if self.config.role == Role::Host && !is_public {
             return refuse(self, Reason::NotServed, env);
         }

@@ -29,13 +29,17 @@ const TOUCHED_MAX: usize = 8;
 pub(super) struct Touched([Option<u32>; TOUCHED_MAX]);
 
 impl Touched {
-    /// Notes an entry. What finds no room is delivered by the timer.
-    pub(super) fn note(&mut self, slot: u32) {
+    /// Notes an entry. False: there is no room.
+    fn note(&mut self, slot: u32) -> bool {
         if self.0.contains(&Some(slot)) {
-            return;
+            return true;
         }
-        if let Some(free) = self.0.iter_mut().find(|at| at.is_none()) {
-            *free = Some(slot);
+        match self.0.iter_mut().find(|at| at.is_none()) {
+            Some(free) => {
+                *free = Some(slot);
+                true
+            }
+            None => false,
         }
     }
 }
@@ -193,7 +197,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
             _ => Err(Drop::Unsupported),
         };
         if result.is_ok() && is_news {
-            self.note_progress(now, rx, slot, view.header.limited, touched);
+            self.note_progress(now, rx, slot, view.header.limited);
+            if !touched.note(slot) {
+                self.deliver(now, slot, env);
+            }
         }
         if matches!(
             result,
@@ -227,15 +234,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// Something good came for an entry: learn the way, and set the time when the rest is asked for.
-    fn note_progress(
-        &mut self,
-        now: u64,
-        rx: &Rx,
-        slot: u32,
-        limited: bool,
-        touched: &mut Touched,
-    ) {
-        touched.note(slot);
+    fn note_progress(&mut self, now: u64, rx: &Rx, slot: u32, limited: bool) {
         let neighbour = self.neighbours.get(rx.port, rx.mac);
         let Some(entry) = self.pending.get_mut(slot) else {
             return;

@@ -142,7 +142,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
         reason: Reason,
         env: &mut E,
     ) -> Result<(), Drop> {
-        self.refuse(rx.port, rx.mac, pre.token, reason, env);
+        // Of all hosts on a link that were asked at once, those that have nothing say nothing.
+        if !rx.group || self.config.role != Role::Host {
+            self.refuse(rx.port, rx.mac, pre.token, reason, env);
+        }
         Ok(())
     }
 

@@ -8,15 +8,17 @@ mod harness;
 use feed_core::engine::fetch::Reader;
 use feed_core::engine::{Mac, PortId, Role, Rx, Wanted};
 use feed_core::head::{Head, HEAD_LEN};
-use feed_core::id::{BlobName, DiscoveryId, Hash};
+use feed_core::id::{BlobName, DiscoveryId, Hash, Hashes};
 use feed_core::leaf::Leaf;
+use feed_core::object::{locate, locate_leaf, unpack_leaf, TreeOf};
 use feed_core::sign::Seed;
 use feed_core::token::Token;
+use feed_core::tree::{inclusion_nodes, resolve, FeedTree, Node};
 use feed_core::wire::{
     self, Answer, Follow, FrameBuilder, FrameHeader, FrameView, LookupBlob, LookupHead,
     LookupRange, Message, Preamble, Reason, ANY_AGE,
 };
-use harness::{ms, s, Author, Net, Rng};
+use harness::{ms, s, Author, Net, Rng, World};
 
 /// More than any feed of the present epoch can ever have.
 const IMPOSSIBLE_N: u64 = (1 << 36) + 1;
@@ -768,4 +770,158 @@ fn thousand_local_readers__have_room() {
         });
         assert_eq!(wanted, Wanted::Waiting);
     }
+}
+
+/// Many hosts on a link are asked at once: those that do not serve the feed say nothing, which
+/// nobody would heed. Asked alone they refuse.
+#[test]
+fn hosts_asked_as_a_group__refuse_nothing() {
+    let (mut net, author, _, link, _) = pair();
+    let alone = from(net.port(link), stranger(1));
+    let group = Rx {
+        group: true,
+        ..alone
+    };
+    let id = made_up(1, 1);
+    push(&mut net, author, group, &lookup_head(1, id, 0));
+    push(&mut net, author, group, &follow(2, id, 0, 1 << 20, 30_000));
+    assert!(refusals(&mut net, author).is_empty());
+    push(&mut net, author, alone, &lookup_head(3, id, 0));
+    push(&mut net, author, alone, &follow(4, id, 0, 1 << 20, 30_000));
+    let reasons = refusals(&mut net, author);
+    assert_eq!(reasons, [Reason::NotServed, Reason::NotServed]);
+}
+
+/// A liar on the cheaper route answers with the head that is held already, which is good and brings
+/// nothing: the other route, where there is a newer one, must be tried.
+#[test]
+fn known_heads_on_one_route__do_not_keep_the_lookup_from_the_next() {
+    let mut net = Net::new(3);
+    let author = net.add(Role::Host);
+    let liar = net.add(Role::Host);
+    let reader = net.add(Role::Host);
+    let cheap = net.link(&[liar, reader], 1500);
+    let dear = net.link(&[author, reader], 1500);
+    net.nodes[liar].on = false;
+    net.route_cost(reader, cheap, Some(liar), 1);
+    net.route_cost(reader, dear, Some(author), 2);
+    let mut feed = Author::new(21);
+    feed.append(net.now, &mut net.nodes[author], b"one");
+    let id = feed.id;
+    assert!(net.get_head(reader, id, 1, s(20)));
+    let old = feed.head.unwrap().bytes;
+    net.run(s(40));
+    feed.append(net.now, &mut net.nodes[author], b"two");
+    let rx = from(net.port(cheap), harness::mac_of(liar, net.port(cheap)));
+    net.links[cheap].capture = Some(vec![]);
+    for step in 0..3000 {
+        if step % 50 == 0 {
+            net.with(reader, |engine, now, world| {
+                engine.want_head(now, &id, (0, 2), ANY_AGE, 1000, world)
+            });
+        }
+        net.run(ms(10));
+        let asked = std::mem::take(net.links[cheap].capture.as_mut().unwrap());
+        for lookup in lookups(&asked) {
+            let answer = wire::Head {
+                answer: Answer {
+                    hops: 1,
+                    token: lookup.token,
+                },
+                unchecked: false,
+                bytes: &old,
+            };
+            let answer = frame(|builder| assert!(answer.emit(builder)));
+            net.inject(reader, rx, &answer);
+        }
+    }
+    assert_eq!(head_of(&net, reader, id), Some(2));
+}
+
+/// The hash of a node of a feed's tree, from a store.
+fn node_hash(world: &World, tree: &TreeOf, node: Node) -> Hash {
+    let mut read = |node| {
+        let (key, slot) = locate(tree, node);
+        let bytes = world.slots.get(&(key, slot as u8))?;
+        Some(Hash(bytes[..].try_into().unwrap()))
+    };
+    resolve(&FeedTree, &mut read, node).unwrap()
+}
+
+/// An entry without payload, with its proof in the tree of `n`.
+fn proved_entry(world: &World, feed: &Author, token: Token, n: u64, seq: u64) -> Vec<u8> {
+    let tree = TreeOf::Feed {
+        name: feed.name,
+        epoch: 0,
+    };
+    let siblings: Vec<u8> = inclusion_nodes(n, seq)
+        .flat_map(|node| node_hash(world, &tree, node).0)
+        .collect();
+    let (key, slot) = locate_leaf(&feed.name, 0, seq);
+    let packed: [u8; 64] = world.slots[&(key, slot as u8)][..].try_into().unwrap();
+    let (leaf, _) = unpack_leaf(&packed).unwrap();
+    let entry = wire::Entry {
+        answer: Answer { hops: 1, token },
+        epoch: 0,
+        n,
+        leaf,
+        siblings: Some(Hashes::new(&siblings).unwrap()),
+        payload: Some(wire::Payload::Bytes(&[])),
+    };
+    frame(|builder| assert!(entry.emit(builder)))
+}
+
+/// One frame answers more lookups than a frame's list of them has places: all are handed on.
+#[test]
+fn frame_with_answers_to_many_lookups__is_handed_on_whole() {
+    let mut line = line(true, 0);
+    let cache = line.cache;
+    let Line { net, feed, .. } = &mut line;
+    let mut world = World::new(1);
+    for _ in 0..400 {
+        feed.write(&mut world, b"");
+    }
+    let head = feed.sign(0).bytes;
+    let (up, down) = (net.port(0), net.port(1));
+    let (asker, answerer) = (from(down, stranger(1)), from(up, stranger(2)));
+    let ask = |net: &mut Net, bytes: &[u8]| {
+        net.links[0].capture = Some(vec![]);
+        net.inject(cache, asker, bytes);
+        lookups(&net.links[0].capture.take().unwrap())[0].token
+    };
+    let token = ask(net, &lookup_head(1, feed.id, 0));
+    let answer = wire::Head {
+        answer: Answer { hops: 1, token },
+        unchecked: false,
+        bytes: &head,
+    };
+    let answer = frame(|builder| assert!(answer.emit(builder)));
+    net.inject(cache, answerer, &answer);
+    net.run(ms(10));
+    let mut all = vec![];
+    for window in 0..12 {
+        let lookup = LookupRange {
+            pre: preamble(50 + window, feed.id),
+            leaf_only: false,
+            epoch: 0,
+            want: 1,
+            n: 400,
+            window: u64::from(window),
+            have_path: false,
+            have_page: false,
+        };
+        let token = ask(net, &frame(|builder| assert!(lookup.emit(builder))));
+        let seq = u64::from(window) * 32;
+        all.push(proved_entry(&world, feed, token, 400, seq));
+    }
+    let together = frame(|builder| {
+        for bytes in &all {
+            let view = FrameView::parse(bytes).unwrap();
+            if let Some(Ok(Message::Entry(entry))) = view.messages().next() {
+                assert!(entry.emit(builder));
+            }
+        }
+    });
+    net.inject(cache, answerer, &together);
+    assert_eq!(net.links[1].seen.of("entry"), 12);
 }
