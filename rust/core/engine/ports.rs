@@ -114,7 +114,8 @@ impl<M: Memory> Ports<M> {
     /// shares, so that none can take them all; the rest goes to who comes first.
     pub(super) fn may_take(&self, id: PortId, places: usize, used: impl Fn(&Port) -> u32) -> bool {
         let all = u32::try_from(places >> 1).unwrap_or(u32::MAX);
-        let ports = u32::try_from(self.iter().count()).unwrap_or(u32::MAX);
+        // Not `count`, which the kernel's core library checks for overflow.
+        let ports = self.iter().fold(0u32, |sum, _| sum.saturating_add(1));
         let share = (all >> 1).checked_div(ports).unwrap_or(0);
         let taken = self.iter().fold(0u32, |sum, port| {
             let kept = if port.id == id { 0 } else { share };
