@@ -5,7 +5,7 @@
 mod harness;
 
 use feed_core::engine::fetch::Reader;
-use feed_core::engine::{Counter, Role, Wanted};
+use feed_core::engine::{Counter, Role, Route, Wanted};
 use feed_core::Drop;
 use harness::{ms, s, Author, Net, Rng};
 
@@ -380,10 +380,22 @@ fn refusal__says_why() {
     let feed = Author::new(14);
     // The author's host knows nothing of the feed, and the cache has no other way.
     assert!(!net.get_head(nodes[2], feed.id, 0, s(2)));
-    assert!(
-        net.links[1].seen.of("refusal") == 0,
-        "a refusal to a group lookup does not end it"
-    );
+    for link in [0, 1] {
+        assert_eq!(
+            net.links[link].seen.of("refusal"),
+            0,
+            "a refusal to a group lookup tells nobody anything"
+        );
+    }
+    let port = net.port(0);
+    let route = Route {
+        feed: Some(feed.id),
+        port,
+        mac: Some(harness::mac_of(nodes[0], port)),
+        cost: 0,
+    };
+    net.nodes[nodes[1]].engine.route_add(route).unwrap();
+    assert!(!net.get_head(nodes[2], feed.id, 0, s(2)));
     assert!(net.links[0].seen.of("refusal") > 0);
     assert_eq!(net.nodes[nodes[1]].world.dropped(Drop::BadToken), 0);
 }
