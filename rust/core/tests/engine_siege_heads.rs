@@ -130,8 +130,12 @@ struct Besieged {
 
 impl Besieged {
     fn new() -> Self {
+        Self::sized(&Sizes::NAMESPACE)
+    }
+
+    fn sized(sizes: &Sizes) -> Self {
         let mut net = Net::new(1);
-        let cache = net.add_sized(Role::Cache, &Sizes::NAMESPACE);
+        let cache = net.add_sized(Role::Cache, sizes);
         let silent = net.add(Role::Host);
         let up = net.link(&[cache, silent], 1500);
         let down = net.link(&[cache, silent], 1500);
@@ -454,6 +458,30 @@ impl Forked {
             engine.want_head(now, &id, (0, 4), ANY_AGE, life_ms, world)
         });
         self.net.run(u64::from(life_ms) * 1000 + s(1));
+    }
+}
+
+/// Somebody makes up feeds and forks each of them: neither the places of feeds nor those of evidence
+/// are used up by that.
+#[test]
+fn made_up_forks__leave_room_for_others() {
+    let mut bed = Besieged::sized(&Sizes {
+        feeds: 16,
+        ..Sizes::NAMESPACE
+    });
+    let liar = stranger(bed.up, 9);
+    for number in 0..40 {
+        let feed = Author::new(100 + number);
+        let token = bed.open_lookup(1 + u32::from(number), feed.id, NEVER);
+        for root in [3, 4] {
+            let head = answer_head(token, &signed_head(&feed, 1, root));
+            bed.net.inject(bed.cache, liar, &head);
+            bed.net.run(ms(5));
+        }
+        let engine = &bed.net.nodes[bed.cache].engine;
+        assert!(engine.feed_state(&feed.id).unwrap().is_forked);
+        assert!(engine.fork_evidence(&feed.id).is_some(), "fork {number}");
+        bed.net.run(s(31));
     }
 }
 
