@@ -6,7 +6,7 @@
 mod harness;
 
 use feed_core::engine::fetch::Reader;
-use feed_core::engine::{Mac, PortId, Proved, Role, Route, Rx, Sizes};
+use feed_core::engine::{PortId, Proved, Role, Route, Rx, Sizes};
 use feed_core::grant::Grant;
 use feed_core::head::{Head, SignedHead};
 use feed_core::id::{DiscoveryId, Hash, Hashes};
@@ -15,54 +15,13 @@ use feed_core::sign::Seed;
 use feed_core::token::Token;
 use feed_core::tree::{consistency_nodes, resolve, FeedTree};
 use feed_core::verify::proves_fork;
-use feed_core::wire::{
-    self, Answer, Follow, FrameBuilder, FrameHeader, FrameView, LookupCons, LookupHead, Message,
-    Preamble, ANY_AGE,
-};
+use feed_core::wire::{self, Answer, Follow, FrameView, LookupCons, Message, Preamble, ANY_AGE};
 use feed_core::Drop;
+use harness::siege::{self, frame, from, lookup_head, preamble, IMPOSSIBLE_N};
 use harness::{ms, s, Author, Net, Rng, World};
 
-/// More than any feed can have: such a lookup waits for its whole life.
-const NEVER: u64 = (1 << 36) + 1;
-
-fn frame(fill: impl FnOnce(&mut FrameBuilder)) -> Vec<u8> {
-    let mut bytes = vec![0; 9000];
-    let mut builder = FrameBuilder::new(&mut bytes, 9000).unwrap();
-    fill(&mut builder);
-    let built = builder.finish(&FrameHeader::default());
-    bytes.truncate(built.linear);
-    bytes
-}
-
 fn stranger(port: PortId, number: u32) -> Rx {
-    let [a, b, c, d] = number.to_be_bytes();
-    Rx {
-        port,
-        mac: Mac([2, 7, a, b, c, d]),
-        group: false,
-    }
-}
-
-fn preamble(nonce: u32, id: DiscoveryId) -> Preamble {
-    Preamble {
-        nonce,
-        token: Token::from_u64(u64::from(nonce)),
-        life_ms: 30_000,
-        hop_limit: 10,
-        id,
-    }
-}
-
-fn lookup_head(nonce: u32, id: DiscoveryId, at_least_n: u64) -> Vec<u8> {
-    let lookup = LookupHead {
-        pre: preamble(nonce, id),
-        at_least_epoch: 0,
-        held_epoch: 0,
-        at_least_n,
-        held_n: 0,
-        max_age_ms: ANY_AGE,
-    };
-    frame(|builder| assert!(lookup.emit(builder)))
+    from(port, siege::stranger(number))
 }
 
 fn answer_head(token: Token, bytes: &[u8; 160]) -> Vec<u8> {
@@ -218,7 +177,7 @@ fn verdict__is_never_taken_for_another_head() {
 fn grant__ends_the_epoch_of_the_held_head() {
     let mut bed = Besieged::new();
     let feed = Author::new(30);
-    let token = bed.open_lookup(1, feed.id, NEVER);
+    let token = bed.open_lookup(1, feed.id, IMPOSSIBLE_N);
     bed.net.flush(bed.cache);
     let old = signed_head(&feed, 1, 3);
     bed.net
@@ -360,7 +319,7 @@ fn waiting_head__outlives_other_proofs_of_its_tree() {
             heads.push(feed.sign(0).bytes);
         }
     }
-    let token = bed.open_lookup(1, feed.id, NEVER);
+    let token = bed.open_lookup(1, feed.id, IMPOSSIBLE_N);
     bed.net.flush(bed.cache);
     let honest = stranger(bed.up, 5);
     bed.net
@@ -472,7 +431,7 @@ fn made_up_forks__leave_room_for_others() {
     let liar = stranger(bed.up, 9);
     for number in 0..40 {
         let feed = Author::new(100 + number);
-        let token = bed.open_lookup(1 + u32::from(number), feed.id, NEVER);
+        let token = bed.open_lookup(1 + u32::from(number), feed.id, IMPOSSIBLE_N);
         for root in [3, 4] {
             let head = answer_head(token, &signed_head(&feed, 1, root));
             bed.net.inject(bed.cache, liar, &head);
@@ -576,7 +535,7 @@ fn junk__does_not_use_up_the_rate_of_good_heads() {
 fn good_heads__are_limited_per_second() {
     let mut bed = Besieged::new();
     let feed = Author::new(50);
-    let token = bed.open_lookup(1, feed.id, NEVER);
+    let token = bed.open_lookup(1, feed.id, IMPOSSIBLE_N);
     bed.net.flush(bed.cache);
     for time in 1..=100 {
         let head = Head {

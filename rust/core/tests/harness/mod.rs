@@ -5,6 +5,7 @@
 
 mod author;
 mod net;
+pub mod siege;
 mod store;
 
 pub use author::Author;
