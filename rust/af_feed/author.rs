@@ -202,7 +202,8 @@ impl OwnFeed {
     /// Waits until the store knows as much of the feed as its author remembers.
     ///
     /// # Errors
-    /// `ESTALE` when it does not within `timeout_ms`, or at once with `nonblock`.
+    /// `ESTALE` when it does not within `timeout_ms`, or at once with `nonblock`; `EKEYREJECTED` when
+    /// its name key has handed the feed over to a working key.
     pub(crate) fn await_ready(&self, node: &Arc<Node>, timeout_ms: u64, nonblock: bool) -> Result {
         if self.recover(node)? {
             return Ok(());
@@ -230,6 +231,9 @@ impl OwnFeed {
         if inner.ready {
             return Ok(true);
         }
+        if node.is_handed_over(&self.id) {
+            return Err(EKEYREJECTED);
+        }
         let Some(remembered) = inner.remembered.as_deref() else {
             return Ok(false);
         };
@@ -248,10 +252,6 @@ impl OwnFeed {
         };
         if remembered.head.forks(&held.head) {
             return Err(EBADMSG);
-        }
-        if held.head.epoch != 0 {
-            // A grant has handed the feed to a working key: the name key may not go on.
-            return Err(EKEYREJECTED);
         }
         self.take_up(&mut inner, node, &held.head)
     }
@@ -382,10 +382,12 @@ impl Inner {
     /// Law 5: whether what is built on the state here may be signed. If not, it is forgotten.
     ///
     /// # Errors
-    /// `ESTALE` until the author has caught up with the feed.
+    /// `ESTALE` until the author has caught up with the feed, `EKEYREJECTED` once its name key has
+    /// handed it over to a working key.
     #[inline(never)]
     fn check_turn(&mut self, node: &Arc<Node>, feed: &OwnFeed) -> Result {
-        if self.ready && !self.goes_on_elsewhere(node, feed) {
+        let handed_over = node.is_handed_over(&feed.id);
+        if self.ready && !handed_over && !self.goes_on_elsewhere(node, feed) {
             return Ok(());
         }
         if self.ready {
@@ -395,7 +397,7 @@ impl Inner {
         self.ready = false;
         self.provisional = 0;
         self.provisional_bytes = 0;
-        Err(ESTALE)
+        Err(if handed_over { EKEYREJECTED } else { ESTALE })
     }
 
     /// Whether the newest verified head is not the one that was signed here: then somebody else
@@ -464,7 +466,8 @@ impl Authorship {
         feed.bytes.store(0, Ordering::Relaxed);
         if new {
             let known = node.head(&feed.id).map_or(0, |held| held.head.n);
-            if known > 0 || inner.peaks.n() > 0 || remembered.is_some_and(|head| head.head.n > 0) {
+            let goes_on = known > 0 || node.is_handed_over(&feed.id);
+            if goes_on || inner.peaks.n() > 0 || remembered.is_some_and(|head| head.head.n > 0) {
                 return Err(EEXIST);
             }
             if !inner.ready {

@@ -14,6 +14,7 @@ use super::{
 use crate::net::errno::{
     EADDRINUSE,
     EDQUOT,
+    EKEYREJECTED,
     ENETDOWN,
     ESTALE, //
 };
@@ -170,6 +171,12 @@ impl Node {
         self.feed_state(id)?.head
     }
 
+    /// Whether the name key has handed the feed over to a working key.
+    pub(crate) fn is_handed_over(self: &Arc<Self>, id: &DiscoveryId) -> bool {
+        self.with_engine(|engine, _, _| engine.is_handed_over(id))
+            .unwrap_or(false)
+    }
+
     /// How old the head is, and whether its author has broken a promise.
     pub(crate) fn freshness(self: &Arc<Self>, id: &DiscoveryId) -> Option<Freshness> {
         let state = self.feed_state(id)?;
@@ -299,6 +306,7 @@ impl Node {
             .map_err(|reason| match reason {
                 DropReason::FeedsFull => ENOSPC,
                 DropReason::OldHead => ESTALE,
+                DropReason::OldEpoch => EKEYREJECTED,
                 _ => EIO,
             })
     }

@@ -59,7 +59,8 @@
  * @sfeed_seq: connect(): first entry to read, or FEED_SEQ_NEW;
  *	bind(): must be 0; getsockname()/getpeername(): next entry
  * @sfeed_key: the feed's name, its Ed25519 public key; bind(): what
- *	FEED_OPT_PUBLIC_KEY gives, else EKEYREJECTED
+ *	FEED_OPT_PUBLIC_KEY gives, else EKEYREJECTED (send(), too, once a grant
+ *	has handed the feed over to another key)
  */
 struct sockaddr_feed {
 	__kernel_sa_family_t	sfeed_family;

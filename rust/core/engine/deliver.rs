@@ -2,6 +2,7 @@
 //! Who waits gets what has come: from the store, one hop further than it came.
 
 use super::env::{Env, Memory};
+use super::feeds::HEADED;
 use super::pending::{self, Down, Want, HAVE_PAGE, HAVE_PATH, LIMITED};
 use super::Engine;
 use crate::id::DiscoveryId;
@@ -70,7 +71,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
     #[inline(never)]
     fn deliver_head(&mut self, slot: u32, id: &DiscoveryId, env: &mut E) {
-        let Some(feed) = self.feeds.get(id).filter(|feed| feed.has_living_head()) else {
+        let Some(feed) = self.feeds.get(id).filter(|feed| feed.has(HEADED)) else {
             return;
         };
         let Some(head) = feed.head() else { return };

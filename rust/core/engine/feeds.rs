@@ -103,10 +103,9 @@ impl Feed {
         }
     }
 
-    /// Whether the held head may be told: it is verified, and no verified grant has ended its epoch.
-    pub(super) fn has_living_head(&self) -> bool {
-        let ended = |grant: SignedGrant| grant.grant.epoch > self.epoch;
-        self.has(HEADED) && !self.grant().is_some_and(ended)
+    /// The epoch of the verified grant, 0 without one: nothing older may be told, or asked for.
+    pub(super) fn granted_epoch(&self) -> u32 {
+        self.grant().map_or(0, |grant| grant.grant.epoch)
     }
 
     pub(super) fn set_head(&mut self, head: &SignedHead, hops: u8, now: u64) {
@@ -120,10 +119,18 @@ impl Feed {
         self.flags |= HEADED | NAMED;
     }
 
-    pub(super) fn set_grant(&mut self, grant: &SignedGrant) {
+    /// Holds a verified grant. Whether it has ended the epoch of the held head, which is gone then:
+    /// whoever has the old key may have signed it after the name key had taken the feed away.
+    pub(super) fn set_grant(&mut self, grant: &SignedGrant) -> bool {
         self.grant = grant.bytes;
         self.name = grant.grant.name;
         self.flags |= GRANTED | NAMED;
+        let ends = self.has(HEADED) && self.epoch < grant.grant.epoch;
+        if ends {
+            self.flags &= !HEADED;
+            (self.epoch, self.n, self.root) = (0, 0, Hash::ZERO);
+        }
+        ends
     }
 
     /// Whether a host may answer from this feed.

@@ -13,7 +13,7 @@ use super::{Engine, Wanted};
 use crate::blob::{window_count, window_len};
 use crate::id::{DiscoveryId, Name};
 use crate::leaf::Leaf;
-use crate::wire::{MAX_INLINE_LEN, WINDOW, WINDOW_BYTES, WINDOW_HEIGHT};
+use crate::wire::{ANY_AGE, MAX_INLINE_LEN, WINDOW, WINDOW_BYTES, WINDOW_HEIGHT};
 
 /// Entries behind the cursor whose origin is remembered.
 const MARKS: u64 = 1024;
@@ -51,7 +51,7 @@ pub enum Status {
     End,
     /// The entry does not exist yet.
     NotYet,
-    /// No head is held: ask for one first.
+    /// No head is held. Of a feed that is open here one was asked for.
     NoHead,
     /// Two heads of the feed exclude each other.
     Forked,
@@ -171,7 +171,12 @@ impl Reader {
             return Status::Forked;
         }
         if !feed.has(HEADED) {
-            return Status::NoHead;
+            // There was one, or the reader would not be here: a grant has ended its epoch.
+            let any = (0, 0);
+            return match engine.want_head(now, &self.id, any, ANY_AGE, INTEREST_MS, env) {
+                why @ (Wanted::NoPort | Wanted::NoRoute) => Status::Stuck(why),
+                Wanted::Present | Wanted::Waiting | Wanted::Busy => Status::NoHead,
+            };
         }
         let (name, epoch, n, public) = (feed.name, feed.epoch, feed.n, feed.is_public());
         let is_final = feed.head().is_some_and(|head| head.head.is_final());

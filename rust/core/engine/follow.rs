@@ -211,7 +211,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let entry_id = self.pending.id_of(at);
         let feed = entry_id
             .and_then(|id| self.feeds.get(&id))
-            .filter(|feed| feed.has_living_head());
+            .filter(|feed| feed.has(HEADED));
         let lacks = feed.is_some_and(|feed| (feed.epoch, feed.n) > (down.held_epoch, down.held_n));
         let may = down.pushes < PUSH_TRIES && down.budget >= PUSH_BYTES_MIN && down.expires > now;
         let mut pushes = down.pushes;

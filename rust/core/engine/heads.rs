@@ -242,12 +242,14 @@ impl<M: Memory, E: Env> Engine<M, E> {
             self.held.release(index);
             return Err(reason);
         }
-        match self.feeds.open(&id) {
-            Some(feed) => feed.set_grant(&grant),
-            None => {
-                self.held.release(index);
-                return Err(Drop::FeedsFull);
-            }
+        let Some(feed) = self.feeds.open(&id) else {
+            self.held.release(index);
+            return Err(Drop::FeedsFull);
+        };
+        if feed.set_grant(&grant) {
+            // An author here is none any more, and readers have to ask for the new epoch's head.
+            self.disown(&id);
+            env.wake(&id);
         }
         self.queue_job(index, env)
     }

@@ -132,6 +132,14 @@ impl<M: Memory, E: Env> Engine<M, E> {
         None
     }
 
+    /// Whether a verified grant has handed the feed over to a working key: the name key signs none of
+    /// its heads any more.
+    pub fn is_handed_over(&self, id: &DiscoveryId) -> bool {
+        self.feeds
+            .get(id)
+            .is_some_and(|feed| feed.granted_epoch() > 0)
+    }
+
     /// What is known of a feed.
     pub fn feed_state(&self, id: &DiscoveryId) -> Option<FeedState> {
         self.feeds.state(self.feeds.find(id)?)
@@ -150,7 +158,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if new.head.name.id() != *id {
             return Err(Drop::WrongName);
         }
-        let held = self.feeds.get(id).and_then(|feed| feed.head());
+        let feed = self.feeds.get(id);
+        if feed.is_some_and(|feed| feed.granted_epoch() > new.head.epoch) {
+            return Err(Drop::OldEpoch);
+        }
+        let held = feed.and_then(|feed| feed.head());
         // A fork, too: it may have come in after the author looked, and it was here first.
         if held
             .is_some_and(|held| held.head.order() > new.head.order() || held.head.forks(&new.head))

@@ -305,19 +305,21 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// What a head's entry asks for: the strictest demand of its waiters, or the laxest.
     fn demand_at(&self, slot: u32, lax: bool) -> Option<Demand> {
         let entry = self.pending.get(slot)?;
-        if !lax {
-            return Some(entry.demands.strict);
-        }
-        let mut demand = entry.demands.lax;
-        let held = self
-            .feeds
-            .get(entry.want.id())
-            .filter(|feed| feed.has(HEADED) && demand.max_age_ms == ANY_AGE);
+        let feed = self.feeds.get(entry.want.id());
+        let mut demand = if lax {
+            entry.demands.lax
+        } else {
+            entry.demands.strict
+        };
+        let held = feed.filter(|feed| lax && feed.has(HEADED) && demand.max_age_ms == ANY_AGE);
         if let Some(feed) = held {
             // Nobody waits for the head that is here.
             let newer = (feed.epoch, feed.n.saturating_add(1));
             (demand.epoch, demand.n) = (demand.epoch, demand.n).max(newer);
         }
+        // A head of an epoch that a grant has ended would be dropped.
+        let granted = feed.map_or(0, |feed| feed.granted_epoch());
+        (demand.epoch, demand.n) = (demand.epoch, demand.n).max((granted, 0));
         Some(demand)
     }
 

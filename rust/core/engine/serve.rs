@@ -4,7 +4,7 @@
 use super::answer::{self, BlobScript, Out, Plan, RangeAsk, RangeScript, Script, Sent};
 use super::answer_head::HeadScript;
 use super::env::{Counter, Dest, Env, Event, Mac, Memory, PortId};
-use super::feeds::OWN;
+use super::feeds::{HEADED, OWN};
 use super::limits::LIFE_MAX_US;
 use super::nodes;
 use super::pending::{Down, Want, CHUNK_MODE, HAVE_PAGE, HAVE_PATH, LEAF_ONLY, LIMITED};
@@ -203,7 +203,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         id: &DiscoveryId,
         env: &mut E,
     ) -> bool {
-        let Some(feed) = self.feeds.get_mut(id).filter(|feed| feed.has_living_head()) else {
+        let Some(feed) = self.feeds.get_mut(id).filter(|feed| feed.has(HEADED)) else {
             return false;
         };
         let Some(head) = feed.head() else {
@@ -289,7 +289,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let Some(feed) = self
             .feeds
             .get(id)
-            .filter(|feed| feed.has_living_head() && feed.epoch == epoch && n <= feed.n)
+            .filter(|feed| feed.has(HEADED) && feed.epoch == epoch && n <= feed.n)
         else {
             return false;
         };
@@ -391,7 +391,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let Some(mtu) = self.ports.mtu(down.port) else {
             return (0, false);
         };
-        let Some(feed) = self.feeds.get_mut(id).filter(|feed| feed.has_living_head()) else {
+        let Some(feed) = self.feeds.get_mut(id).filter(|feed| feed.has(HEADED)) else {
             return (0, false);
         };
         if feed.epoch != epoch && down.n != 0 {

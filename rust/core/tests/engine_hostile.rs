@@ -5,9 +5,9 @@
 mod harness;
 
 use feed_core::engine::fetch::{Credit, Reader, Status};
-use feed_core::engine::{Counter, Mac, PortId, Role, Rx, Sizes};
+use feed_core::engine::{Counter, Mac, Role, Rx, Sizes};
 use feed_core::head::{Head, SignedHead};
-use feed_core::sign::{PublicKey, Seed};
+use feed_core::sign::PublicKey;
 use feed_core::verify::proves_fork;
 use feed_core::wire::{
     FrameBuilder, FrameHeader, FrameView, LookupHead, Message, Preamble, ANY_AGE,
@@ -818,107 +818,4 @@ fn cookie__one_frame_without() {
         let sent = net.links[1].seen.frames;
         assert!((1..=most).contains(&sent), "{sent} frames, echo {echo}");
     }
-}
-
-/// A grant: the name key's word for another key. Old epochs end with it.
-#[test]
-fn grant__hands_over() {
-    use feed_core::grant::Grant;
-    let mut net = Net::new(17);
-    let author = net.add(Role::Host);
-    let reader = net.add(Role::Host);
-    let link = net.link(&[author, reader], 1500);
-    net.route(reader, link, Some(author));
-    let mut feed = Author::new(30);
-    feed.append(net.now, &mut net.nodes[author], b"by the name key");
-    assert!(net.get_head(reader, feed.id, 1, s(5)));
-    let working = Seed::new([99; 32]).unwrap();
-    let old = feed.head.unwrap().head;
-    let grant = Grant {
-        flags: 0,
-        epoch: 1,
-        base_n: 1,
-        time: 5,
-        not_after: 0,
-        name: feed.name,
-        base_root: old.root,
-        key: working.public_key().unwrap(),
-    };
-    let grant = grant.sign(&Seed::new(feed.seed).unwrap()).unwrap();
-    let head = Head {
-        epoch: 1,
-        time: old.time + 5,
-        ..old
-    }
-    .sign(&working)
-    .unwrap();
-    // Answer the reader's next head lookup by hand, first without the grant, then with it.
-    for with_grant in [false, true] {
-        net.links[link].capture = Some(Vec::new());
-        let id = feed.id;
-        net.with(reader, |engine, now, world| {
-            engine.want_head(now, &id, (1, 0), ANY_AGE, 1000, world)
-        });
-        net.nodes[author].on = false;
-        let frames = net.links[link].capture.take().unwrap();
-        let view = FrameView::parse(frames.first().unwrap()).unwrap();
-        let Some(Ok(Message::LookupHead(lookup))) = view.messages().next() else {
-            panic!("no lookup")
-        };
-        let answer = feed_core::wire::Answer {
-            hops: 1,
-            token: lookup.pre.token,
-        };
-        let mut buf = vec![0; 1500];
-        let mut frame = FrameBuilder::new(&mut buf, 1500).unwrap();
-        assert!(feed_core::wire::Head {
-            answer,
-            unchecked: false,
-            bytes: &head.bytes
-        }
-        .emit(&mut frame));
-        if with_grant {
-            assert!(feed_core::wire::Grant {
-                answer,
-                bytes: &grant.bytes
-            }
-            .emit(&mut frame));
-        }
-        let built = frame.finish(&FrameHeader::default());
-        let port = net.port(link);
-        let mac = Mac([2, 0, 0, author as u8, 0, port.0 as u8]);
-        net.inject(
-            reader,
-            Rx {
-                port,
-                mac,
-                group: false,
-            },
-            &buf[..built.linear],
-        );
-        net.run(s(3));
-        let state = net.nodes[reader].engine.feed_state(&id).unwrap();
-        assert_eq!(state.head.unwrap().head.epoch, u32::from(with_grant));
-    }
-    assert!(net.nodes[reader].world.dropped(Drop::NoGrant) > 0);
-    // The name key's own epoch has ended.
-    let id = feed.id;
-    net.nodes[author].on = true;
-    feed.append(net.now, &mut net.nodes[author], b"too late");
-    net.with(reader, |engine, now, world| {
-        engine.follow_local(now, &id, true, world)
-    });
-    net.run(s(2));
-    assert_eq!(
-        net.nodes[reader]
-            .engine
-            .feed_state(&id)
-            .unwrap()
-            .head
-            .unwrap()
-            .head
-            .epoch,
-        1
-    );
-    let _ = PortId::LOCAL;
 }

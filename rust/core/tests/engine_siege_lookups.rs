@@ -223,7 +223,7 @@ fn demand_of_a_waiter_that_has_gone__is_asked_for_no_more() {
 fn local_demand_for_an_impossible_head__does_not_hide_others() {
     let mut line = line(false, 3);
     let id = line.feed.id;
-    let mut want = |line: &mut Line, n: u64| {
+    let want = |line: &mut Line, n: u64| {
         line.net.with(line.reader, |engine, now, world| {
             engine.want_head(now, &id, (0, n), ANY_AGE, 30_000, world)
         })

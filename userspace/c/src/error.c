@@ -24,7 +24,7 @@ const char *feed_strerror(int err)
 	case ENOKEY:
 		return "no secret key; set FEED_OPT_SECRET_KEY first";
 	case EKEYREJECTED:
-		return "the name does not belong to the secret key";
+		return "the name does not belong to the secret key, or a grant has handed the feed over to another key";
 	case EADDRINUSE:
 		return "another program in this network namespace is this feed's author";
 	case EMSGSIZE:

@@ -105,7 +105,9 @@ pub fn advice(errno: i32) -> Option<&'static str> {
              or say that the feed is new"
         }
         libc::ENOKEY => "no secret key was set",
-        libc::EKEYREJECTED => "the name does not belong to the secret key",
+        libc::EKEYREJECTED => {
+            "the name does not belong to the secret key, or a grant has handed the feed over to another key"
+        }
         libc::EADDRINUSE => {
             "another program in this network namespace is this feed's author; wait until it ends"
         }
