@@ -80,7 +80,6 @@ for dev in l r; do
 done
 if [ -n "${FEED_KEEP_PCAP:-}" ]; then
 	cp "$TMP/l.pcap" "$TMP/r.pcap" "$FEED_KEEP_PCAP/"
-	echo "${FEED#feed:}" >"$FEED_KEEP_PCAP/name"
 fi
 
 story_end

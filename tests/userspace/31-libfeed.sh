@@ -35,8 +35,8 @@ exchange_python() { on "$1" python3 "$EXAMPLES/exchange.py" "${@:2}"; }
 for author in c python; do
 	name=$(must "exchange_$author" author give "$(head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n')" one two three)
 	for reader in c python; do
-		check_equal "$reader takes what $author gave" "$("exchange_$reader" reader take "$name" 2>&1 | tr '\n' '|')" \
-			"0 (1 hops): one|1 (1 hops): two|2 (1 hops): three|"
+		check_equal "$reader takes what $author gave" "$("exchange_$reader" reader take "$name" 3 2>&1 | tr '\n' '|')" \
+			"0: one|1: two|2: three|"
 		must on reader feedctl store flush
 	done
 done

@@ -1,11 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
-/*
- * Written from README.md and <linux/feed.h> alone: the bare system calls.
- * cc -I include/uapi -o exchange exchange.c
- * ./exchange give SEED TEXT...     appends the texts to a new feed, prints its name
- * ./exchange take NAME [COUNT]     prints the first entries: seq, hops, text
- * SEED and NAME are 64 hex digits.
- */
+/* Written from README.md and <linux/feed.h> alone: `give` appends texts to a new feed and prints its name,
+ * `take` prints the first entries of a feed. A seed or name is 64 hex digits. */
 #include <err.h>
 #include <linux/feed.h>
 #include <stdio.h>
@@ -16,43 +11,30 @@
 int main(int argc, char **argv)
 {
 	struct sockaddr_feed feed = { .sfeed_family = AF_FEED };
-	char text[4096], control[CMSG_SPACE(sizeof(struct feed_entry_info))];
-	socklen_t len = sizeof(feed.sfeed_key);
-	unsigned char key[FEED_KEY_LEN];
-	int fd = socket(AF_FEED, SOCK_SEQPACKET, 0);
+	int i, got, fd = socket(AF_FEED, SOCK_SEQPACKET, 0);
+	char text[4096];
 
-	if (fd < 0 || argc < 3)
-		err(2, "exchange give SEED TEXT... | exchange take NAME [COUNT]");
-	for (int i = 0; i < FEED_KEY_LEN; i++)
-		if (sscanf(argv[2] + 2 * i, "%2hhx", &key[i]) != 1)
-			errx(2, "64 hex digits, please");
+	for (i = 0; i < FEED_KEY_LEN; i++)
+		if (fd < 0 || argc < 4 || sscanf(argv[2] + 2 * i, "%2hhx", &feed.sfeed_key[i]) != 1)
+			err(2, "exchange give SEED TEXT... | exchange take NAME COUNT");
 	if (strcmp(argv[1], "give") == 0) {
 		feed.sfeed_flags = FEED_BIND_NEW;
-		if (setsockopt(fd, SOL_FEED, FEED_OPT_SECRET_KEY, key, sizeof(key)) ||
-		    getsockopt(fd, SOL_FEED, FEED_OPT_PUBLIC_KEY, feed.sfeed_key, &len) ||
+		if (setsockopt(fd, SOL_FEED, FEED_OPT_SECRET_KEY, feed.sfeed_key, FEED_KEY_LEN) ||
+		    getsockopt(fd, SOL_FEED, FEED_OPT_PUBLIC_KEY, feed.sfeed_key, &(socklen_t){ FEED_KEY_LEN }) ||
 		    bind(fd, (struct sockaddr *)&feed, sizeof(feed)))
 			err(1, "bind");
-		for (int i = 3; i < argc; i++)
+		for (i = 3; i < argc; i++)
 			if (send(fd, argv[i], strlen(argv[i]), 0) < 0)
 				err(1, "send");
-		for (int i = 0; i < FEED_KEY_LEN; i++)
+		for (i = 0; i < FEED_KEY_LEN; i++)
 			printf("%02x", feed.sfeed_key[i]);
 		return puts("") < 0;
 	}
-	memcpy(feed.sfeed_key, key, sizeof(key));
 	if (connect(fd, (struct sockaddr *)&feed, sizeof(feed)))
 		err(1, "connect");
-	for (int count = argc > 3 ? atoi(argv[3]) : 3; count > 0; count--) {
-		struct iovec part = { text, sizeof(text) };
-		struct msghdr msg = { .msg_iov = &part, .msg_iovlen = 1,
-				      .msg_control = control, .msg_controllen = sizeof(control) };
-		ssize_t got = recvmsg(fd, &msg, 0);
-		struct cmsghdr *c = got < 0 ? NULL : CMSG_FIRSTHDR(&msg);
-		struct feed_entry_info info;
-
-		if (!c || c->cmsg_level != SOL_FEED || c->cmsg_type != FEED_CMSG_ENTRY)
-			err(1, "recvmsg");
-		memcpy(&info, CMSG_DATA(c), sizeof(info));
-		printf("%llu (%u hops): %.*s\n", info.seq, info.hops, (int)got, text);
+	for (i = 0; i < atoi(argv[3]); i++) {
+		got = recv(fd, text, sizeof(text), 0);
+		if (got < 0 || printf("%d: %.*s\n", i, got, text) < 0)
+			err(1, "recv");
 	}
 }
