@@ -21,3 +21,11 @@ test-full: ## the stories at full size on the stock kernel too, which takes an h
 .PHONY: test-mutants
 test-mutants: ## break the code in ten and more ways: each must turn its test red
 	@tests/mutants/run
+
+.PHONY: bench
+bench: host ## measure beside rivals and floors; LINE=N for one line of the table
+	@tests/bench/run $(if $(LINE),--line $(LINE))
+
+.PHONY: bench-quick
+bench-quick: host ## the same in two minutes: fewer rounds, less work
+	@tests/bench/run --quick $(if $(LINE),--line $(LINE))

@@ -38,6 +38,13 @@ impl Net<'_> {
         }
     }
 
+    /// The namespace that the machine booted with, which never ends.
+    #[cfg(feed_bench)]
+    pub(crate) fn initial() -> Net<'static> {
+        // SAFETY: It is always there.
+        unsafe { Net::from_raw(&raw mut bindings::init_net) }
+    }
+
     /// The C object.
     #[inline]
     pub(crate) fn as_ptr(&self) -> *mut bindings::net {

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The lines of the table, a file each, and how they are gone through.
+
+mod hits;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::line::{Line, Outcome, Run, Sample};
+use crate::machine;
+
+/// All lines, in the table's order.
+fn all() -> Vec<Box<dyn Line>> {
+    vec![Box::new(hits::Hits::new())]
+}
+
+/// Measures the lines of these numbers, or all of none.
+pub(crate) fn measure(numbers: &[u32], rounds: u32, quick: bool, bed: String) -> Result<Run> {
+    let when = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+    let mut run = Run {
+        bed,
+        kernel: machine::kernel(),
+        cpu: machine::cpu(),
+        when: u64::try_from(when)?,
+        quick,
+        lines: Vec::new(),
+    };
+    for mut line in all() {
+        if !numbers.is_empty() && !numbers.contains(&line.number()) {
+            continue;
+        }
+        eprintln!("line {}: {}", line.number(), line.title());
+        let mut outcome = Outcome {
+            number: line.number(),
+            title: line.title().into(),
+            cases: line.cases(),
+            reaches: line.reaches(),
+            samples: vec![Vec::new(); line.cases().len()],
+            failure: None,
+        };
+        let measured = go_through(line.as_mut(), rounds, quick, &mut outcome.samples);
+        let cleaned = line.tear_down();
+        if let Err(error) = measured.and(cleaned) {
+            eprintln!("  failed: {error:#}");
+            outcome.failure = Some(format!("{error:#}"));
+        }
+        run.lines.push(outcome);
+    }
+    ensure!(
+        !run.lines.is_empty(),
+        "no line has one of these numbers: {numbers:?}"
+    );
+    Ok(run)
+}
+
+/// Interleaved: what the machine does beside this meets all cases alike.
+fn go_through(
+    line: &mut dyn Line,
+    rounds: u32,
+    quick: bool,
+    samples: &mut [Vec<Sample>],
+) -> Result<()> {
+    line.set_up(quick).context("set-up")?;
+    let cases = line.cases();
+    for round in 1..=rounds {
+        for (index, (case, samples)) in cases.iter().zip(samples.iter_mut()).enumerate() {
+            let sample = line.measure(index).with_context(|| case.name.clone())?;
+            eprintln!(
+                "  {round}/{rounds} {}: {:.1} {}",
+                case.name, sample.value, case.unit
+            );
+            samples.push(sample);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+//! AF_FEED beside what a user could pick instead, in one run.
+//!
+//! `run` measures inside of a machine (see tests/bench/run, which boots one) and writes what it saw
+//! as JSON; `report` makes the table and the chart of such files.
+
+mod line;
+mod lines;
+mod machine;
+mod report;
+mod summary;
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+use crate::line::Run;
+
+#[derive(Parser)]
+#[command(about = "AF_FEED beside what a user could pick instead")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measure, in this machine; as root.
+    Run {
+        /// Only these lines of the table.
+        #[arg(long, value_delimiter = ',')]
+        lines: Vec<u32>,
+        /// Rounds: in each, every case of a line is measured once, one after the other.
+        #[arg(long, default_value_t = 5)]
+        rounds: u32,
+        /// A tenth of the work.
+        #[arg(long)]
+        quick: bool,
+        /// What the machine is called in the results.
+        #[arg(long, default_value = "unknown")]
+        bed: String,
+        /// Where the results go, as JSON.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Print the table of results, and say which lines are met.
+    Report {
+        /// What `run` has written.
+        #[arg(required = true)]
+        results: Vec<PathBuf>,
+        /// Draw the chart, too.
+        #[arg(long)]
+        svg: Option<PathBuf>,
+        /// Write the table as Markdown.
+        #[arg(long)]
+        markdown: Option<PathBuf>,
+    },
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().command {
+        Command::Run {
+            lines,
+            rounds,
+            quick,
+            bed,
+            out,
+        } => {
+            let run = lines::measure(&lines, rounds, quick, bed)?;
+            let file =
+                File::create(&out).with_context(|| format!("cannot write {}", out.display()))?;
+            serde_json::to_writer_pretty(file, &run)?;
+            Ok(())
+        }
+        Command::Report {
+            results,
+            svg,
+            markdown,
+        } => {
+            let mut runs = Vec::new();
+            for path in &results {
+                let file =
+                    File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+                let run: Run = serde_json::from_reader(file)
+                    .with_context(|| format!("{} is no result of this program", path.display()))?;
+                runs.push(run);
+            }
+            report::print(&runs);
+            if let Some(path) = markdown {
+                report::markdown(&runs, &path)?;
+            }
+            if let Some(path) = svg {
+                report::chart(&runs, &path)?;
+            }
+            Ok(())
+        }
+    }
+}
