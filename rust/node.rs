@@ -317,6 +317,7 @@ impl Node {
         let mut frames = inner.env.take_frames();
         let due = inner.engine.next_deadline();
         let jobs_wait = inner.env.take_jobs_wait();
+        inner.env.forget_objects();
         let crowded = local::feeds_wanted(&inner.engine).is_some();
         drop(guard);
 

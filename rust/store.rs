@@ -47,7 +47,10 @@ pub(crate) use ground::{
     Ground,
     Owner, //
 };
-pub(crate) use read::Piece;
+pub(crate) use read::{
+    Piece,
+    RecentObjects, //
+};
 
 use self::{
     arena::{

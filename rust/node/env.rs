@@ -17,7 +17,10 @@ use crate::{
         random,
         skb::Frames, //
     },
-    store::Extent,
+    store::{
+        Extent,
+        RecentObjects, //
+    },
     sync::{
         clock,
         shared, //
@@ -67,6 +70,7 @@ pub(crate) struct KernelEnv {
     devices: KVec<(PortId, Device)>,
     frames: Frames,
     jobs_wait: bool,
+    recent: RecentObjects,
 }
 
 impl KernelEnv {
@@ -76,6 +80,7 @@ impl KernelEnv {
             devices: KVec::new(),
             frames: Frames::new(),
             jobs_wait: false,
+            recent: RecentObjects::new(),
         }
     }
 
@@ -118,6 +123,11 @@ impl KernelEnv {
         core::mem::replace(&mut self.frames, Frames::new())
     }
 
+    /// What was remembered for the length of one call holds folios.
+    pub(super) fn forget_objects(&mut self) {
+        self.recent.clear();
+    }
+
     pub(super) fn take_jobs_wait(&mut self) -> bool {
         core::mem::take(&mut self.jobs_wait)
     }
@@ -135,7 +145,7 @@ impl Env for KernelEnv {
     }
 
     fn slot_get(&mut self, key: &ObjectKey, slot: u8, out: &mut [u8]) -> bool {
-        self.world.store.slot_get(key, slot, out)
+        self.world.store.slot_get_again(&mut self.recent, key, slot, out)
     }
 
     fn slot_put(
@@ -145,10 +155,12 @@ impl Env for KernelEnv {
         bytes: &[u8],
         charge: Charge,
     ) -> Result<(), Full> {
+        self.recent.clear();
         self.world.store.slot_put(key, slot, bytes, charge)
     }
 
     fn slot_clear(&mut self, key: &ObjectKey, slot: u8) {
+        self.recent.clear();
         self.world.store.slot_clear(key, slot);
     }
 

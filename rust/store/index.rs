@@ -30,7 +30,7 @@ use feed_core::{
     id::BlobName,
     object::ObjectKey,
     siphash::{
-        siphash24,
+        siphash13,
         SipKey, //
     }, //
 };
@@ -486,7 +486,7 @@ impl Index {
             to.copy_from_slice(&word.to_le_bytes());
         }
         scope.copy_from_slice(&key.scope.to_le_bytes());
-        siphash24(&self.secret, &[&bytes])
+        siphash13(&self.secret, &[&bytes])
     }
 
     /// Runs `action` with the shard of `hash` locked. Context: any.

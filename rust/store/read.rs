@@ -40,6 +40,70 @@ pub(crate) struct Piece {
     pub(crate) len: usize,
 }
 
+/// Objects that one answer reads: leaves, and the tiles and edge of a proof.
+const RECENT: usize = 8;
+
+/// An object that was looked for a moment ago.
+///
+/// Its entry is a copy: slots that were written since are missed, which costs a fetch. What was
+/// cleared must be forgotten here by who clears it.
+struct Object {
+    key: Key,
+    /// `None`: it is not here.
+    found: Option<(Entry, View)>,
+    /// Where it was last read, so that neither the kernel nor the store takes it meanwhile.
+    folio: Option<Folio>,
+}
+
+impl Object {
+    /// Reads bytes that lie in one page.
+    fn read(&mut self, store: &Store, offset: u32, bit: u64, out: &mut [u8]) -> bool {
+        let Some((entry, view)) = self.found.filter(|(entry, _)| entry.info() & bit != 0) else {
+            return false;
+        };
+        let at = (entry.place().offset + offset) as usize;
+        let page = view.page() + (at / PAGE_SIZE) as u64;
+        let inside = |folio: &Folio| {
+            let pages = page.checked_sub(folio.index())? as usize;
+            let offset = pages * PAGE_SIZE + at % PAGE_SIZE;
+            (offset + out.len() <= folio.len()).then_some(offset)
+        };
+        if self.folio.as_ref().and_then(inside).is_none() {
+            self.folio = store.arena(view.pinned()).mapping.get(page);
+        }
+        let Some((folio, offset)) = self.folio.as_ref().and_then(|folio| Some((folio, inside(folio)?)))
+        else {
+            store.forget(&entry);
+            return false;
+        };
+        folio.read(offset, out)
+    }
+}
+
+/// The last objects that were read, for as long as one call to the engine lasts.
+pub(crate) struct RecentObjects {
+    list: [Option<Object>; RECENT],
+    next: usize,
+}
+
+impl RecentObjects {
+    /// None.
+    pub(crate) const fn new() -> Self {
+        Self {
+            list: [const { None }; RECENT],
+            next: 0,
+        }
+    }
+
+    /// Forgets them. Context: any.
+    pub(crate) fn clear(&mut self) {
+        if self.next != 0 {
+            self.list = [const { None }; RECENT];
+            self.next = 0;
+        }
+    }
+}
+
 /// After how many other segments a hit counts, see [`Segments::settled`]: a fraction of all, well
 /// below what may be on probation.
 ///
@@ -151,6 +215,49 @@ impl Store {
         });
         self.count(read);
         read
+    }
+
+    /// As [`Store::slot_get`], for who reads several slots of an object: `recent` remembers it.
+    ///
+    /// Context: any, the same until [`RecentObjects::clear`].
+    pub(crate) fn slot_get_again(
+        &self,
+        recent: &mut RecentObjects,
+        key: &ObjectKey,
+        slot: u8,
+        out: &mut [u8],
+    ) -> bool {
+        let (Some(key), Some((offset, bit))) = (Key::object(key), slot_place(slot, out.len()))
+        else {
+            return false;
+        };
+        let read = self
+            .recent_object(recent, &key)
+            .is_some_and(|object| object.read(self, offset, bit, out));
+        self.count(read);
+        read
+    }
+
+    fn recent_object<'a>(
+        &self,
+        recent: &'a mut RecentObjects,
+        key: &Key,
+    ) -> Option<&'a mut Object> {
+        let known = |object: &Option<Object>| object.as_ref().is_some_and(|known| known.key == *key);
+        let at = match recent.list.iter().position(known) {
+            Some(at) => at,
+            None => {
+                let at = recent.next % RECENT;
+                recent.next = at + 1;
+                *recent.list.get_mut(at)? = Some(Object {
+                    key: *key,
+                    found: self.find_entry(key, |_| true),
+                    folio: None,
+                });
+                at
+            }
+        };
+        recent.list.get_mut(at)?.as_mut()
     }
 
     /// Gives `look` every piece of a range, with its folio, offset in it and length, until it

@@ -234,6 +234,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 env,
                 &tree.tree(),
                 tree::path_nodes(m.n, m.window),
+                None,
                 &mut path,
             ) {
                 let result = check_page(&tree, m.leaves, m.window, path.hashes(), env);

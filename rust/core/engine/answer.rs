@@ -4,7 +4,7 @@
 //! Hits and data that is handed on take the same way: what came in was verified and stored first.
 //! A *script* gives one message after the other; [`send`] cuts them into frames.
 
-use super::env::{Dest, Env, Payload};
+use super::env::{Charge, Dest, Env, Payload, PortId};
 use super::nodes::{self, Proof};
 use crate::blob::{self, WindowHasher, CHUNK};
 use crate::id::{BlobName, Name};
@@ -138,6 +138,8 @@ pub(super) struct Plan {
     pub bits: u32,
     /// Path and page once, entries without siblings.
     pub bare: bool,
+    /// Bytes of the proof of the one entry that it has, which lies where [`RangeScript`] makes proofs.
+    pub proof: usize,
 }
 
 /// Entries from which on a page costs less than siblings.
@@ -154,9 +156,20 @@ pub(super) struct RangeAsk {
     pub leaf_only: bool,
     pub have_page: bool,
     pub mtu: usize,
+    /// `n` is the length of the head held here. Edge nodes of that tree are kept: one object for a
+    /// head, whatever others ask for.
+    pub is_newest: bool,
 }
 
 impl RangeAsk {
+    /// Who pays for the edge nodes of this answer's tree, if they are kept.
+    fn keep(&self) -> Option<Charge> {
+        self.is_newest.then_some(Charge {
+            port: PortId::LOCAL,
+            public: false,
+        })
+    }
+
     fn tree(&self) -> TreeOf {
         TreeOf::Feed {
             name: self.name,
@@ -180,6 +193,10 @@ impl RangeAsk {
     }
 
     fn is_alone<E: Env>(&self, env: &mut E, bit: u32) -> bool {
+        self.fits_alone(env, bit) && nodes::can_include(env, &self.tree(), self.n, self.seq(bit))
+    }
+
+    fn fits_alone<E: Env>(&self, env: &mut E, bit: u32) -> bool {
         let Some(payload) = self.bit_is_here(env, bit) else {
             return false;
         };
@@ -188,7 +205,24 @@ impl RangeAsk {
             .saturating_add(siblings.saturating_mul(32))
             .saturating_add(payload as usize);
         FRAME_HEADER_LEN.saturating_add(len) <= self.mtu
-            && nodes::can_include(env, &self.tree(), self.n, self.seq(bit))
+    }
+
+    /// The plan for one entry. What shows that it can be proved is the proof itself: it stays in
+    /// `bytes` for [`RangeScript`].
+    #[inline(never)]
+    fn plan_one<E: Env>(&self, env: &mut E, bit: u32, bytes: &mut [u8]) -> Option<Plan> {
+        let seq = self.seq(bit);
+        if seq >= self.n || !self.fits_alone(env, bit) {
+            return None;
+        }
+        let mut proof = Proof::new(proof_room(bytes)?);
+        let mut wanted = tree::inclusion_nodes(self.n, seq);
+        let all = nodes::collect(env, &self.tree(), &mut wanted, self.keep(), &mut proof);
+        all.then_some(Plan {
+            bits: bit_of(bit),
+            bare: false,
+            proof: proof.len(),
+        })
     }
 
     fn filter(&self, mut keep: impl FnMut(u32) -> bool) -> u32 {
@@ -201,8 +235,22 @@ impl RangeAsk {
 
     /// What can be answered in tree `n`.
     #[inline(never)]
-    pub(super) fn plan<E: Env>(&self, env: &mut E) -> Plan {
-        let few = self.bits.count_ones() < PAGE_PAYS && !self.have_page;
+    pub(super) fn plan<E: Env>(&self, env: &mut E, bytes: &mut [u8]) -> Plan {
+        if self.have_page {
+            // Its leaf hashes prove the entries, whether they are still here or not.
+            let bits = self.filter(|bit| self.bit_is_here(env, bit).is_some());
+            return Plan {
+                bits,
+                bare: true,
+                proof: 0,
+            };
+        }
+        if self.bits.count_ones() == 1 {
+            if let Some(plan) = self.plan_one(env, self.bits.trailing_zeros(), bytes) {
+                return plan;
+            }
+        }
+        let few = self.bits.count_ones() < PAGE_PAYS;
         let mut alone = 0;
         if few {
             alone = self.filter(|bit| self.is_alone(env, bit));
@@ -210,6 +258,7 @@ impl RangeAsk {
                 return Plan {
                     bits: alone,
                     bare: false,
+                    proof: 0,
                 };
             }
         }
@@ -218,7 +267,11 @@ impl RangeAsk {
             && nodes::has_path(env, &of, self.n, self.window)
         {
             let bits = self.filter(|bit| self.bit_is_here(env, bit).is_some());
-            return Plan { bits, bare: true };
+            return Plan {
+                bits,
+                bare: true,
+                proof: 0,
+            };
         }
         if !few {
             alone = self.filter(|bit| self.is_alone(env, bit));
@@ -226,9 +279,18 @@ impl RangeAsk {
         Plan {
             bits: alone,
             bare: false,
+            proof: 0,
         }
     }
 }
+
+/// Where in the scratch memory proofs are made: behind a payload.
+fn proof_room(bytes: &mut [u8]) -> Option<&mut [u8]> {
+    bytes.get_mut(MAX_INLINE_LEN as usize..)
+}
+
+/// From this length on the payload of a frame's last entry is not copied into it.
+const TRAILING_MIN: u32 = 256;
 
 fn bit_of(bit: u32) -> u32 {
     1u32.wrapping_shl(bit)
@@ -244,6 +306,8 @@ pub(super) struct RangeScript {
     pub path: bool,
     pub page: bool,
     pub bare: bool,
+    /// Bytes of the proof of the one entry that is to be sent, if it was made already.
+    pub proof: usize,
 }
 
 impl Script for RangeScript {
@@ -303,6 +367,7 @@ impl RangeScript {
             env,
             &self.ask.tree(),
             &mut tree::path_nodes(n, window),
+            self.ask.keep(),
             &mut proof,
         ) {
             return Step::Done;
@@ -363,24 +428,39 @@ impl RangeScript {
         let Some((bytes, proof)) = bytes.split_at_mut_checked(MAX_INLINE_LEN as usize) else {
             return Step::Added;
         };
-        if !self.ask.leaf_only && nodes::is_inline(&leaf) {
+        let is_last = self.bits == bit_of(bit);
+        let blob = leaf.blob_name();
+        let mut behind = None;
+        let inline = !self.ask.leaf_only && nodes::is_inline(&leaf);
+        if inline && is_last && leaf.len >= TRAILING_MIN {
+            payload = Some(wire::Payload::Trailing(leaf.len));
+            behind = Some(Payload {
+                blob,
+                window: 0,
+                offset: 0,
+                len: leaf.len,
+            });
+        } else if inline {
             let Some(room) = bytes.get_mut(..leaf.len as usize) else {
                 return Step::Added;
             };
-            if leaf.len > 0 && !env.blob_read(&leaf.blob_name(), 0, 0, room) {
+            if leaf.len > 0 && !env.blob_read(&blob, 0, 0, room) {
                 return Step::Added;
             }
             payload = Some(wire::Payload::Bytes(room));
         }
-        let mut proof = Proof::new(proof);
+        let mut proof = Proof::made(proof, self.proof);
         let mut siblings = None;
         if !self.bare {
-            if !nodes::collect(
-                env,
-                &self.ask.tree(),
-                &mut tree::inclusion_nodes(n, seq),
-                &mut proof,
-            ) {
+            if self.proof == 0
+                && !nodes::collect(
+                    env,
+                    &self.ask.tree(),
+                    &mut tree::inclusion_nodes(n, seq),
+                    self.ask.keep(),
+                    &mut proof,
+                )
+            {
                 return Step::Added;
             }
             siblings = Some(proof.hashes());
@@ -393,7 +473,11 @@ impl RangeScript {
             siblings,
             payload,
         };
-        added(entry.emit(frame))
+        match behind {
+            Some(payload) if entry.emit(frame) => Step::Payload(payload),
+            Some(_) => Step::Full,
+            None => added(entry.emit(frame)),
+        }
     }
 }
 
@@ -429,7 +513,7 @@ impl BlobScript {
     ) -> Step {
         let mut proof = Proof::new(bytes);
         let mut wanted = blob::path_nodes(self.blob.len, self.window);
-        if !nodes::collect(env, &TreeOf::Blob(self.blob), &mut wanted, &mut proof) {
+        if !nodes::collect(env, &TreeOf::Blob(self.blob), &mut wanted, None, &mut proof) {
             return Step::Done;
         }
         let path = wire::BlobPath {

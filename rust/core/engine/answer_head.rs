@@ -35,7 +35,13 @@ impl HeadScript<'_> {
         let (name, epoch, m, n) = cons;
         let mut proof = Proof::new(bytes);
         let of = TreeOf::Feed { name, epoch };
-        if !nodes::collect(env, &of, &mut tree::consistency_nodes(m, n), &mut proof) {
+        if !nodes::collect(
+            env,
+            &of,
+            &mut tree::consistency_nodes(m, n),
+            None,
+            &mut proof,
+        ) {
             return Step::Done;
         }
         let answer = Answer {
@@ -105,6 +111,7 @@ impl Script for HeadScript<'_> {
                 path: false,
                 page: false,
                 bare: false,
+                proof: 0,
             };
             let before = frame.remaining();
             let step = range.emit_entry(env, frame, bytes, bit);

@@ -10,7 +10,7 @@ use super::slab::Table;
 use crate::grant::{SignedGrant, GRANT_LEN};
 use crate::head::{SignedHead, HEAD_LEN};
 use crate::id::{DiscoveryId, Hash, Name};
-use crate::siphash::{siphash24, SipKey};
+use crate::siphash::{siphash13, SipKey};
 
 /// This node signs the feed.
 pub(super) const OWN: u16 = 1 << 0;
@@ -209,7 +209,7 @@ impl<M: Memory> Feeds<M> {
     }
 
     fn hash(&self, id: &DiscoveryId) -> u32 {
-        siphash24(&self.key, &[&id.0]) as u32
+        siphash13(&self.key, &[&id.0]) as u32
     }
 
     pub(super) fn find(&self, id: &DiscoveryId) -> Option<u32> {

@@ -237,6 +237,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 leaf_only: false,
                 have_page: false,
                 mtu,
+                is_newest: true,
             };
             let has_last =
                 extends && down.held_n == last && nodes::leaf(env, &name, epoch, last).is_some();

@@ -4,7 +4,7 @@
 use super::env::{Mac, Memory, PortId};
 use super::limits::{PENALTY_US, RTO_FIRST_US, RTO_MAX_US, RTO_MIN_US, SUPPRESS_MIN_US};
 use super::slab::Table;
-use crate::siphash::{siphash24, SipKey};
+use crate::siphash::{siphash13, SipKey};
 
 /// One neighbour.
 #[derive(Clone, Copy, Default)]
@@ -94,7 +94,7 @@ impl<M: Memory> Neighbours<M> {
     }
 
     fn hash(&self, port: PortId, mac: Mac) -> u32 {
-        siphash24(&self.key, &[&port.0.to_le_bytes(), &mac.0]) as u32
+        siphash13(&self.key, &[&port.0.to_le_bytes(), &mac.0]) as u32
     }
 
     fn find(&self, port: PortId, mac: Mac) -> Option<u32> {

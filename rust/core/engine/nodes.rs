@@ -28,6 +28,16 @@ impl<'a> Proof<'a> {
         Proof { memory, len: 0 }
     }
 
+    /// One that lies in `memory` already, of so many bytes.
+    pub(super) fn made(memory: &'a mut [u8], len: usize) -> Self {
+        Proof { memory, len }
+    }
+
+    /// Its length, bytes.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
     /// Adds a hash; false if there is no room.
     pub(super) fn push(&mut self, hash: &Hash) -> bool {
         let end = self.len.saturating_add(32);
@@ -44,16 +54,29 @@ impl<'a> Proof<'a> {
     }
 }
 
+/// By words: a call of memcmp costs more than the comparison.
+fn is_zero(hash: &[u8; 32]) -> bool {
+    let words = hash.chunks_exact(8);
+    words.fold(0, |all, word| {
+        all | word.try_into().map_or(1, u64::from_ne_bytes)
+    }) == 0
+}
+
 fn read<E: Env>(env: &mut E, of: &TreeOf, node: Node) -> Option<Hash> {
     let (key, slot) = locate(of, node);
     let mut hash = [0; 32];
     // No node hashes to zeros: a store may use them for an empty slot.
-    (env.slot_get(&key, slot as u8, &mut hash) && hash != [0; 32]).then_some(Hash(hash))
+    (env.slot_get(&key, slot as u8, &mut hash) && !is_zero(&hash)).then_some(Hash(hash))
 }
 
 /// A node's hash, held or computed from held ones.
-#[inline(never)]
 pub(super) fn node<E: Env>(env: &mut E, of: &TreeOf, node: Node) -> Option<Hash> {
+    read(env, of, node).or_else(|| compute(env, of, node))
+}
+
+// Out of line: what a computation needs on the stack is more than a lookup may pay for.
+#[inline(never)]
+fn compute<E: Env>(env: &mut E, of: &TreeOf, node: Node) -> Option<Hash> {
     let mut nodes = |node| read(env, of, node);
     match of {
         TreeOf::Feed { .. } => resolve(&FeedTree, &mut nodes, node),
@@ -68,18 +91,26 @@ pub(super) fn put_node<E: Env>(env: &mut E, of: &TreeOf, node: Node, hash: &Hash
     let _ = env.slot_put(&key, slot as u8, &hash.0, charge);
 }
 
-/// Appends the hashes of `wanted` to `proof`; false if one is missing.
+/// Appends the hashes of `wanted` to `proof`; false if one is missing. With `keep` edge nodes that
+/// had to be computed are stored for the next time.
 #[inline(never)]
 pub(super) fn collect<E: Env>(
     env: &mut E,
     of: &TreeOf,
     wanted: impl Iterator<Item = Node>,
+    keep: Option<Charge>,
     proof: &mut Proof<'_>,
 ) -> bool {
     for want in wanted {
-        match node(env, of, want) {
-            Some(hash) if proof.push(&hash) => {}
-            _ => return false,
+        let held = read(env, of, want);
+        let Some(hash) = held.or_else(|| compute(env, of, want)) else {
+            return false;
+        };
+        if !proof.push(&hash) {
+            return false;
+        }
+        if let (None, Node::Edge { .. }, Some(charge)) = (held, want, keep) {
+            put_node(env, of, want, &hash, charge);
         }
     }
     true

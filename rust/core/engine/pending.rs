@@ -10,7 +10,7 @@ use super::ports::Ports;
 use super::routes::Tried;
 use super::slab::{Heap, Slab, Table};
 use crate::id::{BlobName, DiscoveryId};
-use crate::siphash::{siphash24, SipKey};
+use crate::siphash::{siphash13, SipKey};
 use crate::verify::Demand;
 
 /// What a lookup is about.
@@ -68,9 +68,9 @@ impl Want {
     /// answer finds them all.
     pub(super) fn hash(&self, key: &SipKey) -> u32 {
         let hash = match self {
-            Want::Head { id } => siphash24(key, &[b"h", &id.0]),
-            Want::Follow { id } => siphash24(key, &[b"f", &id.0]),
-            Want::Cons { id, epoch, m, n } => siphash24(
+            Want::Head { id } => siphash13(key, &[b"h", &id.0]),
+            Want::Follow { id } => siphash13(key, &[b"f", &id.0]),
+            Want::Cons { id, epoch, m, n } => siphash13(
                 key,
                 &[
                     b"c",
@@ -80,11 +80,11 @@ impl Want {
                     &n.to_le_bytes(),
                 ],
             ),
-            Want::Range { id, epoch, window } => siphash24(
+            Want::Range { id, epoch, window } => siphash13(
                 key,
                 &[b"r", &id.0, &epoch.to_le_bytes(), &window.to_le_bytes()],
             ),
-            Want::Blob { blob, window, .. } => siphash24(
+            Want::Blob { blob, window, .. } => siphash13(
                 key,
                 &[
                     b"b",

@@ -7,7 +7,7 @@ use super::env::{Mac, Memory, PortId};
 use super::limits::NONCE_LIFE_US;
 use crate::head::HEAD_LEN;
 use crate::id::{DiscoveryId, Hash, HashBuf, Hashes};
-use crate::siphash::{siphash24, SipKey};
+use crate::siphash::{siphash13, SipKey};
 use crate::wire::MAX_CONS;
 
 /// A nonce that came by.
@@ -30,13 +30,13 @@ impl<M: Memory> Nonces<M> {
     }
 
     fn place(&mut self, nonce: u32, want: u32) -> (u64, Option<&mut Nonce>) {
-        let what = siphash24(&self.key, &[&nonce.to_le_bytes(), &want.to_le_bytes()]).max(1);
+        let what = siphash13(&self.key, &[&nonce.to_le_bytes(), &want.to_le_bytes()]).max(1);
         let at = (what as usize).checked_rem(self.slots.len());
         (what, at.and_then(|at| self.slots.get_mut(at)))
     }
 
     fn source(&self, port: PortId, mac: Mac) -> u64 {
-        siphash24(&self.key, &[&port.0.to_le_bytes(), &mac.0])
+        siphash13(&self.key, &[&port.0.to_le_bytes(), &mac.0])
     }
 
     /// Whether another neighbour (or this node) used the nonce for the same thing.
@@ -87,7 +87,7 @@ impl<M: Memory> Roots<M> {
     }
 
     fn place(&self, id: &DiscoveryId, epoch: u32, n: u64) -> Option<usize> {
-        let hash = siphash24(&self.key, &[&id.0, &epoch.to_le_bytes(), &n.to_le_bytes()]);
+        let hash = siphash13(&self.key, &[&id.0, &epoch.to_le_bytes(), &n.to_le_bytes()]);
         (hash as usize).checked_rem(self.slots.len())
     }
 

@@ -6,7 +6,7 @@ use super::limits::{DEMOTE_FIRST_US, DEMOTE_MAX_US};
 use super::ports::{Ports, Refused};
 use super::slab::Table;
 use crate::id::DiscoveryId;
-use crate::siphash::{siphash24, SipKey};
+use crate::siphash::{siphash13, SipKey};
 
 /// A route as operators state it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -53,7 +53,7 @@ impl<M: Memory> Routes<M> {
     }
 
     fn hash(&self, feed: Option<&DiscoveryId>) -> u32 {
-        feed.map_or(0, |id| siphash24(&self.key, &[&id.0]) as u32)
+        feed.map_or(0, |id| siphash13(&self.key, &[&id.0]) as u32)
     }
 
     fn find(&self, route: &Route) -> Option<u32> {

@@ -406,19 +406,24 @@ impl<M: Memory, E: Env> Engine<M, E> {
             leaf_only: down.has(LEAF_ONLY),
             have_page: false,
             mtu,
+            is_newest: true,
         };
         let asked = RangeAsk {
             n: down.n,
             have_page: down.has(HAVE_PAGE),
+            is_newest: down.n == own.n,
             ..own
         };
+        let Some(room) = scratch(&mut self.scratch, &mut self.hasher) else {
+            return (0, false);
+        };
         let in_asked = if 0 < down.n && down.n <= own.n {
-            asked.plan(env)
+            asked.plan(env, room.bytes)
         } else {
             Plan::default()
         };
         let in_own = if in_asked.bits != bits && down.n != own.n {
-            own.plan(env)
+            own.plan(env, room.bytes)
         } else {
             Plan::default()
         };
@@ -442,6 +447,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             path: plan.bare && !has_path && !has_page,
             page: plan.bare && !has_page,
             bare: plan.bare,
+            proof: plan.proof,
         };
         let sent = self.reply(down.port, down.mac, down.has(LIMITED), &mut script, env);
         if plan.bare && same_tree && !script.page {

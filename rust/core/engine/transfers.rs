@@ -9,7 +9,7 @@ use super::env::Memory;
 use super::slab::Table;
 use crate::blob::{window_len, CHUNK};
 use crate::id::{BlobName, Hash};
-use crate::siphash::{siphash24, SipKey};
+use crate::siphash::{siphash13, SipKey};
 use crate::wire::{MAX_BLOB_PATH, RANGE_UNIT, WINDOW};
 
 /// Range units of a chunk.
@@ -148,7 +148,7 @@ impl<X, M: Memory> Transfers<X, M> {
     }
 
     fn hash(&self, blob: &BlobName, window: u16) -> u32 {
-        siphash24(
+        siphash13(
             &self.key,
             &[&blob.hash.0, &blob.len.to_le_bytes(), &window.to_le_bytes()],
         ) as u32
