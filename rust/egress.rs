@@ -63,12 +63,15 @@ pub(crate) fn build(
         return None;
     }
     if let Some(payload) = &payload {
-        let pieces =
-            store.blob_pages(&payload.blob, payload.window, payload.offset, payload.len)?;
-        for piece in pieces {
-            if !frame.append_folio(piece.folio, piece.offset, piece.len) {
-                return None;
-            }
+        let all = store.blob_visit(
+            &payload.blob,
+            payload.window,
+            payload.offset,
+            payload.len,
+            |folio, offset, len| frame.append_folio(folio, offset, len),
+        );
+        if !all {
+            return None;
         }
     }
     frame.set_hash(flow(linear, payload.as_ref()));

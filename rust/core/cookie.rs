@@ -15,10 +15,13 @@ pub fn cookie(key: &SipKey, port: u32, mac: &[u8; 6], now_ms: u64) -> u64 {
 
 /// Whether `echo` is the cookie of this period or the one before.
 pub fn check(key: &SipKey, port: u32, mac: &[u8; 6], now_ms: u64, echo: u64) -> bool {
+    echo == cookie(key, port, mac, now_ms) || is_last(key, port, mac, now_ms, echo)
+}
+
+/// Whether `echo` is the cookie of the period before this one.
+pub fn is_last(key: &SipKey, port: u32, mac: &[u8; 6], now_ms: u64, echo: u64) -> bool {
     let period = now_ms.wrapping_div(COOKIE_PERIOD_MS);
-    let current = of_period(key, port, mac, period);
-    let previous = of_period(key, port, mac, period.saturating_sub(1));
-    echo == current || echo == previous
+    echo == of_period(key, port, mac, period.saturating_sub(1))
 }
 
 fn of_period(key: &SipKey, port: u32, mac: &[u8; 6], period: u64) -> u64 {

@@ -83,7 +83,9 @@ impl Object {
 /// The last objects that were read, for as long as one call to the engine lasts.
 pub(crate) struct RecentObjects {
     list: [Option<Object>; RECENT],
+    /// The place that is taken next, and whether all behind it are taken, too.
     next: usize,
+    full: bool,
 }
 
 impl RecentObjects {
@@ -92,15 +94,19 @@ impl RecentObjects {
         Self {
             list: [const { None }; RECENT],
             next: 0,
+            full: false,
         }
     }
 
     /// Forgets them. Context: any.
     pub(crate) fn clear(&mut self) {
-        if self.next != 0 {
-            self.list = [const { None }; RECENT];
-            self.next = 0;
+        // One by one: the whole list is a kilobyte.
+        let used = if self.full { RECENT } else { self.next };
+        for object in self.list.iter_mut().take(used) {
+            *object = None;
         }
+        self.next = 0;
+        self.full = false;
     }
 }
 
@@ -172,6 +178,19 @@ impl Store {
             rest = later;
             folio.read(at, now)
         })
+    }
+
+    /// Gives `take` a reference to each page of a range of a published window, with the offset in it
+    /// and the length, until it returns false. True if that was all of the range. Context: any.
+    pub(crate) fn blob_visit(
+        &self,
+        blob: &BlobName,
+        window: u16,
+        offset: u32,
+        len: u32,
+        take: impl FnMut(Folio, usize, usize) -> bool,
+    ) -> bool {
+        self.visit(&Key::blob(blob, window), offset, len, take)
     }
 
     /// References to the pages of a range of a published window. Context: any.
@@ -247,8 +266,12 @@ impl Store {
         let at = match recent.list.iter().position(known) {
             Some(at) => at,
             None => {
-                let at = recent.next % RECENT;
-                recent.next = at + 1;
+                if recent.next == RECENT {
+                    recent.next = 0;
+                    recent.full = true;
+                }
+                let at = recent.next;
+                recent.next += 1;
                 *recent.list.get_mut(at)? = Some(Object {
                     key: *key,
                     found: self.find_entry(key, |_| true),

@@ -4,6 +4,8 @@
 //! A feed of no local use is recycled when the table is full (a clock hand with one use bit), own
 //! and opened feeds never are.
 
+use core::cell::Cell;
+
 use super::env::{Mac, Memory, PortId};
 use super::limits::{CLOCK_STEPS, FEED_HEADS_PER_S};
 use super::slab::Table;
@@ -194,6 +196,8 @@ pub(super) struct Feeds<M: Memory> {
     pub table: Table<Feed, M>,
     key: SipKey,
     hand: u32,
+    /// Where the feed is that was looked up last: the steps of one call ask for the same one.
+    last: Cell<u32>,
     /// Inserts that found no place.
     pub refused: u32,
 }
@@ -204,6 +208,7 @@ impl<M: Memory> Feeds<M> {
             table,
             key,
             hand: 0,
+            last: Cell::new(0),
             refused: 0,
         }
     }
@@ -213,7 +218,13 @@ impl<M: Memory> Feeds<M> {
     }
 
     pub(super) fn find(&self, id: &DiscoveryId) -> Option<u32> {
-        self.table.find(self.hash(id), |feed| feed.id == *id)
+        let last = self.last.get();
+        if self.table.get(last).is_some_and(|feed| feed.id == *id) {
+            return Some(last);
+        }
+        let found = self.table.find(self.hash(id), |feed| feed.id == *id)?;
+        self.last.set(found);
+        Some(found)
     }
 
     pub(super) fn get(&self, id: &DiscoveryId) -> Option<&Feed> {

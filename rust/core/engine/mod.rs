@@ -127,6 +127,8 @@ pub struct Engine<M: Memory, E: Env> {
     forks: Forks<M>,
     scratch: M::Of<u8>,
     hasher: M::Of<WindowHasher>,
+    /// Port, neighbour and period of the cookie that was computed last, and the cookie.
+    last_cookie: ((PortId, Mac, u64), u64),
 }
 
 impl<M: Memory, E: Env> Engine<M, E> {

@@ -71,7 +71,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
         };
         let echo = view.header.cookie_echo;
         let trusted = echo != 0
-            && cookie::check(&self.config.secret, rx.port.0, &rx.mac.0, now_ms(now), echo);
+            && (echo == self.cookie_for(rx.port, rx.mac)
+                || cookie::is_last(&self.config.secret, rx.port.0, &rx.mac.0, now_ms(now), echo));
         let mut messages = view.messages();
         let mut touched = Touched::default();
         for _ in 0..MESSAGES_PER_FRAME {

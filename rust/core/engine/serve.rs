@@ -11,7 +11,7 @@ use super::pending::{Down, Want, CHUNK_MODE, HAVE_PAGE, HAVE_PATH, LEAF_ONLY, LI
 use super::recv::{now_ms, Rx};
 use super::{scratch, Engine, Role};
 use crate::blob;
-use crate::cookie::cookie;
+use crate::cookie::{cookie, COOKIE_PERIOD_MS};
 use crate::error::Drop;
 use crate::id::{BlobName, DiscoveryId};
 use crate::object::TreeOf;
@@ -82,8 +82,17 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
     }
 
-    fn cookie_for(&self, port: PortId, mac: Mac) -> u64 {
-        cookie(&self.config.secret, port.0, &mac.0, now_ms(self.now))
+    /// The cookie of a neighbour. Frames come in bursts: the last one's is remembered.
+    pub(super) fn cookie_for(&mut self, port: PortId, mac: Mac) -> u64 {
+        let now = now_ms(self.now);
+        let key = (port, mac, now.wrapping_div(COOKIE_PERIOD_MS));
+        let (of, known) = self.last_cookie;
+        if known != 0 && of == key {
+            return known;
+        }
+        let cookie = cookie(&self.config.secret, port.0, &mac.0, now);
+        self.last_cookie = (key, cookie);
+        cookie
     }
 
     /// Sends what a script says to one neighbour.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 //! The memory of an engine, asked for once by the shell, in process context.
 
-use super::env::{Env, Memory};
+use super::env::{Env, Mac, Memory, PortId};
 use super::feeds::{Feed, Feeds};
 use super::held::Held;
 use super::limits::{Lend, Sizes, FRAME_MAX, PORTS_MAX};
@@ -92,6 +92,7 @@ impl<M: Memory, E: Env> Tables<M, E> {
             forks: Forks::new(self.forks),
             scratch: self.scratch,
             hasher: self.hasher,
+            last_cookie: ((PortId::LOCAL, Mac::default(), 0), 0),
         }
     }
 }
