@@ -13,7 +13,10 @@ use crate::{
             ReadyFrame, //
         }, //
     },
-    store::Store, //
+    store::{
+        RecentObjects,
+        Store, //
+    },
 };
 use feed_core::{
     engine::Payload,
@@ -52,6 +55,7 @@ fn flow(linear: &[u8], payload: Option<&Payload>) -> u32 {
 /// Context: process or softirq, locks may be held.
 pub(crate) fn build(
     store: &Store,
+    recent: &mut RecentObjects,
     device: &Device,
     ethertype: u16,
     to: [u8; 6],
@@ -63,7 +67,8 @@ pub(crate) fn build(
         return None;
     }
     if let Some(payload) = &payload {
-        let all = store.blob_visit(
+        let all = store.blob_visit_again(
+            recent,
             &payload.blob,
             payload.window,
             payload.offset,

@@ -168,7 +168,12 @@ impl Env for KernelEnv {
         self.world.store.blob_find(blob, window)
     }
 
+    fn blob_open(&mut self, blob: &BlobName, window: u16) -> Option<BlobInfo> {
+        self.world.store.blob_open(&mut self.recent, blob, window)
+    }
+
     fn blob_share(&mut self, blob: &BlobName, window: u16) {
+        self.recent.clear();
         self.world.store.blob_share(blob, window);
     }
 
@@ -205,6 +210,7 @@ impl Env for KernelEnv {
     }
 
     fn blob_publish(&mut self, extent: Extent, hops: u8) {
+        self.recent.clear();
         if !extent.publish(hops) {
             self.world.stats.dropped(DropReason::StoreFull);
         }
@@ -219,7 +225,8 @@ impl Env for KernelEnv {
         let to = to.mac.map_or(self.world.group, |mac| mac.0);
         let bytes = payload.as_ref().map_or(0, |payload| payload.len);
         let ethertype = shared::ethertype();
-        match egress::build(&self.world.store, device, ethertype, to, linear, payload) {
+        let store = &self.world.store;
+        match egress::build(store, &mut self.recent, device, ethertype, to, linear, payload) {
             Some(frame) => {
                 trace::sent(port, &to, linear, bytes);
                 self.frames.push(frame);

@@ -40,10 +40,10 @@ pub(crate) struct Piece {
     pub(crate) len: usize,
 }
 
-/// Objects that one answer reads: leaves, and the tiles and edge of a proof.
+/// What one answer reads: leaves, the tiles and edge of a proof, and a window.
 const RECENT: usize = 8;
 
-/// An object that was looked for a moment ago.
+/// An object, or a window, that was looked for a moment ago.
 ///
 /// Its entry is a copy: slots that were written since are missed, which costs a fetch. What was
 /// cleared must be forgotten here by who clears it.
@@ -139,13 +139,8 @@ impl Store {
     pub(crate) fn blob_find(&self, blob: &BlobName, window: u16) -> Option<BlobInfo> {
         let key = Key::blob(blob, window);
         let hash = self.index.hash(&key);
-        let info = self.index.with(hash, |shard| {
-            Some(shard.find(&key, hash, &self.segments)?.info())
-        })?;
-
-        Some(BlobInfo {
-            hops: (info & INFO_HOPS) as u8,
-            public: info & INFO_PUBLIC != 0,
+        self.index.with(hash, |shard| {
+            Some(blob_info(shard.find(&key, hash, &self.segments)?))
         })
     }
 
@@ -178,19 +173,6 @@ impl Store {
             rest = later;
             folio.read(at, now)
         })
-    }
-
-    /// Gives `take` a reference to each page of a range of a published window, with the offset in it
-    /// and the length, until it returns false. True if that was all of the range. Context: any.
-    pub(crate) fn blob_visit(
-        &self,
-        blob: &BlobName,
-        window: u16,
-        offset: u32,
-        len: u32,
-        take: impl FnMut(Folio, usize, usize) -> bool,
-    ) -> bool {
-        self.visit(&Key::blob(blob, window), offset, len, take)
     }
 
     /// References to the pages of a range of a published window. Context: any.
@@ -255,6 +237,40 @@ impl Store {
             .is_some_and(|object| object.read(self, offset, bit, out));
         self.count(read);
         read
+    }
+
+    /// As [`Store::blob_find`], for who reads the window next: `recent` remembers it. Context: as for
+    /// [`Store::slot_get_again`].
+    pub(crate) fn blob_open(
+        &self,
+        recent: &mut RecentObjects,
+        blob: &BlobName,
+        window: u16,
+    ) -> Option<BlobInfo> {
+        let object = self.recent_object(recent, &Key::blob(blob, window))?;
+        Some(blob_info(&object.found?.0))
+    }
+
+    /// Gives `take` a reference to each page of a range of a published window, with the offset in it
+    /// and the length, until it returns false. True if that was all of the range. Context: as for
+    /// [`Store::slot_get_again`].
+    pub(crate) fn blob_visit_again(
+        &self,
+        recent: &mut RecentObjects,
+        blob: &BlobName,
+        window: u16,
+        offset: u32,
+        len: u32,
+        take: impl FnMut(Folio, usize, usize) -> bool,
+    ) -> bool {
+        let key = Key::blob(blob, window);
+        let stored = key.stored_len();
+        let inside = offset.checked_add(len).is_some_and(|end| end <= stored);
+        let found = self.recent_object(recent, &key).and_then(|object| object.found);
+        let seen = inside
+            && found.is_some_and(|(entry, view)| self.visit_entry(&entry, view, offset, len, take));
+        self.count(seen);
+        seen
     }
 
     fn recent_object<'a>(
@@ -370,6 +386,15 @@ impl Store {
             &self.counters.misses
         };
         counter.add(1, Relaxed);
+    }
+}
+
+/// What is known of a stored window.
+fn blob_info(entry: &Entry) -> BlobInfo {
+    let info = entry.info();
+    BlobInfo {
+        hops: (info & INFO_HOPS) as u8,
+        public: info & INFO_PUBLIC != 0,
     }
 }
 

@@ -186,7 +186,7 @@ impl RangeAsk {
     fn bit_is_here<E: Env>(&self, env: &mut E, bit: u32) -> Option<u32> {
         let (leaf, _) = nodes::leaf(env, &self.name, self.epoch, self.seq(bit))?;
         let payload = !self.leaf_only && nodes::is_inline(&leaf);
-        if payload && nodes::inline_info(env, &leaf).is_none() {
+        if payload && leaf.len > 0 && env.blob_open(&leaf.blob_name(), 0).is_none() {
             return None;
         }
         Some(if payload { leaf.len } else { 0 })

@@ -255,6 +255,11 @@ pub trait Env {
     /// Whether a window of a blob is published.
     fn blob_find(&mut self, blob: &BlobName, window: u16) -> Option<BlobInfo>;
 
+    /// The same for who is going to read or send it in this call: that counts as a use.
+    fn blob_open(&mut self, blob: &BlobName, window: u16) -> Option<BlobInfo> {
+        self.blob_find(blob, window)
+    }
+
     /// Marks a published window as belonging to a feed that a host may serve.
     fn blob_share(&mut self, blob: &BlobName, window: u16);
 

@@ -6,6 +6,7 @@
 
 mod line;
 mod lines;
+mod lookups;
 mod machine;
 mod report;
 mod summary;

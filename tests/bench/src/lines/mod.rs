@@ -2,6 +2,7 @@
 //! The lines of the table, a file each, and how they are gone through.
 
 mod hits;
+mod many;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,7 +13,7 @@ use crate::machine;
 
 /// All lines, in the table's order.
 fn all() -> Vec<Box<dyn Line>> {
-    vec![Box::new(hits::Hits::new())]
+    vec![Box::<hits::Hits>::default(), Box::<many::Many>::default()]
 }
 
 /// Measures the lines of these numbers, or all of none.
