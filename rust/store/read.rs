@@ -10,7 +10,8 @@
 use super::{
     index::{
         Entry,
-        Key, //
+        Key,
+        Place, //
     },
     segments::View,
     BlobInfo,
@@ -40,17 +41,35 @@ pub(crate) struct Piece {
     pub(crate) len: usize,
 }
 
+/// What an entry of the index says, without its key.
+#[derive(Clone, Copy)]
+pub(super) struct Found {
+    info: u64,
+    place: Place,
+    view: View,
+}
+
+impl Found {
+    pub(super) fn new(entry: &Entry, view: View) -> Self {
+        Self {
+            info: entry.info(),
+            place: entry.place(),
+            view,
+        }
+    }
+}
+
 /// What one answer reads: leaves, the tiles and edge of a proof, and a window.
 const RECENT: usize = 8;
 
 /// An object, or a window, that was looked for a moment ago.
 ///
-/// Its entry is a copy: slots that were written since are missed, which costs a fetch. What was
+/// What was found is a copy: slots that were written since are missed, which costs a fetch. What was
 /// cleared must be forgotten here by who clears it.
 struct Object {
     key: Key,
     /// `None`: it is not here.
-    found: Option<(Entry, View)>,
+    found: Option<Found>,
     /// Where it was last read, so that neither the kernel nor the store takes it meanwhile.
     folio: Option<Folio>,
 }
@@ -58,22 +77,22 @@ struct Object {
 impl Object {
     /// Reads bytes that lie in one page.
     fn read(&mut self, store: &Store, offset: u32, bit: u64, out: &mut [u8]) -> bool {
-        let Some((entry, view)) = self.found.filter(|(entry, _)| entry.info() & bit != 0) else {
+        let Some(found) = self.found.filter(|found| found.info & bit != 0) else {
             return false;
         };
-        let at = (entry.place().offset + offset) as usize;
-        let page = view.page() + (at / PAGE_SIZE) as u64;
+        let at = (found.place.offset + offset) as usize;
+        let page = found.view.page() + (at / PAGE_SIZE) as u64;
         let inside = |folio: &Folio| {
             let pages = page.checked_sub(folio.index())? as usize;
             let offset = pages * PAGE_SIZE + at % PAGE_SIZE;
             (offset + out.len() <= folio.len()).then_some(offset)
         };
         if self.folio.as_ref().and_then(inside).is_none() {
-            self.folio = store.arena(view.pinned()).mapping.get(page);
+            self.folio = store.arena(found.view.pinned()).mapping.get(page);
         }
         let Some((folio, offset)) = self.folio.as_ref().and_then(|folio| Some((folio, inside(folio)?)))
         else {
-            store.forget(&entry);
+            store.forget(&self.key, found.place);
             return false;
         };
         folio.read(offset, out)
@@ -86,6 +105,8 @@ pub(crate) struct RecentObjects {
     /// The place that is taken next, and whether all behind it are taken, too.
     next: usize,
     full: bool,
+    /// Which one was asked for last.
+    last: usize,
 }
 
 impl RecentObjects {
@@ -95,6 +116,7 @@ impl RecentObjects {
             list: [const { None }; RECENT],
             next: 0,
             full: false,
+            last: 0,
         }
     }
 
@@ -140,7 +162,7 @@ impl Store {
         let key = Key::blob(blob, window);
         let hash = self.index.hash(&key);
         self.index.with(hash, |shard| {
-            Some(blob_info(shard.find(&key, hash, &self.segments)?))
+            Some(blob_info(shard.find(&key, hash, &self.segments)?.info()))
         })
     }
 
@@ -209,8 +231,8 @@ impl Store {
             return false;
         };
         let found = self.find_entry(&key, |entry| entry.info() & bit != 0);
-        let read = found.is_some_and(|(entry, view)| {
-            self.visit_entry(&entry, view, offset, out.len() as u32, |folio, at, _| {
+        let read = found.is_some_and(|found| {
+            self.visit_entry(&key, &found, offset, out.len() as u32, |folio, at, _| {
                 folio.read(at, out)
             })
         });
@@ -248,7 +270,7 @@ impl Store {
         window: u16,
     ) -> Option<BlobInfo> {
         let object = self.recent_object(recent, &Key::blob(blob, window))?;
-        Some(blob_info(&object.found?.0))
+        Some(blob_info(object.found?.info))
     }
 
     /// Gives `take` a reference to each page of a range of a published window, with the offset in it
@@ -268,7 +290,7 @@ impl Store {
         let inside = offset.checked_add(len).is_some_and(|end| end <= stored);
         let found = self.recent_object(recent, &key).and_then(|object| object.found);
         let seen = inside
-            && found.is_some_and(|(entry, view)| self.visit_entry(&entry, view, offset, len, take));
+            && found.is_some_and(|found| self.visit_entry(&key, &found, offset, len, take));
         self.count(seen);
         seen
     }
@@ -279,7 +301,14 @@ impl Store {
         key: &Key,
     ) -> Option<&'a mut Object> {
         let known = |object: &Option<Object>| object.as_ref().is_some_and(|known| known.key == *key);
-        let at = match recent.list.iter().position(known) {
+        // The nodes of a proof lie next to each other: nearly always it is the last one.
+        let last = recent.last;
+        let at = if recent.list.get(last).is_some_and(known) {
+            Some(last)
+        } else {
+            recent.list.iter().position(known)
+        };
+        let at = match at {
             Some(at) => at,
             None => {
                 if recent.next == RECENT {
@@ -296,6 +325,7 @@ impl Store {
                 at
             }
         };
+        recent.last = at;
         recent.list.get_mut(at)?.as_mut()
     }
 
@@ -316,13 +346,13 @@ impl Store {
             None
         };
         let seen =
-            found.is_some_and(|(entry, view)| self.visit_entry(&entry, view, offset, len, look));
+            found.is_some_and(|found| self.visit_entry(key, &found, offset, len, look));
         self.count(seen);
         seen
     }
 
-    /// A copy of the entry of `key`, if `wanted`, which counts as a hit for the eviction policy.
-    fn find_entry(&self, key: &Key, wanted: impl FnOnce(&Entry) -> bool) -> Option<(Entry, View)> {
+    /// Where what `key` names lies, if `wanted`, which counts as a hit for the eviction policy.
+    fn find_entry(&self, key: &Key, wanted: impl FnOnce(&Entry) -> bool) -> Option<Found> {
         let hash = self.index.hash(key);
         let distance = (self.count.load(Relaxed) / SETTLE_FRACTION).max(SETTLE_MIN) as u64;
         self.index.with(hash, |shard| {
@@ -335,24 +365,25 @@ impl Store {
                 segment.touch();
                 entry.touch();
             }
-            Some((*entry, view))
+            Some(Found::new(entry, view))
         })
     }
 
     pub(super) fn visit_entry(
         &self,
-        entry: &Entry,
-        view: View,
+        key: &Key,
+        found: &Found,
         offset: u32,
         len: u32,
         mut look: impl FnMut(Folio, usize, usize) -> bool,
     ) -> bool {
-        let mut at = (entry.place().offset + offset) as usize;
+        let view = found.view;
+        let mut at = (found.place.offset + offset) as usize;
         let end = at + len as usize;
         while at < end {
             let page = view.page() + (at / PAGE_SIZE) as u64;
             let Some(folio) = self.arena(view.pinned()).mapping.get(page) else {
-                self.forget(entry);
+                self.forget(key, found.place);
                 return false;
             };
             let inside = (page - folio.index()) as usize * PAGE_SIZE + at % PAGE_SIZE;
@@ -365,15 +396,14 @@ impl Store {
         true
     }
 
-    /// The kernel has taken (some of) what an entry points to.
-    pub(super) fn forget(&self, entry: &Entry) {
-        let key = entry.key();
-        let hash = self.index.hash(&key);
+    /// The kernel has taken (some of) what lies at `place`.
+    fn forget(&self, key: &Key, place: Place) {
+        let hash = self.index.hash(key);
         let gone = self
             .index
-            .with(hash, |shard| shard.remove(&key, hash, entry.place()));
+            .with(hash, |shard| shard.remove(key, hash, place));
         if gone {
-            if let Some((segment, _)) = self.segments.find(entry.segment()) {
+            if let Some((segment, _)) = self.segments.find(place.segment) {
                 segment.lose(key.stored_len());
             }
         }
@@ -390,8 +420,7 @@ impl Store {
 }
 
 /// What is known of a stored window.
-fn blob_info(entry: &Entry) -> BlobInfo {
-    let info = entry.info();
+fn blob_info(info: u64) -> BlobInfo {
     BlobInfo {
         hops: (info & INFO_HOPS) as u8,
         public: info & INFO_PUBLIC != 0,

@@ -24,6 +24,7 @@ use super::{
         Key, //
     },
     policy::Class,
+    read::Found,
     segments::{
         Segment,
         SegmentId, //
@@ -321,7 +322,8 @@ impl Store {
             return false;
         };
         let mut to = taken.place.offset as usize;
-        self.visit_entry(entry, view, 0, len, |folio, at, len| {
+        let found = Found::new(entry, view);
+        self.visit_entry(&entry.key(), &found, 0, len, |folio, at, len| {
             let copied = folio.lend(at, len, |bytes| taken.folios.write(to, bytes));
             to += len;
             copied == Some(true)
