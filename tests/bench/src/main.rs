@@ -4,10 +4,12 @@
 //! `run` measures inside of a machine (see tests/bench/run, which boots one) and writes what it saw
 //! as JSON; `report` makes the table and the chart of such files.
 
+mod chain;
 mod line;
 mod lines;
 mod lookups;
 mod machine;
+mod ping;
 mod report;
 mod summary;
 

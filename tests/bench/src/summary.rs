@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Samples in few figures.
 
+use std::time::Duration;
+
 use statrs::statistics::{Data, OrderStatistics};
 
 use crate::line::{Outcome, Reach, Sample};
+
+/// A time in µs.
+pub(crate) fn micros(time: Duration) -> f64 {
+    time.as_nanos() as f64 / 1e3
+}
 
 /// Median and quartiles.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +32,11 @@ pub(crate) fn summary(values: impl Iterator<Item = f64>) -> Option<Summary> {
         low: data.lower_quartile(),
         high: data.upper_quartile(),
     })
+}
+
+/// The value that this part of all, 0 to 1, does not exceed; `None` of none.
+pub(crate) fn quantile(values: Vec<f64>, part: f64) -> Option<f64> {
+    (!values.is_empty()).then(|| Data::new(values).quantile(part))
 }
 
 /// Of a case's values.

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The lines of the table, a file each, and how they are gone through.
 
+mod fanout;
 mod hits;
+mod latency;
+mod live;
 mod many;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,7 +16,13 @@ use crate::machine;
 
 /// All lines, in the table's order.
 fn all() -> Vec<Box<dyn Line>> {
-    vec![Box::<hits::Hits>::default(), Box::<many::Many>::default()]
+    vec![
+        Box::<hits::Hits>::default(),
+        Box::<many::Many>::default(),
+        Box::new(latency::Latency::new()),
+        Box::new(live::Live::new()),
+        Box::new(fanout::Fanout::new()),
+    ]
 }
 
 /// Measures the lines of these numbers, or all of none.

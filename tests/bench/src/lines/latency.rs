@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Line 6: the first byte of an entry of 100 bytes that no node on the way holds.
+//!
+//! The reader's socket is connected and its cursor is where the entry is to be; what is timed is
+//! one receive call. Beside it stands a UDP ping-pong over the same hops, which IP forwards. Both
+//! chains take turns, so that their difference is that of the hops and not of the moment.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use feed::{Append, AuthorOptions, EntryInfo, Piece, Reader, ReaderOptions, Seed};
+
+use crate::chain::Chain;
+use crate::line::{Case, Line, Reach, Role, Sample};
+use crate::machine::{inside, load_feed};
+use crate::ping::{PING_BYTES, Ping, Signing};
+use crate::summary::{micros, quantile};
+
+/// Hops of the two chains.
+const HOPS: [usize; 2] = [1, 3];
+/// Hops that the longer one has more.
+const MORE: f64 = (HOPS[1] - HOPS[0]) as f64;
+
+const UDP: usize = 0;
+const UDP_HOP: usize = 2;
+const SIGNATURE: usize = 3;
+const BOUND: usize = 4;
+const NEWER: usize = 6;
+const NEWER_HOP: usize = 8;
+const COVERED: usize = 9;
+const COVERED_HOP: usize = 11;
+const UNKNOWN: usize = 12;
+const UNKNOWN_HOP: usize = 14;
+const CASES: usize = 15;
+
+/// Times of one round, µs, a list for each of the two chains.
+type Times = [Vec<f64>; 2];
+
+/// See the head of this file.
+pub(crate) struct Latency {
+    chains: [Chain; 2],
+    pings: Vec<Ping>,
+    signing: Option<Signing>,
+    samples: usize,
+    /// Of this round, µs.
+    seen: [f64; CASES],
+}
+
+impl Latency {
+    pub(crate) fn new() -> Latency {
+        Latency {
+            chains: [
+                Chain::new("one", 1, HOPS[0]),
+                Chain::new("three", 2, HOPS[1]),
+            ],
+            pings: Vec::new(),
+            signing: None,
+            samples: 0,
+            seen: [0.0; CASES],
+        }
+    }
+
+    fn note(&mut self, first: usize, extra: usize, times: Times) -> Result<()> {
+        let mut medians = [0.0; 2];
+        for (median, times) in medians.iter_mut().zip(times) {
+            *median = quantile(times, 0.5).context("nothing was timed")?;
+        }
+        self.seen[first] = medians[0];
+        self.seen[first + 1] = medians[1];
+        self.seen[extra] = (medians[1] - medians[0]) / MORE;
+        Ok(())
+    }
+
+    fn time_udp(&mut self) -> Result<()> {
+        let mut times = Times::default();
+        for _ in 0..self.samples * 4 {
+            for (times, ping) in times.iter_mut().zip(&self.pings) {
+                times.push(micros(ping.once()?));
+            }
+        }
+        self.note(UDP, UDP_HOP, times)
+    }
+
+    fn time_signature(&mut self) -> Result<()> {
+        let signing = self.signing.as_mut().context("there is no key")?;
+        let head = signing.sign()?;
+        let mut times = Vec::new();
+        for _ in 0..self.samples {
+            let begun = Instant::now();
+            signing.check(&head)?;
+            times.push(micros(begun.elapsed()));
+        }
+        self.seen[SIGNATURE] = quantile(times, 0.5).context("nothing was timed")?;
+        for chain in 0..HOPS.len() {
+            self.seen[BOUND + chain] = 2.0 * self.seen[UDP + chain] + self.seen[SIGNATURE];
+        }
+        Ok(())
+    }
+
+    fn time_entries(&mut self) -> Result<()> {
+        let (mut newer, mut covered, mut unknown) =
+            (Times::default(), Times::default(), Times::default());
+        for _ in 0..self.samples {
+            for (at, chain) in self.chains.iter().enumerate() {
+                let feed = first_bytes(chain)?;
+                unknown[at].push(micros(feed.unknown));
+                covered[at].push(micros(feed.covered));
+                newer[at].push(micros(feed.newer));
+            }
+        }
+        self.note(NEWER, NEWER_HOP, newer)?;
+        self.note(COVERED, COVERED_HOP, covered)?;
+        self.note(UNKNOWN, UNKNOWN_HOP, unknown)
+    }
+}
+
+/// What one feed is good for: each of these can be seen only once.
+struct FirstBytes {
+    /// Nobody has heard of the feed: socket, connect, receive.
+    unknown: Duration,
+    /// A head that covers the entry is held at every hop: hashes only.
+    covered: Duration,
+    /// An older head is held at every hop, the entry was appended since.
+    newer: Duration,
+}
+
+fn first_bytes(chain: &Chain) -> Result<FirstBytes> {
+    let (author, name) = inside(&chain.author(), || {
+        let seed = Seed::generate()?;
+        let author = AuthorOptions::new().new_feed().open(&seed)?;
+        let name = author.name();
+        Ok((author, name))
+    })?;
+    let text = [b'x'; PING_BYTES];
+    let more = Append {
+        more: true,
+        ..Append::default()
+    };
+    author.append_with(&text, more)?;
+    author.append(&text)?;
+    // At entry 1, so that entry 0 stays where it is.
+    let (reader, unknown) = inside(&chain.reader(), || {
+        let begun = Instant::now();
+        let reader = ReaderOptions::new().from(1).open(name)?;
+        let info = read(&reader)?;
+        let took = begun.elapsed();
+        ensure!(info.hops > 0, "entry 1 was here already");
+        Ok((reader, took))
+    })?;
+    reader.seek(0, 0)?;
+    let begun = Instant::now();
+    let info = read(&reader)?;
+    let covered = begun.elapsed();
+    ensure!(info.hops > 0, "entry 0 was here already");
+    reader.seek(2, 0)?;
+    author.append(&text)?;
+    // Nobody has followed the feed until now, so nobody was told.
+    ensure!(reader.info()?.known == 2, "the newer head was here already");
+    let begun = Instant::now();
+    read(&reader)?;
+    let newer = begun.elapsed();
+    Ok(FirstBytes {
+        unknown,
+        covered,
+        newer,
+    })
+}
+
+fn read(reader: &Reader) -> Result<EntryInfo> {
+    let mut bytes = [0; PING_BYTES];
+    let Piece::Bytes { len, info, .. } = reader.read(&mut bytes)? else {
+        bail!("the feed has ended");
+    };
+    ensure!(len == PING_BYTES, "{len} bytes were read");
+    Ok(info)
+}
+
+impl Line for Latency {
+    fn number(&self) -> u32 {
+        6
+    }
+
+    fn title(&self) -> &'static str {
+        "first byte of a 100 B entry that is not stored on the way"
+    }
+
+    fn cases(&self) -> Vec<Case> {
+        let floor = |name: &str| Case::cost(Role::Floor, name, "µs");
+        let ours = |name: &str| Case::cost(Role::Ours, name, "µs");
+        vec![
+            floor("UDP ping-pong, 1 hop"),
+            floor("UDP ping-pong, 3 hops"),
+            floor("IP forwarding, each further hop"),
+            floor("one signature checked"),
+            floor("two UDP ping-pongs and a signature, 1 hop"),
+            floor("two UDP ping-pongs and a signature, 3 hops"),
+            ours("older head known, 1 hop"),
+            ours("older head known, 3 hops"),
+            ours("older head known, each further hop"),
+            ours("head over it known, 1 hop"),
+            ours("head over it known, 3 hops"),
+            ours("head over it known, each further hop"),
+            ours("unknown feed with connect, 1 hop"),
+            ours("unknown feed with connect, 3 hops"),
+            ours("unknown feed with connect, each further hop"),
+        ]
+    }
+
+    fn reaches(&self) -> Vec<Reach> {
+        let reach = |of, over, bound| Reach { of, over, bound };
+        vec![
+            reach(NEWER, BOUND, 1.0),
+            reach(NEWER + 1, BOUND + 1, 1.0),
+            reach(NEWER_HOP, UDP_HOP, 2.0),
+        ]
+    }
+
+    fn set_up(&mut self, quick: bool) -> Result<()> {
+        self.samples = if quick { 50 } else { 200 };
+        load_feed()?;
+        for chain in &self.chains {
+            chain.set_up()?;
+            self.pings.push(Ping::new(chain)?);
+        }
+        self.signing = Some(Signing::new()?);
+        // Neighbours, cookies and the store's first segments.
+        self.time_entries()
+    }
+
+    fn measure(&mut self, case: usize) -> Result<Sample> {
+        match case {
+            UDP => self.time_udp()?,
+            SIGNATURE => self.time_signature()?,
+            NEWER => self.time_entries()?,
+            _ => {}
+        }
+        let value = *self.seen.get(case).context("no such case")?;
+        Ok(Sample {
+            value,
+            cpu_ns: None,
+        })
+    }
+
+    fn tear_down(&mut self) -> Result<()> {
+        self.pings.clear();
+        for chain in &self.chains {
+            chain.remove();
+        }
+        Ok(())
+    }
+}

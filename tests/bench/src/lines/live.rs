@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Line 7: from an append to a reader who waits for it on the next node.
+//!
+//! Both ends are in one machine and have one clock: the time goes from before the append call to
+//! after the receive call. What stands beside it does at the same pace what cannot be left out: a
+//! datagram there and back, a signature made, a signature checked.
+
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use feed::{Author, AuthorOptions, Reader, ReaderOptions, Seed};
+
+use crate::chain::Chain;
+use crate::line::{Case, Line, Reach, Role, Sample};
+use crate::machine::{inside, load_feed};
+use crate::ping::{PING_BYTES, Ping, Signing};
+use crate::summary::{micros, quantile};
+
+/// From one append to the next.
+pub(super) const PACE: Duration = Duration::from_millis(50);
+
+const PARTS: usize = 0;
+const FLOOR: usize = 3;
+const OURS: usize = 5;
+const CASES: usize = 7;
+
+/// See the head of this file.
+pub(crate) struct Live {
+    chain: Chain,
+    ping: Option<Ping>,
+    signing: Option<Signing>,
+    author: Option<Author>,
+    arrivals: Option<Receiver<Instant>>,
+    reader: Option<JoinHandle<()>>,
+    appends: usize,
+    /// Of this round, µs.
+    seen: [f64; CASES],
+}
+
+impl Live {
+    pub(crate) fn new() -> Live {
+        Live {
+            chain: Chain::new("live", 3, 1),
+            ping: None,
+            signing: None,
+            author: None,
+            arrivals: None,
+            reader: None,
+            appends: 0,
+            seen: [0.0; CASES],
+        }
+    }
+
+    fn time_floor(&mut self) -> Result<()> {
+        let ping = self.ping.as_ref().context("there is no socket")?;
+        let signing = self.signing.as_mut().context("there is no key")?;
+        let mut parts: [Vec<f64>; 3] = Default::default();
+        let mut sums = Vec::new();
+        for _ in 0..self.appends {
+            let begun = Instant::now();
+            ping.once()?;
+            let pinged = Instant::now();
+            let head = signing.sign()?;
+            let signed = Instant::now();
+            signing.check(&head)?;
+            let checked = Instant::now();
+            let times = [pinged - begun, signed - pinged, checked - signed];
+            for (part, time) in parts.iter_mut().zip(times) {
+                part.push(micros(time));
+            }
+            sums.push(micros(checked - begun));
+            rest(begun);
+        }
+        for (at, part) in parts.into_iter().enumerate() {
+            self.seen[PARTS + at] = quantile(part, 0.5).context("nothing was timed")?;
+        }
+        self.note(FLOOR, sums)
+    }
+
+    fn time_ours(&mut self) -> Result<()> {
+        let author = self.author.as_ref().context("there is no feed")?;
+        let arrivals = self.arrivals.as_ref().context("there is no reader")?;
+        let mut times = Vec::new();
+        for _ in 0..self.appends {
+            let begun = Instant::now();
+            author.append(&[b'x'; PING_BYTES])?;
+            let came = arrivals
+                .recv_timeout(Duration::from_secs(5))
+                .context("the reader has not heard of an append")?;
+            times.push(micros(came - begun));
+            rest(begun);
+        }
+        self.note(OURS, times)
+    }
+
+    fn note(&mut self, first: usize, times: Vec<f64>) -> Result<()> {
+        for (at, tau) in [0.5, 0.99].into_iter().enumerate() {
+            self.seen[first + at] = quantile(times.clone(), tau).context("nothing was timed")?;
+        }
+        Ok(())
+    }
+}
+
+/// Sleeps until the next append is due.
+pub(super) fn rest(begun: Instant) {
+    thread::sleep(PACE.saturating_sub(begun.elapsed()));
+}
+
+/// Reads to the end of the feed and says when each entry came.
+fn read(reader: Reader) -> Result<(JoinHandle<()>, Receiver<Instant>)> {
+    let (tell, arrivals) = channel();
+    let thread = thread::Builder::new()
+        .name("reader".into())
+        .spawn(move || {
+            let mut bytes = [0; PING_BYTES];
+            while let Ok(feed::Piece::Bytes {
+                len: PING_BYTES,
+                end: true,
+                ..
+            }) = reader.read(&mut bytes)
+            {
+                if tell.send(Instant::now()).is_err() {
+                    break;
+                }
+            }
+        })?;
+    Ok((thread, arrivals))
+}
+
+impl Line for Live {
+    fn number(&self) -> u32 {
+        7
+    }
+
+    fn title(&self) -> &'static str {
+        "100 B append to a live reader on the next node, 20 appends/s"
+    }
+
+    fn cases(&self) -> Vec<Case> {
+        let floor = |name: &str| Case::cost(Role::Floor, name, "µs");
+        let ours = |name: &str| Case::cost(Role::Ours, name, "µs");
+        vec![
+            floor("UDP ping-pong"),
+            floor("signature made"),
+            floor("signature checked"),
+            floor("the three one after the other, p50"),
+            floor("the three one after the other, p99"),
+            ours("append to reader, p50"),
+            ours("append to reader, p99"),
+        ]
+    }
+
+    fn reaches(&self) -> Vec<Reach> {
+        let reach = |of, over, bound| Reach { of, over, bound };
+        vec![reach(OURS, FLOOR, 1.3), reach(OURS + 1, FLOOR + 1, 1.3)]
+    }
+
+    fn set_up(&mut self, quick: bool) -> Result<()> {
+        self.appends = if quick { 20 } else { 100 };
+        load_feed()?;
+        self.chain.set_up()?;
+        self.ping = Some(Ping::new(&self.chain)?);
+        self.signing = Some(Signing::new()?);
+        let author = inside(&self.chain.author(), || {
+            Ok(AuthorOptions::new().new_feed().open(&Seed::generate()?)?)
+        })?;
+        let reader = inside(&self.chain.reader(), || {
+            Ok(ReaderOptions::new().open(author.name())?)
+        })?;
+        let (thread, arrivals) = read(reader)?;
+        self.author = Some(author);
+        self.reader = Some(thread);
+        self.arrivals = Some(arrivals);
+        // The first append finds a FOLLOW on its way and caches that are empty.
+        let appends = std::mem::replace(&mut self.appends, 5);
+        self.time_ours()?;
+        self.appends = appends;
+        Ok(())
+    }
+
+    fn measure(&mut self, case: usize) -> Result<Sample> {
+        match case {
+            PARTS => self.time_floor()?,
+            OURS => self.time_ours()?,
+            _ => {}
+        }
+        let value = *self.seen.get(case).context("no such case")?;
+        Ok(Sample {
+            value,
+            cpu_ns: None,
+        })
+    }
+
+    fn tear_down(&mut self) -> Result<()> {
+        self.ping = None;
+        // The reader's call ends with the feed.
+        let ended = self.author.take().map(|author| author.finish());
+        let reader = self.reader.take();
+        if let (Some(Ok(())), Some(reader)) = (ended, reader) {
+            ensure!(reader.join().is_ok(), "the reader has panicked");
+        }
+        self.chain.remove();
+        Ok(())
+    }
+}
