@@ -34,23 +34,23 @@ pub const fn tag32(text: &[u8]) -> [u8; 32] {
     tag
 }
 
-/// An RFC 8032 seed. Overwritten when dropped.
-pub struct Seed([u8; 32]);
+/// An RFC 8032 seed, with the public key that is derived from it: deriving it for each signature
+/// would double what a signature costs. Overwritten when dropped.
+pub struct Seed([u8; ed::SecretKey::BYTES]);
 
 impl Seed {
     /// Takes a seed; zeros are refused.
+    #[inline(never)]
     pub fn new(bytes: [u8; 32]) -> Result<Seed, Drop> {
-        let seed = Seed(bytes);
-        if seed.0.iter().fold(0, |all, byte| all | byte) == 0 {
-            return Err(Drop::BadSeed);
-        }
-        Ok(seed)
+        let pair = ed::KeyPair::try_from_seed(ed::Seed::new(bytes)).map_err(|_| Drop::BadSeed)?;
+        Ok(Seed(*pair.sk))
     }
 
     /// The public key. It is always derived, never taken from a caller: signing with a public half
     /// that does not belong to the seed gives the seed away.
     pub fn public_key(&self) -> Result<PublicKey, Drop> {
-        Ok(PublicKey(*self.pair()?.pk))
+        let key = self.0.last_chunk().ok_or(Drop::BadSeed)?;
+        Ok(PublicKey(*key))
     }
 
     /// Signs `message` under `tag`.
@@ -58,18 +58,13 @@ impl Seed {
     pub fn sign(&self, tag: &[u8; 32], message: &[u8]) -> Result<[u8; SIGNATURE_LEN], Drop> {
         let mut buf = [0; MESSAGE_MAX + 32];
         let tagged = tagged(&mut buf, tag, message).ok_or(Drop::OutOfRange)?;
-        Ok(*self.pair()?.sk.sign(tagged, None))
-    }
-
-    fn pair(&self) -> Result<ed::KeyPair, Drop> {
-        // Seed::new() has refused zeros, the only seed for which this fails.
-        ed::KeyPair::try_from_seed(ed::Seed::new(self.0)).map_err(|_| Drop::BadSeed)
+        Ok(*ed::SecretKey::new(self.0).sign(tagged, None))
     }
 }
 
 /// Overwrites a secret so that the compiler cannot leave it out.
-pub fn wipe(secret: &mut [u8; 32]) {
-    *secret = [0; 32];
+pub fn wipe<const N: usize>(secret: &mut [u8; N]) {
+    *secret = [0; N];
     // Without these the compiler may see that nobody reads the zeros and leave them out.
     black_box(secret);
     compiler_fence(Ordering::SeqCst);
