@@ -53,7 +53,10 @@ use crate::{
     },
     verifier::Jobs, //
 };
-use env::KernelEnv;
+use env::{
+    JobsWait,
+    KernelEnv, //
+};
 use feed_core::{
     engine::{
         limits::FRAME_MAX,
@@ -94,6 +97,10 @@ pub(crate) const WORK_VERIFY: u64 = 0;
 pub(crate) const WORK_VERIFY_MORE: u64 = 1;
 /// Signs batches whose time is over; enlarges the engine's tables.
 const WORK_CHORES: u64 = 2;
+
+/// How long signatures wait whose verdicts nobody waits for, µs: until the frames that the same
+/// event has caused are through, here and on nodes beside this one on the same processor.
+const PATIENCE_US: u64 = 1_000;
 
 /// The engine's timer.
 const TIMER_ENGINE: u64 = 0;
@@ -313,7 +320,8 @@ impl Node {
     fn with_inner<R>(self: &Arc<Self>, call: impl FnOnce(&mut Inner, u64) -> R) -> Option<R> {
         let mut guard = self.inner.lock();
         let inner = (&mut *guard).as_mut()?;
-        let result = call(inner, monotonic_us());
+        let now = monotonic_us();
+        let result = call(inner, now);
         let mut frames = inner.env.take_frames();
         let due = inner.engine.next_deadline();
         let jobs_wait = inner.env.take_jobs_wait();
@@ -328,8 +336,10 @@ impl Node {
         if let Some(due) = due {
             self.timer.arm(due);
         }
-        if jobs_wait {
-            self.queues.softirq.kick::<_, WORK_VERIFY>(self);
+        match jobs_wait {
+            JobsWait::No => {}
+            JobsWait::Patiently => self.timer.arm(now.saturating_add(PATIENCE_US)),
+            JobsWait::Eagerly => self.queues.softirq.kick::<_, WORK_VERIFY>(self),
         }
         if crowded {
             self.queues.process.kick::<_, WORK_CHORES>(self);

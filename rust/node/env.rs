@@ -63,13 +63,22 @@ pub(crate) fn wall_ms() -> Option<u64> {
     (now >= CLOCK_SET_AFTER_MS).then_some(now)
 }
 
+/// Whether signatures came up in a call that are to be checked.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum JobsWait {
+    No,
+    /// Nobody waits for the verdicts: what others wait for goes first.
+    Patiently,
+    Eagerly,
+}
+
 /// See the head of this file.
 pub(crate) struct KernelEnv {
     world: Arc<World>,
     /// Few enough to be searched in order.
     devices: KVec<(PortId, Device)>,
     frames: Frames,
-    jobs_wait: bool,
+    jobs_wait: JobsWait,
     recent: RecentObjects,
 }
 
@@ -79,7 +88,7 @@ impl KernelEnv {
             world,
             devices: KVec::new(),
             frames: Frames::new(),
-            jobs_wait: false,
+            jobs_wait: JobsWait::No,
             recent: RecentObjects::new(),
         }
     }
@@ -128,8 +137,8 @@ impl KernelEnv {
         self.recent.clear();
     }
 
-    pub(super) fn take_jobs_wait(&mut self) -> bool {
-        core::mem::take(&mut self.jobs_wait)
+    pub(super) fn take_jobs_wait(&mut self) -> JobsWait {
+        core::mem::replace(&mut self.jobs_wait, JobsWait::No)
     }
 }
 
@@ -237,7 +246,11 @@ impl Env for KernelEnv {
     }
 
     fn verify(&mut self, job: &VerifyJob) -> bool {
-        self.jobs_wait = true;
+        self.jobs_wait = self.jobs_wait.max(if job.patient {
+            JobsWait::Patiently
+        } else {
+            JobsWait::Eagerly
+        });
         self.world.jobs.push(job)
     }
 

@@ -38,6 +38,7 @@ impl Default for Waiting {
             feed: DiscoveryId::default(),
             known: false,
             suspect: false,
+            patient: false,
             kind: super::SignedKind::Head,
             key: PublicKey([0; 32]),
             bytes: [0; 192],

@@ -103,6 +103,9 @@ pub struct VerifyJob {
     pub known: bool,
     /// The neighbour sent something wrong a short while ago: it gets half a share.
     pub suspect: bool,
+    /// Nobody waits for the verdict: others were told before it (UNCHECKED), and no program here
+    /// wants to know. It may be put off for a moment.
+    pub patient: bool,
     /// What it is.
     pub kind: SignedKind,
     /// The key to check with: the name key, or the working key of a verified grant.

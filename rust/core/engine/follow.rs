@@ -13,7 +13,7 @@ use super::limits::{
 };
 use super::lookup::Origin;
 use super::nodes;
-use super::pending::{self, Down, Want, FOLLOWER, LIMITED};
+use super::pending::{self, Down, Want, FOLLOWER, LIMITED, TOLD};
 use super::recv::Rx;
 use super::{Engine, Role};
 use crate::error::Drop;
@@ -145,14 +145,21 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let Some(slot) = self.pending.find(&Want::Follow { id: *id }) else {
             return;
         };
+        let newest = self.feeds.get(id).map(|feed| (feed.epoch, feed.n));
+        let behind = |n: u64| n.saturating_add(1);
         let mut at = self.pending.first(slot);
         for _ in 0..self.pending.downs.capacity() {
             let Some(down) = self.pending.downs.get_mut(pending::slot(at)) else {
                 break;
             };
-            down.pushes = 0;
-            let next = self.pending.after(at);
-            self.push(now, at, env);
+            let next = down.next;
+            // Who was told before the signature was checked renews its FOLLOW or is told again.
+            let was_told = down.has(TOLD) && newest == Some((down.held_epoch, behind(down.held_n)));
+            down.flags &= !TOLD;
+            if !was_told {
+                down.pushes = 0;
+                self.push(now, at, env);
+            }
             at = next;
         }
         if let Some(entry) = self.pending.get_mut(slot).filter(|entry| entry.sent) {
@@ -180,7 +187,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         self.arm_pushes(slot);
     }
 
-    fn arm_pushes(&mut self, slot: u32) {
+    pub(super) fn arm_pushes(&mut self, slot: u32) {
         let mut first = u64::MAX;
         let mut at = self.pending.first(slot);
         for _ in 0..self.pending.downs.capacity() {

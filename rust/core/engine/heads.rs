@@ -68,7 +68,7 @@ fn keep_companions(rest: &mut Messages<'_>, token: Token, mut held: Option<&mut 
 
 impl<M: Memory, E: Env> Engine<M, E> {
     /// Judges a head that came by what is held of its feed.
-    fn judge(&self, id: &DiscoveryId, new: &SignedHead) -> Result<HeadAction, Drop> {
+    pub(super) fn judge(&self, id: &DiscoveryId, new: &SignedHead) -> Result<HeadAction, Drop> {
         let feed = self.feeds.get(id);
         let (head, grant) = (
             feed.and_then(|feed| feed.head()),
@@ -99,9 +99,30 @@ impl<M: Memory, E: Env> Engine<M, E> {
             index.and_then(|index| self.held.get_mut(index)),
         );
         match held? {
-            Some(index) => self.queue_job(index, env),
+            Some(index) => self.judge_later(now, slot, index, env),
             None => Ok(()),
         }
+    }
+
+    /// Has the signature checked, and tells who follows at once if that may be.
+    fn judge_later(
+        &mut self,
+        now: u64,
+        slot: u32,
+        index: u32,
+        env: &mut E,
+    ) -> Result<(), Drop> {
+        let hand_on = self.may_hand_on(now, slot, index, env);
+        let is_awaited = self.is_awaited_here(slot);
+        if let Some(held) = self.held.get_mut(index).filter(|_| hand_on) {
+            held.handed_on = true;
+            held.patient = !is_awaited;
+        }
+        self.queue_job(index, env)?;
+        if hand_on {
+            self.hand_head_on(now, slot, index, env);
+        }
+        Ok(())
     }
 
     /// The cheap checks. `Ok(None)`: it is the head that is held already.
@@ -118,7 +139,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
             Want::Head { id } | Want::Follow { id } => id,
             _ => return Err(Drop::NotAsked),
         };
-        if m.unchecked {
+        let follows = matches!(entry.want, Want::Follow { .. });
+        let is_known = self.feeds.get(&id).is_some_and(|feed| feed.has(HEADED));
+        let is_distrusted = self.neighbours.is_distrusted(rx.port, rx.mac, now);
+        if m.unchecked && (!follows || !is_known || is_distrusted) {
             return Err(Drop::Unchecked);
         }
         let new = m.head()?;
@@ -154,11 +178,14 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 && held.mac == rx.mac
         };
         let waiting = self.held.iter().find(|(_, held)| same_source(held));
+        let mut handed_on = false;
         if let Some((index, older)) = waiting.map(|(index, held)| (index, held.head)) {
             // One head waits per feed and neighbour; a newer one replaces it.
             if SignedHead::parse(&older).is_ok_and(|older| new.head.order() <= older.head.order()) {
                 return Err(Drop::OldHead);
             }
+            // Until the verdict on one of them, followers are told of one.
+            handed_on = self.held.get(index).is_some_and(Held::is_handed_on);
             self.held.release(index);
         }
         if self
@@ -174,6 +201,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
         held.mac = rx.mac;
         held.entry = pending::link(slot);
         held.hops = m.answer.hops;
+        held.unchecked = m.unchecked;
+        held.handed_on = handed_on;
         held.head = new.bytes;
         held.waits = Waits::Head;
         Ok(Some(index))
@@ -198,6 +227,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             },
         );
         let entry = pending::slot(held.entry);
+        let (unchecked, handed_on) = (held.unchecked, held.is_handed_on());
         let n = SignedHead::parse(&held.head).map_or(0, |head| head.head.n);
         let what = match waits {
             Waits::Grant => Proved::Grant,
@@ -212,7 +242,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
         });
         if !ok {
             self.held.release(index);
-            self.neighbours.penalise(rx.port, rx.mac, now);
+            self.blame(now, (rx.port, rx.mac), unchecked);
+            if handed_on {
+                self.take_back(entry);
+            }
             self.drop_at(env, Drop::BadSignature, &rx);
             self.hasten(entry, now);
             return;
@@ -304,7 +337,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// The tree of a head whose signature is good.
-    fn candidate(&self, id: &DiscoveryId, new: &SignedHead, port: PortId) -> Trusted {
+    pub(super) fn candidate(&self, id: &DiscoveryId, new: &SignedHead, port: PortId) -> Trusted {
         let public = self.feeds.get(id).is_some_and(|feed| feed.is_public());
         let head = &new.head;
         Trusted {

@@ -37,6 +37,12 @@ pub(super) struct Held {
     pub mac: Mac,
     pub entry: u32,
     pub hops: u8,
+    /// It came with the UNCHECKED flag.
+    pub unchecked: bool,
+    /// Followers were told of it, or of the one that it replaces, before the verdict.
+    pub handed_on: bool,
+    /// Nobody waits for the verdict: followers were told, and no program here wants it.
+    pub patient: bool,
     pub head: [u8; HEAD_LEN],
     /// The tree of a path or page; of a head that waits for its proof, the tree that it extends.
     pub n: u64,
@@ -58,6 +64,9 @@ impl Default for Held {
             mac: Mac::default(),
             entry: 0,
             hops: 0,
+            unchecked: false,
+            handed_on: false,
+            patient: false,
             head: [0; HEAD_LEN],
             n: 0,
             path_len: 0,
@@ -81,6 +90,9 @@ impl Held {
         self.mac = Mac::default();
         self.entry = 0;
         self.hops = 0;
+        self.unchecked = false;
+        self.handed_on = false;
+        self.patient = false;
         self.head = [0; HEAD_LEN];
         self.n = 0;
         self.path_len = 0;

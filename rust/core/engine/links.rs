@@ -64,6 +64,22 @@ fn prove_append<E: Env>(of: &Trusted, entry: &wire::Entry<'_>, env: &mut E) -> O
     Some(tree::root(m, &top))
 }
 
+/// Whether a tree is the held one of length `m` and one entry more, this one. Stores nothing: the
+/// tree may be anybody's invention.
+pub(super) fn is_extended_by<E: Env>(
+    of: &Trusted,
+    entry: &wire::Entry<'_>,
+    m: u64,
+    root_m: &Hash,
+    env: &mut E,
+) -> bool {
+    let is_last = entry.epoch == of.epoch
+        && entry.n == of.n
+        && entry.leaf.seq == m
+        && of.n == m.saturating_add(1);
+    is_last && prove_append(of, entry, env).is_some_and(|old| old == *root_m)
+}
+
 /// The proof that two heads exclude each other: none is needed, or it is `given`, or one of those in
 /// a frame that was kept. (There may be several, of which some are wrong.)
 #[inline(never)]

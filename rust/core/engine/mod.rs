@@ -38,6 +38,7 @@ mod slab;
 mod tables;
 mod timers;
 mod transfers;
+mod unchecked;
 mod wait;
 
 pub mod budget;

@@ -18,6 +18,8 @@ pub(super) struct Neighbour {
     rttvar: u32,
     /// Until when a bad signature or hash counts against it, µs.
     penalty_until: u64,
+    /// Until when its UNCHECKED heads are not taken: one of them was bad, µs.
+    distrust_until: u64,
     used: bool,
 }
 
@@ -166,6 +168,20 @@ impl<M: Memory> Neighbours<M> {
         self.find(port, mac)
             .and_then(|index| self.table.get(index))
             .is_some_and(|n| n.penalty_until > now)
+    }
+
+    /// The neighbour handed a head on that it had not checked, and that was bad.
+    pub(super) fn distrust(&mut self, port: PortId, mac: Mac, now: u64) {
+        if let Some(neighbour) = self.learn(port, mac) {
+            neighbour.distrust_until = now.saturating_add(PENALTY_US);
+        }
+    }
+
+    /// Whether it sent a bad head of any kind a short while ago.
+    pub(super) fn is_distrusted(&self, port: PortId, mac: Mac, now: u64) -> bool {
+        self.find(port, mac)
+            .and_then(|index| self.table.get(index))
+            .is_some_and(|n| n.penalty_until.max(n.distrust_until) > now)
     }
 
     /// Forgets the neighbours of a port that is gone.

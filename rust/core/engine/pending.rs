@@ -246,6 +246,8 @@ pub(super) const HAVE_PAGE: u8 = 1 << 3;
 pub(super) const LIMITED: u8 = 1 << 4;
 /// It follows the feed.
 pub(super) const FOLLOWER: u8 = 1 << 5;
+/// It was told of the head behind the one it holds before that was checked.
+pub(super) const TOLD: u8 = 1 << 6;
 
 /// Who waits for an entry.
 #[derive(Clone, Copy, Default)]

@@ -21,6 +21,7 @@ fn job(id: u64, port: u32, known: bool, suspect: bool) -> VerifyJob {
         feed: DiscoveryId([0; 32]),
         known,
         suspect,
+        patient: false,
         kind: SignedKind::Head,
         key: PublicKey([0; 32]),
         bytes: [0; 192],
