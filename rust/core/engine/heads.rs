@@ -105,13 +105,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// Has the signature checked, and tells who follows at once if that may be.
-    fn judge_later(
-        &mut self,
-        now: u64,
-        slot: u32,
-        index: u32,
-        env: &mut E,
-    ) -> Result<(), Drop> {
+    fn judge_later(&mut self, now: u64, slot: u32, index: u32, env: &mut E) -> Result<(), Drop> {
         let hand_on = self.may_hand_on(now, slot, index, env);
         let is_awaited = self.is_awaited_here(slot);
         if let Some(held) = self.held.get_mut(index).filter(|_| hand_on) {

@@ -24,10 +24,13 @@ use crate::wire::{self, Answer, Entry, FrameBuilder, FrameHeader, FrameView, Mes
 /// The entry that came behind a head, if its payload is the leaf's.
 fn companion_entry(frame: &[u8]) -> Option<Entry<'_>> {
     let view = FrameView::parse(frame).ok()?;
-    let entry = view.messages().flatten().find_map(|message| match message {
-        Message::Entry(entry) => Some(entry),
-        _ => None,
-    })?;
+    let entry = view
+        .messages()
+        .flatten()
+        .find_map(|message| match message {
+            Message::Entry(entry) => Some(entry),
+            _ => None,
+        })?;
     is_whole(&entry.leaf, entry.payload).then_some(entry)
 }
 
