@@ -382,9 +382,26 @@ impl FeedSocket {
         }
     }
 
-    /// Sleeps until the cursor may have moved or data may be there. `begun` is when the call last
-    /// made progress, µs.
-    fn sleep(&self, sk: Sock<'_>, known: bool, called: u64, begun: u64) -> Result {
+    /// Whether the cursor is where `found` was.
+    fn is_at(&self, found: &Found) -> bool {
+        match &self.state.lock().role {
+            Role::Reader(reading) => {
+                let place = (found.leaf.seq, found.offset);
+                reading.id == found.id && reading.cursor.position() == place
+            }
+            _ => false,
+        }
+    }
+
+    /// Sleeps until the cursor may have moved or data may be there; gives what the last look found,
+    /// if that was data. `begun` is when the call last made progress, µs.
+    fn sleep(
+        &self,
+        sk: Sock<'_>,
+        known: bool,
+        called: u64,
+        begun: u64,
+    ) -> Result<Option<Found>> {
         let id = self.feed()?;
         let now = monotonic_us();
         let until = |start: u64, ms: u64| start.saturating_add(ms.saturating_mul(1_000));
@@ -404,10 +421,12 @@ impl FeedSocket {
         let slice_ms = wake_at.saturating_sub(now).div_ceil(1_000);
         let look = || match self.look(sk) {
             Ok(Look::Wait { known: still }) if still == known => None,
-            _ => Some(()),
+            Ok(Look::Data(found)) => Some(Some(found)),
+            _ => Some(None),
         };
         match self.node.wait(&id, Some(slice_ms), look) {
-            Ok(()) | Err(Unfinished::TimedOut) => Ok(()),
+            Ok(found) => Ok(found),
+            Err(Unfinished::TimedOut) => Ok(None),
             Err(Unfinished::Signal(_)) if sk.receive_timeout_ms().is_some() => Err(EINTR),
             Err(Unfinished::Signal(_)) => Err(ERESTARTSYS),
         }
@@ -430,9 +449,15 @@ pub(super) fn receive(
     let mut entry: Option<(DiscoveryId, u64, u32, usize)> = None;
     let mut done = 0;
     let mut gone = 0;
+    // What the look has found that ended a sleep.
+    let mut seen = None;
     let mut io = socket.io.lock();
     loop {
-        let found = match socket.look(sk) {
+        let looked = match seen.take().filter(|found| socket.is_at(found)) {
+            Some(found) => Ok(Look::Data(found)),
+            None => socket.look(sk),
+        };
+        let found = match looked {
             Ok(Look::Data(found)) => found,
             Ok(Look::End) => break,
             Ok(Look::Forked) if done > 0 => break,
@@ -444,7 +469,10 @@ pub(super) fn receive(
                 let slept = socket.sleep(sk, known, called, begun);
                 io = socket.io.lock();
                 match slept {
-                    Ok(()) => continue,
+                    Ok(found) => {
+                        seen = found;
+                        continue;
+                    }
                     Err(_) if done > 0 => break,
                     Err(e) => return Err(e),
                 }

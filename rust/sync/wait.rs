@@ -96,18 +96,16 @@ impl WaitTable {
         timeout: c_long,
         mut condition: impl FnMut() -> Option<R>,
     ) -> Result<R, Unfinished> {
-        if let Some(value) = condition() {
-            return Ok(value);
-        }
         if timeout == 0 {
-            return Err(Unfinished::TimedOut);
+            return condition().ok_or(Unfinished::TimedOut);
         }
 
+        // Joins first: who comes to sleep has looked already, and a look may cost more than this.
         stack_pin_init!(let sleeper = Sleeper::join(self, key));
         let mut left = timeout;
         loop {
-            // Looks again after having joined the queue: a wake-up in between is seen either by
-            // the condition or by `wait_woken()`, which keeps a flag.
+            // Looks after having joined the queue: a wake-up in between is seen either by the
+            // condition or by `wait_woken()`, which keeps a flag.
             if let Some(value) = condition() {
                 return Ok(value);
             }
