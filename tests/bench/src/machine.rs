@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, anyhow, bail};
 use nix::sched::{CloneFlags, setns};
+use nix::sys::resource::{Resource, setrlimit};
 
 /// Runs a command; what it printed.
 pub(crate) fn sh(words: &[&str]) -> Result<String> {
@@ -42,6 +43,11 @@ pub(crate) fn cable(here: &str, there: &str, namespace: Option<&str>, mtu: u32) 
         None => sh(&["ip", "link", "set", there, "up"])?,
     };
     Ok(())
+}
+
+/// Lets this program have so many files open.
+pub(crate) fn allow_open_files(number: u64) -> Result<()> {
+    setrlimit(Resource::RLIMIT_NOFILE, number, number).context("cannot raise RLIMIT_NOFILE")
 }
 
 /// Number of a device of this namespace.

@@ -6,6 +6,7 @@
 //! call in this bed. One processor does all: what passes is its time. A wake-up is a thread that
 //! waits for a counter to rise, is woken together with the others, and waits again.
 
+use std::os::unix::net::UnixDatagram;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -18,7 +19,7 @@ use feed::{Author, AuthorOptions, Piece, Reader, ReaderOptions, Seed};
 use super::live::rest;
 use crate::chain::Chain;
 use crate::line::{Case, Line, Reach, Role, Sample};
-use crate::machine::{inside, load_feed};
+use crate::machine::{allow_open_files, inside, load_feed};
 use crate::summary::{micros, quantile};
 
 /// Readers of the larger crowd.
@@ -31,10 +32,11 @@ const ONE: usize = 0;
 const ALL: usize = 1;
 const EXTRA: usize = 2;
 const WAKE: usize = 3;
-const FRAMES: usize = 4;
-const ONE_FRAME: usize = 5;
-const RENEWALS: usize = 6;
-const CASES: usize = 7;
+const SENT: usize = 4;
+const FRAMES: usize = 5;
+const ONE_FRAME: usize = 6;
+const RENEWALS: usize = 7;
+const CASES: usize = 8;
 
 /// Counts who has seen the present event; the last says when.
 struct Tally {
@@ -204,11 +206,67 @@ fn sleep((counter, rises): &(Mutex<usize>, Condvar), tally: &Tally) {
     }
 }
 
+/// What a user would write instead: a program that sends each entry to each of its subscribers, by a
+/// socket of this machine.
+struct Daemon {
+    subscribers: Vec<UnixDatagram>,
+    done: Receiver<Instant>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Daemon {
+    fn new(number: usize) -> Result<Daemon> {
+        let (tally, done) = Tally::new(number);
+        let mut daemon = Daemon {
+            subscribers: Vec::new(),
+            done,
+            threads: Vec::new(),
+        };
+        for _ in 0..number {
+            let (here, there) = UnixDatagram::pair()?;
+            let tally = tally.clone();
+            daemon.subscribers.push(here);
+            daemon.threads.push(spawn("subscriber", move || {
+                let mut bytes = [0; ENTRY];
+                while let Ok(ENTRY) = there.recv(&mut bytes) {
+                    tally.note();
+                }
+            })?);
+        }
+        Ok(daemon)
+    }
+
+    /// One entry to all: how long until the last has it, µs.
+    fn send(&self) -> Result<f64> {
+        let begun = Instant::now();
+        for subscriber in &self.subscribers {
+            subscriber.send(&[b'x'; ENTRY])?;
+        }
+        let done = self
+            .done
+            .recv_timeout(Duration::from_secs(10))
+            .context("some subscriber has not heard of an entry")?;
+        rest(begun);
+        Ok(micros(done - begun))
+    }
+
+    fn end(self) -> Result<()> {
+        for subscriber in &self.subscribers {
+            subscriber.send(&[])?;
+        }
+        for thread in self.threads {
+            ensure!(thread.join().is_ok(), "a subscriber has panicked");
+        }
+        Ok(())
+    }
+}
+
 /// See the head of this file.
 pub(crate) struct Fanout {
     chain: Chain,
     crowds: Vec<Crowd>,
     sleepers: Vec<Sleepers>,
+    daemons: Vec<Daemon>,
     appends: usize,
     /// Of this round.
     seen: [f64; CASES],
@@ -220,6 +278,7 @@ impl Fanout {
             chain: Chain::new("fan", 4, 1),
             crowds: Vec::new(),
             sleepers: Vec::new(),
+            daemons: Vec::new(),
             appends: 0,
             seen: [0.0; CASES],
         }
@@ -242,20 +301,34 @@ impl Fanout {
     }
 
     fn time_wakes(&mut self) -> Result<()> {
-        let mut medians = Vec::new();
-        for sleepers in &self.sleepers {
-            let mut times = Vec::new();
-            for _ in 0..self.appends {
-                times.push(sleepers.wake()?);
-            }
-            medians.push(quantile(times, 0.5).context("nothing was timed")?);
-        }
-        let [one, all] = medians[..] else {
-            bail!("there are no sleepers");
-        };
-        self.seen[WAKE] = extra(one, all);
+        let wakes = self.sleepers.iter().map(|sleepers| {
+            let times = (0..self.appends).map(|_| sleepers.wake());
+            times.collect::<Result<Vec<_>>>()
+        });
+        self.seen[WAKE] = further(wakes)?;
         Ok(())
     }
+
+    fn time_daemons(&mut self) -> Result<()> {
+        let sends = self.daemons.iter().map(|daemon| {
+            let times = (0..self.appends).map(|_| daemon.send());
+            times.collect::<Result<Vec<_>>>()
+        });
+        self.seen[SENT] = further(sends)?;
+        Ok(())
+    }
+}
+
+/// What each further one of a crowd costs, by the times of one alone and of all.
+fn further(times: impl Iterator<Item = Result<Vec<f64>>>) -> Result<f64> {
+    let mut medians = Vec::new();
+    for times in times {
+        medians.push(quantile(times?, 0.5).context("nothing was timed")?);
+    }
+    let [one, all] = medians[..] else {
+        bail!("there is no crowd");
+    };
+    Ok(extra(one, all))
 }
 
 /// What each further one costs.
@@ -280,6 +353,11 @@ impl Line for Fanout {
             ours("append to the last of 1,000 readers", "µs"),
             ours("each further reader", "µs"),
             floor("waking one more thread of 1,000", "µs"),
+            Case::cost(
+                Role::Rival,
+                "a program sends it to one more of 1,000 local sockets",
+                "µs",
+            ),
             ours("frames pushed per append", "frames"),
             floor("one frame", "frames"),
             ours("frames that renew, per append", "frames"),
@@ -288,23 +366,33 @@ impl Line for Fanout {
 
     fn reaches(&self) -> Vec<Reach> {
         let reach = |of, over, bound| Reach { of, over, bound };
-        vec![reach(EXTRA, WAKE, 1.0), reach(FRAMES, ONE_FRAME, 1.0)]
+        vec![
+            reach(EXTRA, WAKE, 1.0),
+            reach(EXTRA, SENT, 1.0),
+            reach(FRAMES, ONE_FRAME, 1.0),
+        ]
     }
 
     fn set_up(&mut self, quick: bool) -> Result<()> {
         self.appends = if quick { 6 } else { 40 };
         self.seen[ONE_FRAME] = 1.0;
+        // A socket a reader, two a subscriber.
+        allow_open_files(4 * READERS as u64)?;
         load_feed()?;
         self.chain.set_up()?;
         for number in [1, READERS] {
             self.crowds.push(Crowd::new(&self.chain, number)?);
             self.sleepers.push(Sleepers::new(number)?);
+            self.daemons.push(Daemon::new(number)?);
         }
         for crowd in &self.crowds {
             crowd.append()?;
         }
         for sleepers in &self.sleepers {
             sleepers.wake()?;
+        }
+        for daemon in &self.daemons {
+            daemon.send()?;
         }
         Ok(())
     }
@@ -313,10 +401,11 @@ impl Line for Fanout {
         match case {
             ONE | ALL => self.time_crowd(case)?,
             WAKE => self.time_wakes()?,
+            SENT => self.time_daemons()?,
             _ => {}
         }
         let value = *self.seen.get(case).context("no such case")?;
-        let is_time = matches!(case, EXTRA | WAKE);
+        let is_time = matches!(case, EXTRA | WAKE | SENT);
         Ok(Sample {
             value,
             cpu_ns: is_time.then_some(value * 1e3),
@@ -329,6 +418,9 @@ impl Line for Fanout {
         }
         for sleepers in self.sleepers.drain(..) {
             sleepers.end()?;
+        }
+        for daemon in self.daemons.drain(..) {
+            daemon.end()?;
         }
         self.chain.remove();
         Ok(())
