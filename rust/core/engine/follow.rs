@@ -100,7 +100,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             return refuse(self, Reason::Busy, env);
         };
         self.prune(now, slot, env);
-        self.push(now, at, env);
+        self.push(now, at, false, env);
         self.arm_pushes(slot);
         let is_new = !self.pending.get(slot).is_some_and(|entry| entry.sent);
         if is_new && has_route {
@@ -158,7 +158,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             down.flags &= !TOLD;
             if !was_told {
                 down.pushes = 0;
-                self.push(now, at, env);
+                self.push(now, at, true, env);
             }
             at = next;
         }
@@ -180,7 +180,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             let due = down.push_at <= now;
             let next = self.pending.after(at);
             if due {
-                self.push(now, at, env);
+                self.push(now, at, false, env);
             }
             at = next;
         }
@@ -206,9 +206,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// Sends a follower the head if it lacks it: with the last entry if that is all it lacks, else
-    /// with the consistency proof.
+    /// with the consistency proof. A head of the same tree, which says that the feed has ended or when
+    /// it goes on, is sent when it is news, and not again: no renewal could tell that it came.
     #[inline(never)]
-    fn push(&mut self, now: u64, at: u32, env: &mut E) {
+    fn push(&mut self, now: u64, at: u32, is_news: bool, env: &mut E) {
         let Some(down) = self.pending.downs.get(pending::slot(at)).copied() else {
             return;
         };
@@ -219,7 +220,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let feed = entry_id
             .and_then(|id| self.feeds.get(&id))
             .filter(|feed| feed.has(HEADED));
-        let lacks = feed.is_some_and(|feed| (feed.epoch, feed.n) > (down.held_epoch, down.held_n));
+        let held = (down.held_epoch, down.held_n);
+        let refreshes = is_news && feed.is_some_and(|feed| (feed.epoch, feed.n) == held);
+        let lacks = refreshes || feed.is_some_and(|feed| (feed.epoch, feed.n) > held);
         let may = down.pushes < PUSH_TRIES && down.budget >= PUSH_BYTES_MIN && down.expires > now;
         let mut pushes = down.pushes;
         let mut push_at = u64::MAX;
@@ -277,7 +280,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 .max(PUSH_PAUSE_MIN_US);
             push_at =
                 now.saturating_add(pause.saturating_mul(1u64.wrapping_shl(u32::from(pushes))));
-            pushes = pushes.saturating_add(1);
+            pushes = if refreshes {
+                PUSH_TRIES
+            } else {
+                pushes.saturating_add(1)
+            };
             if pushes >= PUSH_TRIES {
                 push_at = u64::MAX;
             }

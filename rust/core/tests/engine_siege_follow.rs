@@ -30,6 +30,29 @@ fn follow__survives_an_outage() {
     assert_eq!(head_of(&net, reader, id), Some(2));
 }
 
+/// The feed ends without another entry: who follows through a cache hears of it at once, and once.
+#[test]
+fn end_of_a_feed__is_pushed() {
+    let mut line = line(false, 1);
+    let id = line.feed.id;
+    assert!(line.net.get_head(line.reader, id, 1, s(5)));
+    line.net.with(line.reader, |engine, now, world| {
+        engine.follow_local(now, &id, true, world)
+    });
+    line.net.run(s(1));
+    let before = line.net.links[1].seen.of("head");
+    let author = &mut line.net.nodes[line.author];
+    line.feed.publish(line.net.now, author, true);
+    line.net.flush(line.author);
+    let is_final = |net: &mut Net| {
+        let state = net.nodes[line.reader].engine.feed_state(&id).unwrap();
+        state.head.unwrap().head.is_final()
+    };
+    assert!(line.net.run_until(ms(100), is_final));
+    line.net.run(s(2));
+    assert_eq!(line.net.links[1].seen.of("head"), before + 1);
+}
+
 /// A neighbour followed first, at a host that sends nothing upstream for others. When a program
 /// there follows too, the FOLLOW must go out.
 #[test]
