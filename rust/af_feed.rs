@@ -455,7 +455,7 @@ impl FeedSocket {
         };
         feed_core::sign::wipe(&mut bytes);
         let seed = seed?;
-        let public_key = seed.public_key().map_err(|_| EINVAL)?;
+        let public_key = seed.public_key();
         let mut state = self.state.lock();
         if !matches!(state.role, Role::Idle) {
             return Err(EISCONN);

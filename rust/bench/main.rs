@@ -7,14 +7,20 @@
 //! the *floor* for the same frames: each one is answered without a look at it, by a frame of
 //! `answer` bytes whose payload is a page that is always the same.
 //!
+//! With `mode` nothing is sent: hashes or signatures are made, and timed.
+//!
 //! Frames are handed over `batch` at a time with softirqs held off, as a network card would.
 
+mod crypto;
 mod echo;
 mod lookups;
 mod net;
+#[path = "../simd/mod.rs"]
+mod simd;
 mod sink;
 
 use self::{
+    crypto::Work,
     echo::Echo,
     lookups::{
         Access,
@@ -62,6 +68,8 @@ module! {
     description: "One run of AF_FEED's benchmark, or its floor",
     license: "GPL",
     params: {
+        mode: u32 { default: 0, description: "0: lookups, 1: hash, 2: sign, 3: verify", },
+        size: u32 { default: 1024, description: "bytes that are hashed", },
         device: u32 { default: 0, description: "ifindex of the device that lookups leave by", },
         echo: u32 { default: 0, description: "ifindex of a device that answers all without looking", },
         answer: u32 { default: 1024, description: "bytes of its answers behind the Ethernet header", },
@@ -73,7 +81,7 @@ module! {
         entries: u64 { default: 1, description: "length of the feed, and of the head that is said to be held", },
         have: u32 { default: 0, description: "1: the window's path is held, 2: its page is", },
         access: u32 { default: 0, description: "0: one entry after the other, 1: uniform, 2: Zipf", },
-        count: u64 { default: 1000, description: "lookups", },
+        count: u64 { default: 1000, description: "lookups, hashes or signatures", },
         batch: u64 { default: 64, description: "lookups handed over at a time", },
     },
 }
@@ -82,26 +90,51 @@ struct Bench;
 
 impl kernel::Module for Bench {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let rtnl = Rtnl::lock();
-        let find = |ifindex: u32| Device::by_index(&rtnl, Net::initial(), ifindex).ok_or(ENODEV);
-        let device = find(module_parameters::device.value())?;
-        let seen = Arc::pin_init(Seen::new(), GFP_KERNEL)?;
-        let sink = Hook::attach(&rtnl, device.clone(), ETHERTYPE, GROUP, Sink(seen.clone()))?;
-        let echo = match module_parameters::echo.value() {
-            0 => None,
-            ifindex => {
-                let device = find(ifindex)?;
-                let echo = Echo::new(device.clone(), module_parameters::answer.value())?;
-                Some(Hook::attach(&rtnl, device, ETHERTYPE, GROUP, echo)?)
-            }
-        };
-        drop(rtnl);
-        let done = run(&device, &seen);
-        // Taking a handler away waits for the calls in progress.
-        drop(echo);
-        drop(sink);
-        done.map(|()| Self)
+        match module_parameters::mode.value() {
+            0 => send_lookups(),
+            1 => make(Work::Hash),
+            2 => make(Work::Sign),
+            3 => make(Work::Verify),
+            _ => Err(EINVAL),
+        }
+        .map(|()| Self)
     }
+}
+
+/// Times hashes or signatures. Context: process.
+fn make(work: Work) -> Result {
+    let size = module_parameters::size.value() as usize;
+    let count = module_parameters::count.value();
+    // Once unmeasured: caches, and the processor's clock.
+    crypto::run(work, size, count / 8 + 1)?;
+    let begun = Monotonic::ktime_get();
+    let first = crypto::run(work, size, count)?;
+    let ns = Monotonic::ktime_get() - begun;
+    pr_info!("{{\"count\":{count},\"ns\":{ns},\"first\":{first}}}\n");
+    Ok(())
+}
+
+/// Sets the generator, the sink and the floor up, and runs. Context: process, may sleep.
+fn send_lookups() -> Result {
+    let rtnl = Rtnl::lock();
+    let find = |ifindex: u32| Device::by_index(&rtnl, Net::initial(), ifindex).ok_or(ENODEV);
+    let device = find(module_parameters::device.value())?;
+    let seen = Arc::pin_init(Seen::new(), GFP_KERNEL)?;
+    let sink = Hook::attach(&rtnl, device.clone(), ETHERTYPE, GROUP, Sink(seen.clone()))?;
+    let echo = match module_parameters::echo.value() {
+        0 => None,
+        ifindex => {
+            let device = find(ifindex)?;
+            let echo = Echo::new(device.clone(), module_parameters::answer.value())?;
+            Some(Hook::attach(&rtnl, device, ETHERTYPE, GROUP, echo)?)
+        }
+    };
+    drop(rtnl);
+    let done = run(&device, &seen);
+    // Taking a handler away waits for the calls in progress.
+    drop(echo);
+    drop(sink);
+    done
 }
 
 /// Sends all lookups, and says what came of them. Context: process, may sleep in between.

@@ -34,23 +34,33 @@ pub const fn tag32(text: &[u8]) -> [u8; 32] {
     tag
 }
 
-/// An RFC 8032 seed, with the public key that is derived from it: deriving it for each signature
-/// would double what a signature costs. Overwritten when dropped.
-pub struct Seed([u8; ed::SecretKey::BYTES]);
+/// An RFC 8032 seed with what it gives. The secret is overwritten when dropped.
+pub struct Seed {
+    secret: [u8; 32],
+    /// Derived once: that takes as long as a signature.
+    public: PublicKey,
+}
 
 impl Seed {
     /// Takes a seed; zeros are refused.
+    ///
+    /// The public key is always derived, never taken from a caller: signing with a public half that
+    /// does not belong to the seed gives the seed away.
     #[inline(never)]
     pub fn new(bytes: [u8; 32]) -> Result<Seed, Drop> {
+        let mut seed = Seed {
+            secret: bytes,
+            public: PublicKey([0; 32]),
+        };
+        // Zeros are the only seed for which this fails.
         let pair = ed::KeyPair::try_from_seed(ed::Seed::new(bytes)).map_err(|_| Drop::BadSeed)?;
-        Ok(Seed(*pair.sk))
+        seed.public = PublicKey(*pair.pk);
+        Ok(seed)
     }
 
-    /// The public key. It is always derived, never taken from a caller: signing with a public half
-    /// that does not belong to the seed gives the seed away.
-    pub fn public_key(&self) -> Result<PublicKey, Drop> {
-        let key = self.0.last_chunk().ok_or(Drop::BadSeed)?;
-        Ok(PublicKey(*key))
+    /// The public key.
+    pub fn public_key(&self) -> PublicKey {
+        self.public
     }
 
     /// Signs `message` under `tag`.
@@ -58,7 +68,14 @@ impl Seed {
     pub fn sign(&self, tag: &[u8; 32], message: &[u8]) -> Result<[u8; SIGNATURE_LEN], Drop> {
         let mut buf = [0; MESSAGE_MAX + 32];
         let tagged = tagged(&mut buf, tag, message).ok_or(Drop::OutOfRange)?;
-        Ok(*ed::SecretKey::new(self.0).sign(tagged, None))
+        let mut halves = [0; ed::SecretKey::BYTES];
+        Writer::new(&mut halves)
+            .put(&self.secret)
+            .put(&self.public.0);
+        // Wipes itself.
+        let secret = ed::SecretKey::new(halves);
+        wipe(&mut halves);
+        Ok(*secret.sign(tagged, None))
     }
 }
 
@@ -72,7 +89,7 @@ pub fn wipe<const N: usize>(secret: &mut [u8; N]) {
 
 impl core::ops::Drop for Seed {
     fn drop(&mut self) {
-        wipe(&mut self.0);
+        wipe(&mut self.secret);
     }
 }
 

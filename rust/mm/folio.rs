@@ -119,11 +119,20 @@ impl Folio {
         len: usize,
         look: impl FnOnce(&[u8]) -> R,
     ) -> Option<R> {
+        // SAFETY: The caller says that the bytes are not written.
+        unsafe { self.slice(offset, len) }.map(look)
+    }
+
+    /// Bytes in their place, if they are inside.
+    ///
+    /// # Safety
+    ///
+    /// Nobody writes them while the slice is in use.
+    #[inline]
+    pub(super) unsafe fn slice(&self, offset: usize, len: usize) -> Option<&[u8]> {
         let from = self.bytes(offset, len)?;
-        // SAFETY: Valid for `len` bytes by `bytes()`; the caller says that they are not written.
-        Some(look(unsafe {
-            core::slice::from_raw_parts(from.as_ptr(), len)
-        }))
+        // SAFETY: Valid for `len` bytes by `bytes()`, as long as the reference is held.
+        Some(unsafe { core::slice::from_raw_parts(from.as_ptr(), len) })
     }
 
     /// Tells the kernel that the folio is in use, so that it is reclaimed later than others.

@@ -282,26 +282,27 @@ impl Folios {
         true
     }
 
-    /// Lends bytes, piece by piece as they lie in memory, to `look`, with each piece's distance
-    /// from `offset`. Nobody may be writing them. False if the range is not inside.
+    /// Lends bytes to `look`, in the pieces in which they lie in memory, no more than
+    /// [`RUN_PAGES`]. Nobody may be writing them. `None` if the range is not inside.
     /// Context: as `look`.
-    pub(crate) fn lend(
+    pub(crate) fn lend<R>(
         &self,
         offset: usize,
         len: usize,
-        mut look: impl FnMut(usize, &[u8]),
-    ) -> bool {
+        look: impl FnOnce(&[&[u8]]) -> R,
+    ) -> Option<R> {
+        let mut pieces: [&[u8]; RUN_PAGES] = [&[]; RUN_PAGES];
+        let mut count = 0;
         let mut done = 0;
         while done < len {
-            let Some((folio, at, room)) = self.at(offset + done) else {
-                return false;
-            };
+            let (folio, at, room) = self.at(offset + done)?;
             let piece = room.min(len - done);
-            if folio.lend(at, piece, |bytes| look(done, bytes)).is_none() {
-                return false;
-            }
+            // SAFETY: The folio is held by this object, so its bytes outlive `look`; the caller
+            // says that they are not written.
+            *pieces.get_mut(count)? = unsafe { folio.slice(at, piece) }?;
+            count += 1;
             done += piece;
         }
-        true
+        pieces.get(..count).map(look)
     }
 }

@@ -4,8 +4,9 @@
 //!
 //! The crate's `Hasher` holds 2 KiB of state and recurses, both of which a softirq's stack had
 //! better be spared. A window is 32 chunks at most, so its tree is built here by hand, level by
-//! level, in 1 KiB: chunks by the crate's assembly where the FPU may be used and it pays, else by
-//! its portable code.
+//! level, in 1 KiB: by the crate's assembly where the FPU may be used and it pays, else by its
+//! portable code. The assembly hashes up to 16 inputs side by side, so it gets all chunks of a
+//! window at once, wherever they lie, and then all parents of a level.
 
 use super::fpu::{
     Fpu,
@@ -26,6 +27,9 @@ pub(crate) const WINDOW_CHUNKS: usize = 32;
 
 /// Fewer chunks than this are not worth saving the vector registers for.
 const SIMD_CHUNKS: usize = 4;
+
+/// Fewer parents than this are faster one by one.
+const SIMD_PARENTS: usize = 4;
 
 /// BLAKE3's key for plain hashing: the initial words of SHA-256.
 const KEY: [u32; 8] = [
@@ -84,92 +88,110 @@ extern "C" {
     );
 }
 
-/// Hashes a window, or one chunk of it, that comes in pieces.
-pub(crate) struct WindowHash<'a> {
-    /// The caller's: a kilobyte that is moved about would be two of stack.
-    cvs: &'a mut [Cv; WINDOW_CHUNKS],
-    len: usize,
-    first_chunk: u64,
-    root: bool,
+/// The chaining value of a window, or of one chunk of it, whose bytes lie in `pieces`; the hash of
+/// the blob, if they are the whole of it (`root`). `first_chunk` is the blob's chunk that the first
+/// piece begins with.
+///
+/// `None` if there is more than a window, or a piece before the last is not whole chunks.
+/// Context: any.
+pub(crate) fn window_cv(pieces: &[&[u8]], first_chunk: u64, root: bool) -> Option<Cv> {
+    static NOTHING: [u8; CHUNK_LEN] = [0; CHUNK_LEN];
+    let mut chunks = [&NOTHING; WINDOW_CHUNKS];
+    let mut whole = 0;
+    let mut tail: &[u8] = &[];
+    for piece in pieces {
+        if !tail.is_empty() {
+            return None;
+        }
+        let full = piece.chunks_exact(CHUNK_LEN);
+        tail = full.remainder();
+        for chunk in full {
+            *chunks.get_mut(whole)? = chunk.try_into().ok()?;
+            whole += 1;
+        }
+    }
+    // The one chunk may be the root; an empty blob is one empty chunk.
+    match (whole, tail) {
+        (0, tail) => return Some(chunk(tail, first_chunk, root)),
+        (1, []) => return Some(chunk(chunks[0], first_chunk, root)),
+        _ => {}
+    }
+    let mut cvs = [[0; 32]; WINDOW_CHUNKS];
+    let len = whole + usize::from(!tail.is_empty());
+    let cvs = cvs.get_mut(..len)?;
+    if !tail.is_empty() {
+        *cvs.last_mut()? = chunk(tail, first_chunk + whole as u64, false);
+    }
+    let vector = if whole >= SIMD_CHUNKS { Vector::begin() } else { None };
+    leaves(vector.as_ref(), chunks.get(..whole)?, first_chunk, cvs);
+    let mut len = len;
+    while len > 1 {
+        len = level(vector.as_ref(), cvs.get_mut(..len)?, root);
+    }
+    cvs.first().copied()
 }
 
-impl<'a> WindowHash<'a> {
-    /// `first_chunk` is the blob's chunk that the first piece begins with. `root`: the pieces are
-    /// the whole blob.
-    #[inline]
-    pub(crate) fn new(cvs: &'a mut [Cv; WINDOW_CHUNKS], first_chunk: u64, root: bool) -> Self {
-        Self {
-            cvs,
-            len: 0,
-            first_chunk,
-            root,
-        }
+/// The chaining values of whole chunks, none of them a root.
+fn leaves(vector: Option<&Vector>, chunks: &[&[u8; CHUNK_LEN]], counter: u64, cvs: &mut [Cv]) {
+    if let Some(vector) = vector {
+        return vector.hash_many(chunks, counter, true, [0, CHUNK_START, CHUNK_END], cvs);
     }
-
-    /// Takes a piece: whole chunks, unless it is the last. False if there is more than a window.
-    ///
-    /// Context: any.
-    pub(crate) fn update(&mut self, bytes: &[u8], last: bool) -> bool {
-        let whole = bytes.len() / CHUNK_LEN;
-        let tail = bytes.len() % CHUNK_LEN;
-        let Some(room) = self.cvs.get_mut(self.len..) else {
-            return false;
-        };
-        if room.len() < whole + usize::from(tail != 0) || (tail != 0 && !last) {
-            return false;
-        }
-        let counter = self.first_chunk + self.len as u64;
-        let (chunks, rest) = bytes.split_at(whole * CHUNK_LEN);
-        let alone = last && self.len == 0 && bytes.len() <= CHUNK_LEN;
-
-        if alone {
-            // The one chunk may be the root; an empty blob is one empty chunk.
-            room[0] = chunk(bytes, counter, self.root);
-            self.len = 1;
-            return true;
-        }
-        whole_chunks(chunks, counter, &mut room[..whole]);
-        if tail != 0 {
-            room[whole] = chunk(rest, counter + whole as u64, false);
-        }
-        self.len += whole + usize::from(tail != 0);
-        true
-    }
-
-    /// The chaining value, or the hash of the blob. Context: any.
-    pub(crate) fn finish(&mut self) -> Cv {
-        // Neighbours merge level by level; one left over at the end goes up as it is. That is
-        // BLAKE3's tree: its left subtrees are full, and as large as can be.
-        let mut len = self.len;
-        while len > 1 {
-            let flags = if self.root && len == 2 {
-                PARENT | ROOT
-            } else {
-                PARENT
-            };
-            for pair in 0..len / 2 {
-                self.cvs[pair] = parent(&self.cvs[2 * pair], &self.cvs[2 * pair + 1], flags);
-            }
-            if len % 2 == 1 {
-                self.cvs[len / 2] = self.cvs[len - 1];
-            }
-            len = len.div_ceil(2);
-        }
-        self.cvs[0]
+    for (index, (chunk, cv)) in chunks.iter().zip(cvs).enumerate() {
+        Platform::Portable.hash_many::<CHUNK_LEN>(
+            &[*chunk],
+            &KEY,
+            counter + index as u64,
+            IncrementCounter::No,
+            0,
+            CHUNK_START,
+            CHUNK_END,
+            cv,
+        );
     }
 }
 
-fn parent(left: &Cv, right: &Cv, flags: u8) -> Cv {
-    let mut block = [0; BLOCK_LEN];
+/// Merges neighbours; gives how many there are then. One left over at the end goes up as it is.
+/// That is BLAKE3's tree: its left subtrees are full, and as large as can be.
+// Not inlined: its arrays are not to lie under the chunks' hashing.
+#[inline(never)]
+fn level(vector: Option<&Vector>, cvs: &mut [Cv], root: bool) -> usize {
+    static NOTHING: [u8; BLOCK_LEN] = [0; BLOCK_LEN];
+    let mut parents = [[0; 32]; WINDOW_CHUNKS / 2];
+    let len = cvs.len();
+    let flags = if root && len == 2 { PARENT | ROOT } else { PARENT };
+    let mut pairs = [&NOTHING; WINDOW_CHUNKS / 2];
+    let mut count = 0;
+    for (place, pair) in pairs.iter_mut().zip(cvs.as_flattened().chunks_exact(BLOCK_LEN)) {
+        if let Ok(pair) = pair.try_into() {
+            *place = pair;
+            count += 1;
+        }
+    }
+    let (pairs, parents) = (&pairs[..count], &mut parents[..count]);
+    match vector {
+        Some(vector) if count >= SIMD_PARENTS => {
+            vector.hash_many(pairs, 0, false, [flags, 0, 0], parents);
+        }
+        _ => {
+            for (pair, cv) in pairs.iter().zip(parents.iter_mut()) {
+                *cv = parent(pair, flags);
+            }
+        }
+    }
+    let left_over = cvs.last().copied().filter(|_| len % 2 == 1);
+    for (cv, parent) in cvs.iter_mut().zip(parents.iter().chain(&left_over)) {
+        *cv = *parent;
+    }
+    len.div_ceil(2)
+}
+
+fn parent(pair: &[u8; BLOCK_LEN], flags: u8) -> Cv {
     let mut cv = KEY;
-
-    block[..32].copy_from_slice(left);
-    block[32..].copy_from_slice(right);
-    Platform::Portable.compress_in_place(&mut cv, &block, BLOCK_LEN as u8, 0, flags);
+    Platform::Portable.compress_in_place(&mut cv, pair, BLOCK_LEN as u8, 0, flags);
     to_bytes(&cv)
 }
 
-/// One chunk of any length, portable.
+/// One chunk of any length.
 fn chunk(bytes: &[u8], counter: u64, root: bool) -> Cv {
     let blocks = bytes.len().div_ceil(BLOCK_LEN).max(1);
     let mut cv = KEY;
@@ -197,73 +219,79 @@ fn to_bytes(words: &[u32; 8]) -> Cv {
     bytes
 }
 
-/// `bytes` is `cvs.len()` chunks, none of them a root.
-fn whole_chunks(bytes: &[u8], counter: u64, cvs: &mut [Cv]) {
-    if cvs.len() >= SIMD_CHUNKS && vector_chunks(bytes, counter, cvs) {
-        return;
+/// The vector unit, while it is ours.
+struct Vector {
+    level: Level,
+    _fpu: Fpu,
+}
+
+#[cfg(CONFIG_X86_64)]
+impl Vector {
+    /// `None` if there is no vector unit to be had.
+    fn begin() -> Option<Self> {
+        Some(Self {
+            level: Level::of_machine()?,
+            _fpu: Fpu::begin()?,
+        })
     }
-    for (index, (bytes, cv)) in bytes.chunks_exact(CHUNK_LEN).zip(cvs).enumerate() {
-        if let Ok(bytes) = bytes.try_into() {
-            Platform::Portable.hash_many::<CHUNK_LEN>(
-                &[bytes],
-                &KEY,
-                counter + index as u64,
-                IncrementCounter::No,
-                0,
-                CHUNK_START,
-                CHUNK_END,
-                cv,
-            );
+
+    /// Hashes inputs side by side. `flags` are those of every block, and what the first and the
+    /// last block of an input have beside them.
+    fn hash_many<const N: usize>(
+        &self,
+        inputs: &[&[u8; N]],
+        counter: u64,
+        count_up: bool,
+        flags: [u8; 3],
+        cvs: &mut [Cv],
+    ) {
+        const { assert!(N % BLOCK_LEN == 0) };
+        let [flags, first, last] = flags;
+        let count = inputs.len().min(cvs.len());
+        macro_rules! hash_many {
+            ($function:ident) => {
+                // SAFETY: A reference to an array is the address of its first byte: `inputs` are
+                // `count` pointers to as many blocks as the call says. `cvs` has room for `count`
+                // results. The processor has what the function needs, and `_fpu` says that its
+                // registers are ours. The call is direct: the function has no ENDBR.
+                unsafe {
+                    $function(
+                        inputs.as_ptr().cast(),
+                        count,
+                        N / BLOCK_LEN,
+                        KEY.as_ptr(),
+                        counter,
+                        count_up,
+                        flags,
+                        first,
+                        last,
+                        cvs.as_mut_ptr().cast(),
+                    )
+                }
+            };
+        }
+        match self.level {
+            Level::Sse41 => hash_many!(blake3_hash_many_sse41),
+            Level::Avx2 => hash_many!(blake3_hash_many_avx2),
+            Level::Avx512 => hash_many!(blake3_hash_many_avx512),
         }
     }
 }
 
-/// False if there is no vector unit to be had.
-#[cfg(CONFIG_X86_64)]
-fn vector_chunks(bytes: &[u8], counter: u64, cvs: &mut [Cv]) -> bool {
-    let Some(level) = Level::of_machine() else {
-        return false;
-    };
-    let mut inputs = [core::ptr::null(); WINDOW_CHUNKS];
-    let count = cvs.len().min(WINDOW_CHUNKS);
-    for (input, bytes) in inputs.iter_mut().zip(bytes.chunks_exact(CHUNK_LEN)) {
-        *input = bytes.as_ptr();
-    }
-    let Some(_fpu) = Fpu::begin() else {
-        return false;
-    };
-
-    macro_rules! hash_many {
-        ($function:ident) => {
-            // SAFETY: `inputs` points to `count` chunks of 16 blocks each, `cvs` has room for
-            // their 32 bytes each; the processor has what the function needs, and `_fpu` says
-            // that its registers are ours. The call is direct: the function has no ENDBR.
-            unsafe {
-                $function(
-                    inputs.as_ptr(),
-                    count,
-                    CHUNK_LEN / BLOCK_LEN,
-                    KEY.as_ptr(),
-                    counter,
-                    true,
-                    0,
-                    CHUNK_START,
-                    CHUNK_END,
-                    cvs.as_mut_ptr().cast(),
-                )
-            }
-        };
-    }
-    match level {
-        Level::Sse41 => hash_many!(blake3_hash_many_sse41),
-        Level::Avx2 => hash_many!(blake3_hash_many_avx2),
-        Level::Avx512 => hash_many!(blake3_hash_many_avx512),
-    }
-    true
-}
-
 /// Only x86 has assembly for it.
 #[cfg(not(CONFIG_X86_64))]
-fn vector_chunks(_bytes: &[u8], _counter: u64, _cvs: &mut [Cv]) -> bool {
-    false
+impl Vector {
+    fn begin() -> Option<Self> {
+        None
+    }
+
+    fn hash_many<const N: usize>(
+        &self,
+        _inputs: &[&[u8; N]],
+        _counter: u64,
+        _count_up: bool,
+        _flags: [u8; 3],
+        _cvs: &mut [Cv],
+    ) {
+    }
 }

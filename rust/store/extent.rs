@@ -17,9 +17,8 @@ use super::{
     INFO_PUBLIC, //
 };
 use crate::simd::blake3::{
-    Cv,
-    WindowHash,
-    WINDOW_CHUNKS, //
+    window_cv,
+    Cv, //
 };
 use core::ops::Range;
 use feed_core::{
@@ -86,13 +85,21 @@ impl Extent {
                 .write((self.taken.place.offset + offset) as usize, bytes)
     }
 
-    /// Lends the bytes from `offset` on, piece by piece as they lie in memory. Every piece but
-    /// the last is whole chunks. False if they are not inside.
-    pub(crate) fn lend(&self, offset: u32, len: u32, look: impl FnMut(usize, &[u8])) -> bool {
+    /// Lends the bytes from `offset` on, in the pieces in which they lie in memory: every one but
+    /// the last is whole chunks. `None` if they are not inside.
+    pub(crate) fn lend<R>(
+        &self,
+        offset: u32,
+        len: u32,
+        look: impl FnOnce(&[&[u8]]) -> R,
+    ) -> Option<R> {
         let inside = offset.checked_add(len).is_some_and(|end| end <= self.len);
         let start = (self.taken.place.offset + offset) as usize;
 
-        inside && self.taken.folios.lend(start, len as usize, look)
+        if !inside {
+            return None;
+        }
+        self.taken.folios.lend(start, len as usize, look)
     }
 
     /// The chaining value of `chunks`, counted in the window: all of them, or one. `first_chunk`
@@ -102,18 +109,8 @@ impl Extent {
         let start = u32::from(chunks.start) * CHUNK;
         let end = (u32::from(chunks.end) * CHUNK).min(self.len);
         let len = end.checked_sub(start)?;
-        let mut cvs = [[0; 32]; WINDOW_CHUNKS];
-        let mut hash = WindowHash::new(&mut cvs, first_chunk + u64::from(chunks.start), root);
-        let whole = if len == 0 {
-            // The one chunk of an empty blob.
-            hash.update(&[], true)
-        } else {
-            let mut fits = true;
-            self.lend(start, len, |at, piece| {
-                fits &= hash.update(piece, at + piece.len() == len as usize);
-            }) && fits
-        };
-        whole.then(|| hash.finish())
+        let first_chunk = first_chunk + u64::from(chunks.start);
+        self.lend(start, len, |pieces| window_cv(pieces, first_chunk, root))?
     }
 
     /// Makes the window findable, which must be verified. If it is so already the extent is

@@ -270,11 +270,11 @@ fn hashes() -> Result {
             let first = u64::from(window) * 32;
             let root = window_count(*len) == 1;
 
-            let mut fed = true;
             hasher.window(*len, window).map_err(|_| EINVAL)?;
-            check!(extent.lend(0, extent.len(), |_, bytes| fed &=
-                hasher.update(bytes).is_ok()));
-            check!(fed);
+            let fed = extent.lend(0, extent.len(), |pieces| {
+                pieces.iter().all(|bytes| hasher.update(bytes).is_ok())
+            });
+            check!(fed == Some(true));
             let wanted = hasher.finish().map_err(|_| EINVAL)?;
             check!(extent.cv(0..chunks, first, root) == Some(wanted.0));
 
@@ -284,8 +284,10 @@ fn hashes() -> Result {
             hasher
                 .chunk(*len, first as u32 + u32::from(chunk))
                 .map_err(|_| EINVAL)?;
-            check!(extent.lend(start, end - start, |_, bytes| fed &=
-                hasher.update(bytes).is_ok()));
+            let fed = extent.lend(start, end - start, |pieces| {
+                pieces.iter().all(|bytes| hasher.update(bytes).is_ok())
+            });
+            check!(fed == Some(true));
             let wanted = hasher.finish().map_err(|_| EINVAL)?;
             check!(extent.cv(chunk..chunks, first, root && chunks == 1) == Some(wanted.0));
         }

@@ -54,7 +54,7 @@ fn line() -> Line {
         not_after: 0,
         name: feed.name,
         base_root: feed.head.unwrap().head.root,
-        key: working.public_key().unwrap(),
+        key: working.public_key(),
     };
     Line {
         grant: grant.sign(&Seed::new(feed.seed).unwrap()).unwrap(),

@@ -196,7 +196,7 @@ fn grant__ends_the_epoch_of_the_held_head() {
         not_after: 0,
         name: feed.name,
         base_root: Hash::ZERO,
-        key: Seed::new([9; 32]).unwrap().public_key().unwrap(),
+        key: Seed::new([9; 32]).unwrap().public_key(),
     };
     let grant = grant.sign(&Seed::new(feed.seed).unwrap()).unwrap();
     // The head before it is junk: nothing of epoch 1 is held but the grant.

@@ -115,7 +115,7 @@ mod tests {
             n: 3,
             time: 1_700_000_000_000,
             next_by: 0,
-            name: feed_core::id::Name(seed.public_key().unwrap().0),
+            name: feed_core::id::Name(seed.public_key().0),
             root: Hash([9; 32]),
         };
         head.sign(&seed).unwrap().bytes
@@ -129,7 +129,7 @@ mod tests {
             n,
             time: 0,
             next_by: 0,
-            name: feed_core::id::Name(seed.public_key().unwrap().0),
+            name: feed_core::id::Name(seed.public_key().0),
             root: Hash([root; 32]),
         };
         Head(head.sign(&seed).unwrap())

@@ -114,8 +114,7 @@ impl Seed {
     /// The name of the feed that this seed signs, derived without the kernel.
     pub fn name(&self) -> Result<Name> {
         let seed = feed_core::sign::Seed::new(self.0).map_err(|_| Error::seed())?;
-        let key = seed.public_key().map_err(|_| Error::seed())?;
-        Ok(Name(key.0))
+        Ok(Name(seed.public_key().0))
     }
 }
 

@@ -53,7 +53,7 @@ pub fn text(document: &Value) -> String {
 
 fn names() -> Value {
     let of = |bytes: [u8; 32]| {
-        let key = seed(bytes).public_key().unwrap();
+        let key = seed(bytes).public_key();
         let name = feed_core::id::Name(key.0);
         json!({
             "seed": hex::encode(bytes),

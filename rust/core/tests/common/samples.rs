@@ -32,11 +32,11 @@ pub fn seed(bytes: [u8; 32]) -> Seed {
 }
 
 pub fn name() -> Name {
-    Name(seed(NAME_SEED).public_key().unwrap().0)
+    Name(seed(NAME_SEED).public_key().0)
 }
 
 pub fn work_key() -> PublicKey {
-    seed(WORK_SEED).public_key().unwrap()
+    seed(WORK_SEED).public_key()
 }
 
 /// Entry `seq` is the text "entry SEQ", but every tenth is empty.

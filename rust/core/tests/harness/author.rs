@@ -26,7 +26,7 @@ pub struct Author {
 impl Author {
     pub fn new(seed: u8) -> Self {
         let bytes = [seed; 32];
-        let key = Seed::new(bytes).unwrap().public_key().unwrap();
+        let key = Seed::new(bytes).unwrap().public_key();
         let name = Name(key.0);
         Author {
             seed: bytes,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The lines of the table, a file each, and how they are gone through.
 
+mod crypto;
 mod fanout;
 mod hits;
 mod latency;
@@ -22,6 +23,7 @@ fn all() -> Vec<Box<dyn Line>> {
         Box::new(latency::Latency::new()),
         Box::new(live::Live::new()),
         Box::new(fanout::Fanout::new()),
+        Box::new(crypto::Crypto::new()),
     ]
 }
 

@@ -97,7 +97,7 @@ mod tests {
 
     fn head(seed: u8, n: u64) -> Head {
         let seed = Seed::new([seed; 32]).unwrap();
-        let name = feed_core::id::Name(seed.public_key().unwrap().0);
+        let name = feed_core::id::Name(seed.public_key().0);
         let statement = Statement {
             flags: 0,
             epoch: 0,
