@@ -7,7 +7,7 @@
 //! the *floor* for the same frames: each one is answered without a look at it, by a frame of
 //! `answer` bytes whose payload is a page that is always the same.
 //!
-//! With `mode` nothing is sent: hashes or signatures are made, and timed.
+//! With `mode` nothing is sent: hashes or signatures are made, and timed; or sizes are told.
 //!
 //! Frames are handed over `batch` at a time with softirqs held off, as a network card would.
 
@@ -45,6 +45,10 @@ use self::{
         Sink, //
     },
 };
+use feed_core::engine::{
+    Footprint,
+    FOOTPRINT, //
+};
 use kernel::{
     prelude::*,
     sync::Arc,
@@ -68,7 +72,7 @@ module! {
     description: "One run of AF_FEED's benchmark, or its floor",
     license: "GPL",
     params: {
-        mode: u32 { default: 0, description: "0: lookups, 1: hash, 2: sign, 3: verify", },
+        mode: u32 { default: 0, description: "0: lookups, 1: hash, 2: sign, 3: verify, 4: sizes of records", },
         size: u32 { default: 1024, description: "bytes that are hashed", },
         device: u32 { default: 0, description: "ifindex of the device that lookups leave by", },
         echo: u32 { default: 0, description: "ifindex of a device that answers all without looking", },
@@ -95,6 +99,7 @@ impl kernel::Module for Bench {
             1 => make(Work::Hash),
             2 => make(Work::Sign),
             3 => make(Work::Verify),
+            4 => tell_sizes(),
             _ => Err(EINVAL),
         }
         .map(|()| Self)
@@ -111,6 +116,15 @@ fn make(work: Work) -> Result {
     let first = crypto::run(work, size, count)?;
     let ns = Monotonic::ktime_get() - begun;
     pr_info!("{{\"count\":{count},\"ns\":{ns},\"first\":{first}}}\n");
+    Ok(())
+}
+
+/// Says what records of feed.ko's tables take, which was built of the same core.
+fn tell_sizes() -> Result {
+    let Footprint { feed, pending, waiting, route } = FOOTPRINT;
+    pr_info!(
+        "{{\"feed\":{feed},\"pending\":{pending},\"waiting\":{waiting},\"route\":{route}}}\n"
+    );
     Ok(())
 }
 

@@ -20,6 +20,7 @@ mod blobs;
 mod deliver;
 mod feeds;
 mod follow;
+mod footprint;
 mod heads;
 mod held;
 mod jobs;
@@ -52,6 +53,7 @@ pub use env::{
     SignedKind, VerifyJob,
 };
 pub use feeds::FeedState;
+pub use footprint::{Footprint, FOOTPRINT};
 pub use limits::{Lend, Sizes};
 pub use local::Wanted;
 pub use ports::{PortInfo, Refused};

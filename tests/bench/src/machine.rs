@@ -28,6 +28,17 @@ pub(crate) fn sh_in(namespace: &str, words: &[&str]) -> Result<String> {
     sh(&[&["ip", "netns", "exec", namespace], words].concat())
 }
 
+/// Makes a network namespace.
+pub(crate) fn new_namespace(name: &str) -> Result<()> {
+    sh(&["ip", "netns", "add", name]).map(|_| ())
+}
+
+/// Takes a network namespace away, with all that its store holds. One that was not made need not
+/// go.
+pub(crate) fn remove_namespace(name: &str) {
+    let _ = sh(&["ip", "netns", "del", name]);
+}
+
 /// A cable between a device here and one in `namespace` (`None`: here, too).
 pub(crate) fn cable(here: &str, there: &str, namespace: Option<&str>, mtu: u32) -> Result<()> {
     let mtu = mtu.to_string();

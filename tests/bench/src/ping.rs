@@ -85,7 +85,7 @@ impl Signing {
     pub(crate) fn new() -> Result<Signing> {
         let failed = |e| anyhow!("cannot make a key: {e:?}");
         let seed = Seed::new(*feed::Seed::generate()?.as_bytes()).map_err(failed)?;
-        let key = seed.public_key().map_err(failed)?;
+        let key = seed.public_key();
         let head = Head {
             flags: 0,
             epoch: 0,

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The lines of the table, a file each, and how they are gone through.
 
+mod append;
 mod crypto;
 mod fanout;
 mod hits;
 mod latency;
 mod live;
 mod many;
+mod memory;
+mod read;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -22,7 +25,10 @@ fn all() -> Vec<Box<dyn Line>> {
         Box::<many::Many>::default(),
         Box::new(latency::Latency::new()),
         Box::new(live::Live::new()),
+        Box::new(append::Appends::new()),
+        Box::new(read::Reads::new()),
         Box::new(fanout::Fanout::new()),
+        Box::new(memory::Memory::new()),
         Box::new(crypto::Crypto::new()),
     ]
 }

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Line 12: memory for what is stored and for what is known.
+//!
+//! Of entries and of idle feeds it is what the machine lost: segments of the store, and what the
+//! kernel allocated beside them (slab and vmalloc: index, tables, authors' state). Lookups in flight
+//! and routes lie in tables of a fixed length, so one more costs nothing that could be seen; theirs
+//! is the size of a record, which feed_bench.ko tells of the same build. A lookup counts with one
+//! who waits for it.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use feed::{Append, Author, AuthorOptions, Name, ReaderOptions, Seed};
+
+use crate::line::{Case, Line, Reach, Role, Sample};
+use crate::machine::{bench_module, inside, load_feed, new_namespace, remove_namespace, sh_in};
+
+const NODE: &str = "bench-memory";
+/// Tells sizes of records.
+const SIZES: u64 = 4;
+/// Loads the table of feeds to what it bears before it is doubled, and beyond: the mean of both.
+const FEEDS: [usize; 2] = [3_000, 3_100];
+
+const SMALL: usize = 0;
+const LARGE: usize = 2;
+const FEED: usize = 4;
+const PENDING: usize = 6;
+const ROUTE: usize = 8;
+
+/// What each may take: the payload or the bound, bytes; how much of it is allowed.
+const BESIDE: [(&str, f64, f64); 5] = [
+    ("its payload", 1024.0, 1.25),
+    ("its payload", 65536.0, 1.05),
+    ("bound", 512.0, 1.0),
+    ("bound", 256.0, 1.0),
+    ("bound", 128.0, 1.0),
+];
+
+/// See the head of this file.
+pub(crate) struct Memory {
+    authors: Vec<Author>,
+    bytes: u64,
+    round: u64,
+}
+
+impl Memory {
+    pub(crate) fn new() -> Memory {
+        Memory {
+            authors: Vec::new(),
+            bytes: 0,
+            round: 0,
+        }
+    }
+
+    /// Bytes for one stored entry of `size` bytes.
+    fn stored(&mut self, size: usize) -> Result<f64> {
+        self.round += 1;
+        let author = inside(NODE, || {
+            Ok(AuthorOptions::new().new_feed().open(&Seed::generate()?)?)
+        })?;
+        let append = |from: u64, count: u64| -> Result<()> {
+            for number in from..from + count {
+                let mut payload = number.to_le_bytes().repeat(size / 8);
+                payload[8..16].copy_from_slice(&self.round.to_le_bytes());
+                let how = Append {
+                    more: (number + 1) % 64 != 0,
+                    ..Append::default()
+                };
+                author.append_with(&payload, how)?;
+            }
+            Ok(())
+        };
+        // What the first entries bring is not for each: pools, the tree's first objects.
+        append(0, 64)?;
+        let count = self.bytes / size as u64 / 64 * 64;
+        let before = used()?;
+        append(64, count)?;
+        let after = used()?;
+        self.authors.push(author);
+        Ok((after - before) / count as f64)
+    }
+
+    /// Bytes for a feed that a node knows and nobody has open.
+    fn idle_feed(&self) -> Result<f64> {
+        let mut each = 0.0;
+        for (round, count) in FEEDS.into_iter().enumerate() {
+            let node = format!("{NODE}-{round}");
+            new_namespace(&node)?;
+            let cost = inside(&node, || {
+                let known = |from: usize, count: usize| {
+                    for number in from..from + count {
+                        let name = Name(*blake3::hash(&number.to_le_bytes()).as_bytes());
+                        // It stays known, whether or not there is a way to it.
+                        let opened = ReaderOptions::new().nonblocking().open(name);
+                        ensure!(opened.is_err(), "a made-up feed was found");
+                    }
+                    Ok(())
+                };
+                known(0, 1)?;
+                let before = used_in(None)?;
+                known(1, count)?;
+                Ok((used_in(None)? - before) / count as f64)
+            });
+            remove_namespace(&node);
+            each += cost? / FEEDS.len() as f64;
+        }
+        Ok(each)
+    }
+}
+
+/// Bytes of one record, as the module was built.
+fn record(names: &[&str]) -> Result<f64> {
+    let seen = bench_module(&[("mode", SIZES)])?;
+    let mut bytes = 0;
+    for name in names {
+        bytes += seen[*name]
+            .as_u64()
+            .with_context(|| format!("no {name} in {seen}"))?;
+    }
+    Ok(bytes as f64)
+}
+
+/// Bytes that are in use: of the store in [`NODE`], and of the kernel.
+fn used() -> Result<f64> {
+    used_in(Some(NODE))
+}
+
+fn used_in(node: Option<&str>) -> Result<f64> {
+    let mut bytes = 0.0;
+    if let Some(node) = node {
+        let said = sh_in(node, &["feedctl", "-j", "store", "show"])?;
+        let said: serde_json::Value = serde_json::from_str(&said)?;
+        bytes += said["used"]
+            .as_f64()
+            .with_context(|| format!("no figure in {said}"))?;
+    }
+    let info = fs::read_to_string("/proc/meminfo")?;
+    for name in ["Slab:", "VmallocUsed:"] {
+        let line = info.lines().find_map(|line| line.strip_prefix(name));
+        let kib = line.and_then(|rest| rest.split_whitespace().next());
+        let kib: f64 = kib.with_context(|| format!("no {name} in meminfo"))?.parse()?;
+        bytes += kib * 1024.0;
+    }
+    Ok(bytes)
+}
+
+impl Line for Memory {
+    fn number(&self) -> u32 {
+        12
+    }
+
+    fn title(&self) -> &'static str {
+        "memory for what is stored and known"
+    }
+
+    fn cases(&self) -> Vec<Case> {
+        let names = [
+            "stored 1 KiB entry",
+            "stored 64 KiB entry",
+            "idle feed",
+            "pending lookup",
+            "route",
+        ];
+        let mut cases = Vec::new();
+        for (name, (beside, ..)) in names.into_iter().zip(BESIDE) {
+            cases.push(Case::cost(Role::Ours, name, "B"));
+            cases.push(Case::cost(Role::Floor, &format!("{name}: {beside}"), "B"));
+        }
+        cases
+    }
+
+    fn reaches(&self) -> Vec<Reach> {
+        let reach = |(at, (.., bound)): (usize, (&str, f64, f64))| Reach {
+            of: 2 * at,
+            over: 2 * at + 1,
+            bound,
+        };
+        BESIDE.into_iter().enumerate().map(reach).collect()
+    }
+
+    fn set_up(&mut self, quick: bool) -> Result<()> {
+        self.bytes = if quick { 8 << 20 } else { 16 << 20 };
+        load_feed()?;
+        new_namespace(NODE)
+    }
+
+    fn measure(&mut self, case: usize) -> Result<Sample> {
+        let bytes = match case {
+            SMALL => self.stored(1 << 10)?,
+            LARGE => self.stored(64 << 10)?,
+            FEED => self.idle_feed()?,
+            PENDING => record(&["pending", "waiting"])?,
+            ROUTE => record(&["route"])?,
+            _ => BESIDE.get(case / 2).context("no such case")?.1,
+        };
+        Ok(Sample {
+            value: bytes,
+            cpu_ns: None,
+        })
+    }
+
+    fn tear_down(&mut self) -> Result<()> {
+        self.authors.clear();
+        remove_namespace(NODE);
+        Ok(())
+    }
+}
