@@ -314,19 +314,21 @@ impl OwnFeed {
             blob: blob.hash,
         };
         let offset = leaf.offset.checked_add(u64::from(leaf.len)).ok_or(EFBIG)?;
-        // On a copy: when the store is full half-way, the tree has not changed.
-        let mut peaks = KBox::new(inner.peaks.clone(), GFP_KERNEL)?;
+        let inner = &mut *inner;
+        let uid = inner.uid;
+        // When the store is full half-way, the tree has not changed.
+        let before = inner.peaks.mark();
         let mut full = Ok(());
-        peaks
-            .push(&leaf.hash(), |pos, hash| {
-                if full.is_ok() {
-                    full = node.pin_node(&self.name, TreeNode::Full(pos), hash, inner.uid);
-                }
-            })
-            .map_err(|_| EFBIG)?;
-        full?;
-        node.pin_leaf(&self.name, &leaf, inner.uid)?;
-        core::mem::swap(&mut inner.peaks, &mut *peaks);
+        let pushed = inner.peaks.push(&leaf.hash(), |pos, hash| {
+            if full.is_ok() {
+                full = node.pin_node(&self.name, TreeNode::Full(pos), hash, uid);
+            }
+        });
+        pushed
+            .map_err(|_| EFBIG)
+            .and(full)
+            .and_then(|()| node.pin_leaf(&self.name, &leaf, uid))
+            .inspect_err(|_| inner.peaks.undo(&before))?;
         inner.offset = offset;
         inner.provisional += 1;
         inner.provisional_bytes = inner.provisional_bytes.saturating_add(u64::from(leaf.len));
@@ -338,7 +340,7 @@ impl OwnFeed {
         if !waits {
             if let Err(e) = inner.sign(node, self) {
                 // The program is told that it failed, so it must not come into the feed later.
-                core::mem::swap(&mut inner.peaks, &mut *peaks);
+                inner.peaks.undo(&before);
                 inner.offset = leaf.offset;
                 inner.provisional = inner.provisional.saturating_sub(1);
                 inner.provisional_bytes =
@@ -386,8 +388,8 @@ impl Inner {
     /// handed it over to a working key.
     #[inline(never)]
     fn check_turn(&mut self, node: &Arc<Node>, feed: &OwnFeed) -> Result {
-        let handed_over = node.is_handed_over(&feed.id);
-        if self.ready && !handed_over && !self.goes_on_elsewhere(node, feed) {
+        let (handed_over, held) = node.turn(&feed.id);
+        if self.ready && !handed_over && !held.is_some_and(|held| self.goes_on_elsewhere(&held)) {
             return Ok(());
         }
         if self.ready {
@@ -402,13 +404,10 @@ impl Inner {
 
     /// Whether the newest verified head is not the one that was signed here: then somebody else
     /// has the key, too, and another head of ours would be a fork.
-    fn goes_on_elsewhere(&self, node: &Arc<Node>, feed: &OwnFeed) -> bool {
-        let Some(held) = node.head(&feed.id) else {
-            return false;
-        };
+    fn goes_on_elsewhere(&self, held: &Head) -> bool {
         match &self.signed {
-            Some(ours) => !ours.same_tree(&held.head) || held.head.is_final() != ours.is_final(),
-            None => held.head.n > 0,
+            Some(ours) => !ours.same_tree(held) || held.is_final() != ours.is_final(),
+            None => held.n > 0,
         }
     }
 }

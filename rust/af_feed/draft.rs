@@ -42,7 +42,11 @@ use kernel::{
 const PIECE: usize = 4096;
 
 /// The entry that a socket is making; most of the time none.
-pub(crate) struct Draft(Option<KBox<Piece>>);
+pub(crate) struct Draft {
+    piece: Option<KBox<Piece>>,
+    /// What the last entry was made in, for the next one.
+    spare: Option<KBox<Piece>>,
+}
 
 /// A payload on its way into the store.
 pub(super) struct Piece {
@@ -61,7 +65,10 @@ pub(super) struct Piece {
 impl Draft {
     /// No entry is being made.
     pub(crate) fn none() -> Self {
-        Self(None)
+        Self {
+            piece: None,
+            spare: None,
+        }
     }
 
     /// One send call. Context: process, may sleep; the caller holds the socket's `io`.
@@ -81,10 +88,10 @@ impl Draft {
         let splice = flags & MSG_SPLICE_PAGES != 0;
         let more = flags & MSG_MORE != 0;
         // A plain send in the middle of a sendfile ends that entry first.
-        if !splice && self.0.is_some() {
+        if !splice && self.piece.is_some() {
             self.end(node, feed, sk)?;
         }
-        let before = self.0.as_ref().map_or(0, |piece| piece.len());
+        let before = self.piece.as_ref().map_or(0, |piece| piece.len());
         if before.saturating_add(len) > FEED_ENTRY_MAX {
             return Err(self.give_up(sk, EMSGSIZE));
         }
@@ -94,30 +101,43 @@ impl Draft {
         if len > 0 && append.empty {
             return Err(EINVAL);
         }
-        let mut piece = match self.0.take() {
+        let mut piece = match self.piece.take() {
             Some(piece) => piece,
-            None => Piece::new(append, feed.payer())?,
+            None => self.begin(append, feed.payer())?,
         };
         let filled = piece.fill(node, msg, len);
         if filled.is_ok() && splice && more {
-            self.0 = Some(piece);
+            self.piece = Some(piece);
             return Ok(len);
         }
         if let Err(e) = filled {
             if before > 0 {
-                self.0 = Some(piece);
+                self.piece = Some(piece);
             }
             return Err(self.give_up(sk, e));
         }
         let batch = !splice && (more || flags & MSG_BATCH != 0);
         feed.append(node, &mut piece, batch, u64::from(sk.send_buffer()))?;
+        if piece.is_light() {
+            self.spare = Some(piece);
+        }
         Ok(len)
+    }
+
+    fn begin(&mut self, append: Append, uid: Owner) -> Result<KBox<Piece>> {
+        match self.spare.take() {
+            Some(mut piece) => {
+                piece.restart(append, uid);
+                Ok(piece)
+            }
+            None => Piece::new(append, uid),
+        }
     }
 
     /// Drops the entry that is being made. If bytes of it were taken by earlier calls, the program
     /// has been told that they were sent: SO_ERROR, or the next call, says that they were not.
     fn give_up(&mut self, sk: Sock<'_>, error: Error) -> Error {
-        if self.0.take().is_some() {
+        if self.piece.take().is_some() {
             sk.set_error(error);
         }
         error
@@ -125,7 +145,7 @@ impl Draft {
 
     /// Ends an entry that came in pieces, if there is one.
     pub(crate) fn end(&mut self, node: &Arc<Node>, feed: &Arc<OwnFeed>, sk: Sock<'_>) -> Result {
-        match self.0.take() {
+        match self.piece.take() {
             Some(mut piece) if !piece.is_empty() => {
                 feed.append(node, &mut piece, false, u64::from(sk.send_buffer()))
             }
@@ -163,6 +183,21 @@ impl Piece {
             }),
             GFP_KERNEL_ACCOUNT,
         )
+    }
+
+    /// Begins another entry, in the same memory.
+    fn restart(&mut self, append: Append, uid: Owner) {
+        self.append = append;
+        self.uid = uid;
+        self.hasher.restart();
+        self.window.clear();
+        self.windows.clear();
+        self.nodes.clear();
+    }
+
+    /// Whether an idle socket may keep it.
+    fn is_light(&self) -> bool {
+        self.window.capacity() <= PIECE && self.nodes.capacity() <= PIECE / size_of::<Hash>()
     }
 
     /// Bytes so far.

@@ -212,6 +212,15 @@ impl<const N: usize> HashBuf<N> {
         hash
     }
 
+    /// Makes it `len` long again and puts `hash` at `at`: undoes pops and one push that followed
+    /// them, for what was popped stays until something else takes its place.
+    pub(crate) fn rewind(&mut self, len: usize, at: usize, hash: &Hash) {
+        if let Some(slot) = self.arrays.get_mut(at) {
+            *slot = hash.0;
+        }
+        self.len = len.min(N);
+    }
+
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.len == 0

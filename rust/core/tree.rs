@@ -410,6 +410,16 @@ pub struct Peaks {
     hashes: HashBuf<MAX_CONS>,
 }
 
+/// Peaks before a leaf was pushed.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    n: u64,
+    len: usize,
+    /// Where the push will put a hash, and what it replaces.
+    at: usize,
+    replaced: Hash,
+}
+
 impl Peaks {
     /// Of the empty tree.
     pub const fn new() -> Self {
@@ -464,6 +474,25 @@ impl Peaks {
         }
         self.n = self.n.saturating_add(1);
         Ok(())
+    }
+
+    /// What [`Peaks::undo`] needs to take the next leaf back.
+    pub fn mark(&self) -> Mark {
+        let hashes = self.hashes.hashes();
+        let merged = self.n.trailing_ones() as usize;
+        let at = hashes.len().saturating_sub(merged);
+        Mark {
+            n: self.n,
+            len: hashes.len(),
+            at,
+            replaced: hashes.get(at).unwrap_or(Hash::ZERO),
+        }
+    }
+
+    /// Takes the one leaf back that was pushed since `mark`, if it was. (A copy would be 2 KiB.)
+    pub fn undo(&mut self, mark: &Mark) {
+        self.n = mark.n;
+        self.hashes.rewind(mark.len, mark.at, &mark.replaced);
     }
 
     /// The top node's hash, `None` of an empty tree.

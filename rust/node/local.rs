@@ -50,7 +50,10 @@ use feed_core::{
         Refused,
         Wanted, //
     },
-    head::SignedHead,
+    head::{
+        Head,
+        SignedHead, //
+    },
     id::{
         BlobName,
         DiscoveryId,
@@ -175,6 +178,15 @@ impl Node {
     pub(crate) fn is_handed_over(self: &Arc<Self>, id: &DiscoveryId) -> bool {
         self.with_engine(|engine, _, _| engine.is_handed_over(id))
             .unwrap_or(false)
+    }
+
+    /// What an author looks at before it signs: [`Node::is_handed_over`], and [`Node::head`].
+    pub(crate) fn turn(self: &Arc<Self>, id: &DiscoveryId) -> (bool, Option<Head>) {
+        self.with_engine(|engine, _, _| {
+            let head = engine.feed_state(id).and_then(|state| state.head);
+            (engine.is_handed_over(id), head.map(|head| head.head))
+        })
+        .unwrap_or_default()
     }
 
     /// How old the head is, and whether its author has broken a promise.

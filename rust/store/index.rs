@@ -389,16 +389,14 @@ impl Shard {
     /// The entry of `key`, if its segment is still there. Context: any.
     pub(super) fn find(&mut self, key: &Key, hash: u64, segments: &Segments) -> Option<&mut Entry> {
         let hash = hash as u32;
-        let in_old = match self.table.find(key, hash) {
-            Some(_) => false,
-            None => self.old.as_ref()?.find(key, hash).is_some(),
+        let (table, at) = match self.table.find(key, hash) {
+            Some(at) => (&mut self.table, at),
+            None => {
+                let old = self.old.as_mut()?;
+                let at = old.find(key, hash)?;
+                (old, at)
+            }
         };
-        let table = if in_old {
-            self.old.as_mut()?
-        } else {
-            &mut self.table
-        };
-        let at = table.find(key, hash)?;
         if !segments.alive(table.entries.get(at)?.segment()) {
             table.remove(at);
             return None;
