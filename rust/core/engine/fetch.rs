@@ -75,11 +75,6 @@ pub struct Reader {
     in_flight: u32,
     /// Goes on reading the held branch of a forked feed.
     stays: bool,
-    /// The last look ahead found everything here: until the cursor gets to this entry, half of the
-    /// way, only what is at the cursor is looked at. 0 if something was missing.
-    rests_until: u64,
-    /// Entries that the feed had then.
-    rested_n: u64,
 }
 
 impl Reader {
@@ -94,8 +89,6 @@ impl Reader {
             hops: 0,
             in_flight: 0,
             stays: false,
-            rests_until: 0,
-            rested_n: 0,
         }
     }
 
@@ -120,7 +113,6 @@ impl Reader {
         self.offset = offset;
         self.looked = seq;
         self.hops = 0;
-        self.rests_until = 0;
     }
 
     /// Moves the cursor on by bytes that were read of the present entry of `len` bytes.
@@ -203,8 +195,6 @@ impl Reader {
             windows: 0,
             bytes: 0,
             looks: 0,
-            missing: false,
-            rests: self.seq < self.rests_until && n == self.rested_n,
             refused: None,
         };
         let mut first = None;
@@ -222,14 +212,6 @@ impl Reader {
                 }
                 None => seq = self.pump_leaves(engine, now, seq, &mut pass, env),
             }
-        }
-        if pass.missing {
-            self.rests_until = 0;
-        } else if !pass.rests {
-            // The last entry may have been looked at in part.
-            let ahead = seq.saturating_sub(self.seq).saturating_sub(1);
-            self.rests_until = self.seq.saturating_add(ahead >> 1);
-            self.rested_n = n;
         }
         self.in_flight = if pass.windows == u32::MAX {
             credit.windows
@@ -353,18 +335,11 @@ struct Pass {
     windows: u32,
     bytes: u64,
     looks: u32,
-    /// Something was not here.
-    missing: bool,
-    /// Only what is at the cursor is of interest.
-    rests: bool,
     refused: Option<Wanted>,
 }
 
 impl Pass {
     fn goes_on(&self, credit: &Credit) -> bool {
-        if self.rests && !self.missing && self.looks > 0 {
-            return false;
-        }
         let room = self.bytes == 0 || self.bytes < credit.bytes;
         room && self.windows < credit.windows.max(1)
             && self.looks < LOOKS_MAX
@@ -372,7 +347,6 @@ impl Pass {
     }
 
     fn note(&mut self, wanted: Wanted) {
-        self.missing = true;
         match wanted {
             Wanted::Present => {}
             Wanted::Waiting => self.windows = self.windows.saturating_add(1),
