@@ -12,6 +12,7 @@ mod machine;
 mod ping;
 mod report;
 mod summary;
+mod transfer;
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -35,6 +36,9 @@ enum Command {
         /// Only these lines of the table.
         #[arg(long, value_delimiter = ',')]
         lines: Vec<u32>,
+        /// Only these cases of each line, counted from 0: for a profile.
+        #[arg(long, value_delimiter = ',')]
+        cases: Vec<usize>,
         /// Rounds: in each, every case of a line is measured once, one after the other.
         #[arg(long, default_value_t = 5)]
         rounds: u32,
@@ -66,12 +70,13 @@ fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Run {
             lines,
+            cases,
             rounds,
             quick,
             bed,
             out,
         } => {
-            let run = lines::measure(&lines, rounds, quick, bed)?;
+            let run = lines::measure(&lines, &cases, rounds, quick, bed)?;
             let file =
                 File::create(&out).with_context(|| format!("cannot write {}", out.display()))?;
             serde_json::to_writer_pretty(file, &run)?;

@@ -2,9 +2,11 @@
 //! The lines of the table, a file each, and how they are gone through.
 
 mod append;
+mod bulk;
 mod crypto;
 mod fanout;
 mod hits;
+mod hops;
 mod latency;
 mod live;
 mod many;
@@ -23,6 +25,9 @@ fn all() -> Vec<Box<dyn Line>> {
     vec![
         Box::<hits::Hits>::default(),
         Box::<many::Many>::default(),
+        Box::new(bulk::Bulk::jumbo()),
+        Box::new(bulk::Bulk::ordinary()),
+        Box::new(hops::Hops::default()),
         Box::new(latency::Latency::new()),
         Box::new(live::Live::new()),
         Box::new(append::Appends::new()),
@@ -33,8 +38,14 @@ fn all() -> Vec<Box<dyn Line>> {
     ]
 }
 
-/// Measures the lines of these numbers, or all of none.
-pub(crate) fn measure(numbers: &[u32], rounds: u32, quick: bool, bed: String) -> Result<Run> {
+/// Measures the lines of these numbers, and these of their cases; all of none.
+pub(crate) fn measure(
+    numbers: &[u32],
+    only: &[usize],
+    rounds: u32,
+    quick: bool,
+    bed: String,
+) -> Result<Run> {
     let when = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
     let mut run = Run {
         bed,
@@ -57,7 +68,7 @@ pub(crate) fn measure(numbers: &[u32], rounds: u32, quick: bool, bed: String) ->
             samples: vec![Vec::new(); line.cases().len()],
             failure: None,
         };
-        let measured = go_through(line.as_mut(), rounds, quick, &mut outcome.samples);
+        let measured = go_through(line.as_mut(), only, rounds, quick, &mut outcome.samples);
         let cleaned = line.tear_down();
         if let Err(error) = measured.and(cleaned) {
             eprintln!("  failed: {error:#}");
@@ -75,6 +86,7 @@ pub(crate) fn measure(numbers: &[u32], rounds: u32, quick: bool, bed: String) ->
 /// Interleaved: what the machine does beside this meets all cases alike.
 fn go_through(
     line: &mut dyn Line,
+    only: &[usize],
     rounds: u32,
     quick: bool,
     samples: &mut [Vec<Sample>],
@@ -83,6 +95,9 @@ fn go_through(
     let cases = line.cases();
     for round in 1..=rounds {
         for (index, (case, samples)) in cases.iter().zip(samples.iter_mut()).enumerate() {
+            if !only.is_empty() && !only.contains(&index) {
+                continue;
+            }
             let sample = line.measure(index).with_context(|| case.name.clone())?;
             eprintln!(
                 "  {round}/{rounds} {}: {:.1} {}",

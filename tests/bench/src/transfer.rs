@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Bulk transfers: content that is appended once and read over a chain of nodes, TCP and BLAKE3
+//! over the same bytes.
+
+use std::hint::black_box;
+use std::io::IoSliceMut;
+use std::os::fd::{AsFd, AsRawFd};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use blake3::platform::Platform;
+use feed::{Append, Author, AuthorOptions, Name, ReaderOptions, Seed};
+use nix::sys::socket::{MsgFlags, MultiHeaders, recvmmsg, setsockopt, sockopt};
+
+use crate::line::Sample;
+use crate::machine::{cable, inside, sh, sh_in};
+
+/// Entries under one head, as the kernel takes them at most.
+const BATCH: usize = 64;
+/// What a reader may have in flight. A window is fetched in a piece, so this is 64 windows.
+const CREDIT: usize = 2 << 20;
+/// What one system call of a reader or of iperf3 moves, if entries are as large.
+const CALL: usize = 1 << 20;
+/// Messages of one call at most.
+const MESSAGES: usize = 1 << 10;
+
+/// A rate in MB/s. One processor does all: what passes is its time.
+pub(crate) fn sample(bytes: usize, time: Duration) -> Sample {
+    let rate = bytes as f64 / 1e6 / time.as_secs_f64();
+    Sample {
+        value: rate,
+        cpu_ns: Some(1e9 / rate),
+    }
+}
+
+/// The rate of one after the other.
+pub(crate) fn both(one: &Sample, other: &Sample) -> Sample {
+    let rate = 1.0 / (1.0 / one.value + 1.0 / other.value);
+    Sample {
+        value: rate,
+        cpu_ns: Some(1e9 / rate),
+    }
+}
+
+/// Bytes that do not repeat: payloads of equal bytes would be one blob.
+pub(crate) fn content(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+/// Nodes in a row: the first is the author's, the last the reader's, those between are caches.
+pub(crate) struct Chain {
+    nodes: Vec<String>,
+    authors: Vec<Author>,
+}
+
+impl Chain {
+    /// Makes the nodes, and cables between neighbours.
+    pub(crate) fn new(nodes: &[&str], mtu: u32) -> Result<Chain> {
+        let chain = Chain {
+            nodes: nodes.iter().copied().map(String::from).collect(),
+            authors: Vec::new(),
+        };
+        for node in nodes {
+            sh(&["ip", "netns", "add", node])?;
+        }
+        for pair in nodes.windows(2) {
+            let [upper, lower] = pair else { continue };
+            // "above" leads to the author, "below" to the reader.
+            inside(lower, || cable("above", "below", Some(upper), mtu))?;
+            sh_in(lower, &["feedctl", "port", "add", "above"])?;
+            sh_in(upper, &["feedctl", "port", "add", "below"])?;
+            sh_in(lower, &["feedctl", "route", "add", "default", "dev", "above"])?;
+        }
+        for cache in nodes.iter().skip(1).rev().skip(1) {
+            sh_in(cache, &["feedctl", "role", "set", "cache"])?;
+        }
+        Ok(chain)
+    }
+
+    fn ends(&self) -> Result<(&str, &str)> {
+        let (first, last) = (self.nodes.first(), self.nodes.last());
+        first
+            .zip(last)
+            .map(|(first, last)| (first.as_str(), last.as_str()))
+            .context("there is no node")
+    }
+
+    /// Appends `content` as entries of `len` bytes.
+    pub(crate) fn append(&mut self, content: &[u8], len: usize) -> Result<Name> {
+        let author = inside(self.ends()?.0, || {
+            Ok(AuthorOptions::new().new_feed().open(&Seed::generate()?)?)
+        })?;
+        let entries = content.len() / len;
+        for (seq, entry) in content.chunks_exact(len).enumerate() {
+            let more = (seq + 1) % BATCH != 0 && seq + 1 < entries;
+            author.append_with(
+                entry,
+                Append {
+                    more,
+                    ..Append::default()
+                },
+            )?;
+        }
+        let name = author.name();
+        self.authors.push(author);
+        Ok(name)
+    }
+
+    /// Makes the last `count` nodes forget what they have stored.
+    pub(crate) fn flush(&self, count: usize) -> Result<()> {
+        for node in self.nodes.iter().skip(1).rev().take(count) {
+            sh_in(node, &["feedctl", "store", "flush"])?;
+        }
+        Ok(())
+    }
+
+    /// Reads a feed at the last node. The kernel has verified what a reader gets; of each entry the
+    /// first bytes are compared with `content`.
+    pub(crate) fn read(&self, name: Name, content: &[u8], len: usize) -> Result<Duration> {
+        inside(self.ends()?.1, || {
+            let begun = Instant::now();
+            let reader = ReaderOptions::new().open(name)?;
+            setsockopt(&reader, sockopt::RcvBufForce, &(CREDIT / 2))?;
+            let batch = (CALL / len).clamp(1, MESSAGES);
+            let mut buffer = vec![0; batch * len];
+            let mut headers: MultiHeaders<()> = MultiHeaders::preallocate(batch, None);
+            let mut read = 0;
+            while read < content.len() {
+                let wanted = batch.min((content.len() - read) / len);
+                let entries = {
+                    let slices = buffer.chunks_exact_mut(len).take(wanted);
+                    let mut slices: Vec<_> = slices.map(|part| [IoSliceMut::new(part)]).collect();
+                    let fd = reader.as_fd().as_raw_fd();
+                    let mut got =
+                        recvmmsg(fd, &mut headers, &mut slices, MsgFlags::empty(), None)?;
+                    got.try_fold(0, |count, message| {
+                        ensure!(message.bytes == len, "{} of {len} bytes", message.bytes);
+                        Ok(count + 1)
+                    })?
+                };
+                ensure!(entries > 0, "the feed ends after {read} bytes");
+                for (entry, text) in buffer
+                    .chunks_exact(len)
+                    .take(entries)
+                    .zip(content[read..].chunks_exact(len))
+                {
+                    ensure!(entry[..8] == text[..8], "another entry than was appended");
+                }
+                read += entries * len;
+            }
+            Ok(begun.elapsed())
+        })
+    }
+}
+
+impl Drop for Chain {
+    fn drop(&mut self) {
+        self.authors.clear();
+        for node in &self.nodes {
+            // What was not made need not go.
+            let _ = Command::new("ip").args(["netns", "del", node]).output();
+        }
+    }
+}
+
+/// BLAKE3 of all bytes, in pieces of `len`: the faster of the crate's choice of vector code and,
+/// where vectors do not pay, its portable code.
+pub(crate) fn hash(content: &[u8], len: usize) -> Duration {
+    let begun = Instant::now();
+    for piece in content.chunks_exact(len) {
+        black_box(blake3::hash(piece));
+    }
+    let vector = begun.elapsed();
+    if len > blake3::CHUNK_LEN {
+        return vector;
+    }
+    let begun = Instant::now();
+    for piece in content.chunks_exact(len) {
+        black_box(portable(piece));
+    }
+    vector.min(begun.elapsed())
+}
+
+/// The hash of one whole chunk as words.
+fn portable(chunk: &[u8]) -> [u32; 8] {
+    const KEY: [u32; 8] = [
+        0x6a09_e667,
+        0xbb67_ae85,
+        0x3c6e_f372,
+        0xa54f_f53a,
+        0x510e_527f,
+        0x9b05_688c,
+        0x1f83_d9ab,
+        0x5be0_cd19,
+    ];
+    const CHUNK_START: u8 = 1;
+    const CHUNK_END_ROOT: u8 = 2 | 8;
+    let mut cv = KEY;
+    let blocks = chunk.len() / blake3::BLOCK_LEN;
+    for (index, block) in chunk.chunks_exact(blake3::BLOCK_LEN).enumerate() {
+        let start = if index == 0 { CHUNK_START } else { 0 };
+        let end = if index + 1 == blocks {
+            CHUNK_END_ROOT
+        } else {
+            0
+        };
+        if let Ok(block) = block.try_into() {
+            let len = blake3::BLOCK_LEN as u8;
+            Platform::Portable.compress_in_place(&mut cv, block, len, 0, start | end);
+        }
+    }
+    cv
+}
+
+/// Two ends of a TCP connection over a cable of their own.
+pub(crate) struct Tcp;
+
+const TCP_NODES: [&str; 2] = ["bench-tcp-a", "bench-tcp-b"];
+const TCP_ADDRESS: &str = "192.0.2.1";
+
+impl Tcp {
+    /// `segments`: the devices take segments that are longer than a frame.
+    pub(crate) fn new(mtu: u32, segments: bool) -> Result<Tcp> {
+        let tcp = Tcp;
+        let [from, to] = TCP_NODES;
+        for node in TCP_NODES {
+            sh(&["ip", "netns", "add", node])?;
+        }
+        inside(to, || cable("above", "below", Some(from), mtu))?;
+        let address = format!("{TCP_ADDRESS}/30");
+        sh_in(to, &["ip", "addr", "add", &address, "dev", "above"])?;
+        sh_in(from, &["ip", "addr", "add", "192.0.2.2/30", "dev", "below"])?;
+        let tso = if segments { "on" } else { "off" };
+        sh_in(to, &["ethtool", "-K", "above", "tso", tso])?;
+        sh_in(from, &["ethtool", "-K", "below", "tso", tso])?;
+        Ok(tcp)
+    }
+
+    /// Sends for a second: iperf3 rounds what is shorter up.
+    pub(crate) fn send(&self) -> Result<Sample> {
+        let [from, to] = TCP_NODES;
+        let server = Command::new("ip")
+            .args(["netns", "exec", to, "iperf3", "--server", "--one-off"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .context("cannot run iperf3")?;
+        let mut server = Killed(server);
+        let call = CALL.to_string();
+        let client = [
+            "iperf3",
+            "--json",
+            "--client",
+            TCP_ADDRESS,
+            "--time",
+            "1",
+            "--length",
+            &call,
+        ];
+        for _ in 0..TRIES {
+            // The server listens a little later than it starts.
+            let Ok(text) = sh_in(from, &client) else {
+                ensure!(
+                    server.0.try_wait()?.is_none(),
+                    "iperf3's server has ended early"
+                );
+                sleep(Duration::from_millis(20));
+                continue;
+            };
+            let said: serde_json::Value = serde_json::from_str(&text)?;
+            let bits = said["end"]["sum_received"]["bits_per_second"].as_f64();
+            let rate = bits.context("iperf3 has not said what was received")? / 8e6;
+            return Ok(Sample {
+                value: rate,
+                cpu_ns: Some(1e9 / rate),
+            });
+        }
+        bail!("iperf3 finds no server")
+    }
+}
+
+/// How often iperf3's client looks for its server.
+const TRIES: u32 = 100;
+
+/// Ends with its owner.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Tcp {
+    fn drop(&mut self) {
+        for node in TCP_NODES {
+            let _ = Command::new("ip").args(["netns", "del", node]).output();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn portable_is_blake3() {
+        let text = content(1024);
+        let words = portable(&text);
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        assert_eq!(bytes, blake3::hash(&text).as_bytes());
+    }
+
+    #[test]
+    fn rates_add_up_as_times_do() {
+        let one = sample(1_000_000, Duration::from_millis(1));
+        let other = sample(3_000_000, Duration::from_millis(1));
+        assert!((both(&one, &other).value - 750.0).abs() < 1e-6);
+    }
+}
