@@ -28,6 +28,10 @@ kernels_apt_update() {
 	"$FEED_CHECKOUT/qemu/in-root" --rw apt-get update
 }
 
+kernels_have_lists() {
+	compgen -G "$FEED_ROOT/var/lib/apt/lists/*Packages*" >/dev/null
+}
+
 # kernels_versions PACKAGE: the versions to be had, one a line.
 kernels_versions() {
 	kernels_apt apt-cache madison "$1" 2>/dev/null | awk -F' *[|] *' '/Packages$/ { print $2 }'
@@ -196,10 +200,13 @@ stage_kernels() {
 	fi
 	stage_begin kernels "Debian's kernels with CONFIG_RUST=y, about 350 MB for each"
 	mkdir -p "$FEED_CACHE/deb"
+	# A root that was made anew has no package lists, whatever was resolved before.
+	if [ -n "$FEED_REFRESH" ] || [ ! -s "$FEED_KERNELS/resolved" ] || ! kernels_have_lists; then
+		logged apt-update "package lists" kernels_apt_update
+	fi
 	if [ -s "$FEED_KERNELS/resolved" ] && [ -z "$FEED_REFRESH" ]; then
 		say "  taking the resolution of $(date -r "$FEED_KERNELS/resolved" +%F); --refresh asks again"
 	else
-		logged apt-update "package lists" kernels_apt_update
 		kernels_candidates >"$FEED_KERNELS/resolved.new"
 		[ -s "$FEED_KERNELS/resolved.new" ] ||
 			die "the archive has no kernel with image, headers and source; see $FEED_CACHE/log/apt-update.log"
