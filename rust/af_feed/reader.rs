@@ -61,6 +61,8 @@ use kernel::{
 
 /// A sleeping reader renews its wishes this often, ms: half of their life in the engine.
 const RENEW_MS: u64 = 2_000;
+/// A reader that found no room looks again after this, ms.
+const FULL_MS: u64 = 20;
 /// Tries to copy what was there a moment ago, before the call says so.
 const TRIES: u32 = 8;
 /// Windows in flight for one reader at most, whatever its buffer.
@@ -285,8 +287,9 @@ impl Reading {
 /// What a look at the cursor found.
 enum Look {
     Data(Found),
-    /// Until something changes; the flag says that the entry is known to exist.
-    Wait { known: bool },
+    /// Until something changes. `known`: the entry is known to exist. `full`: there was no room to
+    /// ask for it.
+    Wait { known: bool, full: bool },
     End,
     /// The feed has a fork, and nobody was told yet.
     Forked,
@@ -324,11 +327,13 @@ impl FeedSocket {
                 }
                 Ok(Look::Data(Found { id: reading.id, leaf, hops, fetched, offset }))
             }
-            Status::Waiting | Status::NoHead => Ok(Look::Wait { known: true }),
-            Status::NotYet => Ok(Look::Wait { known: false }),
+            Status::Waiting | Status::NoHead => Ok(Look::Wait { known: true, full: false }),
+            Status::NotYet => Ok(Look::Wait { known: false, full: false }),
             Status::End => Ok(Look::End),
-            Status::Stuck(Wanted::Busy) => Ok(Look::Wait { known: true }),
-            Status::Stuck(wanted) => refusal(wanted).map(|()| Look::Wait { known: true }),
+            Status::Stuck(Wanted::Busy) => Ok(Look::Wait { known: true, full: true }),
+            Status::Stuck(wanted) => {
+                refusal(wanted).map(|()| Look::Wait { known: true, full: false })
+            }
         }
     }
 
@@ -399,6 +404,7 @@ impl FeedSocket {
         &self,
         sk: Sock<'_>,
         known: bool,
+        full: bool,
         called: u64,
         begun: u64,
     ) -> Result<Option<Found>> {
@@ -416,11 +422,14 @@ impl FeedSocket {
             }
             return Err(ETIMEDOUT);
         }
-        let renew = until(now, RENEW_MS);
+        // A reader has the time that softirq has not: it makes room for what it will ask for.
+        self.node.world.store.refill();
+        // Where others have all the room, nobody tells when they give it back.
+        let renew = until(now, if full { FULL_MS } else { RENEW_MS });
         let wake_at = [Some(renew), patience, search].into_iter().flatten().min().unwrap_or(renew);
         let slice_ms = wake_at.saturating_sub(now).div_ceil(1_000);
         let look = || match self.look(sk) {
-            Ok(Look::Wait { known: still }) if still == known => None,
+            Ok(Look::Wait { known: still, .. }) if still == known => None,
             Ok(Look::Data(found)) => Some(Some(found)),
             _ => Some(None),
         };
@@ -464,9 +473,9 @@ pub(super) fn receive(
             Ok(Look::Forked) => return Err(socket.tell_fork()),
             Ok(Look::Wait { .. }) if done > 0 && (nonblock || peek) => break,
             Ok(Look::Wait { .. }) if nonblock => return Err(EAGAIN),
-            Ok(Look::Wait { known }) => {
+            Ok(Look::Wait { known, full }) => {
                 drop(io);
-                let slept = socket.sleep(sk, known, called, begun);
+                let slept = socket.sleep(sk, known, full, called, begun);
                 io = socket.io.lock();
                 match slept {
                     Ok(found) => {
@@ -588,9 +597,9 @@ pub(super) fn splice(
             Ok(Look::Forked) => return Err(socket.tell_fork()),
             Ok(Look::Wait { .. }) if done > 0 => break,
             Ok(Look::Wait { .. }) if nonblock => return Err(EAGAIN),
-            Ok(Look::Wait { known }) => {
+            Ok(Look::Wait { known, full }) => {
                 drop(io);
-                let slept = socket.sleep(sk, known, called, called);
+                let slept = socket.sleep(sk, known, full, called, called);
                 io = socket.io.lock();
                 slept?;
                 continue;

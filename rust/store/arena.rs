@@ -228,7 +228,7 @@ impl Arena {
         if let Some(segment) = segments.record(place.segment.slot) {
             segment.reserve();
         }
-        let low = ready.len() * 2 < self.target.load(Relaxed);
+        let low = self.lacks_half(ready.len());
         drop(state);
 
         // Without the lock, because the last reference to the folios may go with it.
@@ -270,6 +270,15 @@ impl Arena {
             segment.unreserve();
         }
         rewound
+    }
+
+    fn lacks_half(&self, ready: usize) -> bool {
+        ready * 2 < self.target.load(Relaxed)
+    }
+
+    /// Whether the worker should be called. Context: any.
+    pub(super) fn is_low(&self) -> bool {
+        self.lacks_half(self.state.lock().ready.len())
     }
 
     /// How many segments the pool lacks, of a target that follows demand and is at most `bound`.

@@ -118,6 +118,14 @@ impl Store {
         }
     }
 
+    /// Fills the pool if it runs low: for who would else have to wait until the worker has.
+    /// Context: process, may sleep.
+    pub(crate) fn refill(self: &Arc<Self>) {
+        if self.cache.is_low() {
+            self.work_once();
+        }
+    }
+
     /// Everything that the worker is called for. Context: process, may sleep.
     pub(super) fn work_once(self: &Arc<Self>) {
         let upkeep = self.upkeep.lock();
