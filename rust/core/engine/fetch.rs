@@ -21,6 +21,11 @@ const MARKS: u64 = 1024;
 /// Windows that one call looks at: bounds its time under the lock.
 const LOOKS_MAX: u32 = 512;
 
+/// A reader looks ahead again when it has read this fraction of its credit,
+const CALM_FRACTION: u64 = 4;
+/// or of what a call looks at.
+const CALM_LOOKS_FRACTION: u32 = 4;
+
 /// How long the interest of one call lives, ms. The reader calls again before.
 const INTEREST_MS: u32 = 5_000;
 
@@ -73,6 +78,9 @@ pub struct Reader {
     hops: u8,
     /// Windows that the last look asked for.
     in_flight: u32,
+    /// Entry and window before which all was here at the last look ahead. Until the cursor gets
+    /// there only what it points to is looked at: reading on frees little credit at a time.
+    calm: (u64, u16),
     /// Goes on reading the held branch of a forked feed.
     stays: bool,
 }
@@ -88,6 +96,7 @@ impl Reader {
             looked: seq,
             hops: 0,
             in_flight: 0,
+            calm: (0, 0),
             stays: false,
         }
     }
@@ -113,6 +122,7 @@ impl Reader {
         self.offset = offset;
         self.looked = seq;
         self.hops = 0;
+        self.calm = (0, 0);
     }
 
     /// Moves the cursor on by bytes that were read of the present entry of `len` bytes.
@@ -187,6 +197,9 @@ impl Reader {
                 Status::NotYet
             };
         }
+        if let Some(leaf) = self.at_calm_cursor(&name, epoch, public, env) {
+            return self.ready(leaf, env);
+        }
         let mut pass = Pass {
             name,
             epoch,
@@ -195,12 +208,14 @@ impl Reader {
             windows: 0,
             bytes: 0,
             looks: 0,
+            calm: None,
             refused: None,
         };
         let mut first = None;
         let mut seq = self.seq;
         while seq < n && pass.goes_on(credit) {
             let from = if seq == self.seq { self.offset } else { 0 };
+            pass.calm_ends_far(credit, seq, 0);
             match nodes::leaf(env, &name, epoch, seq) {
                 Some((leaf, hops)) => {
                     let here = self.pump_payload(engine, now, &leaf, from, credit, &mut pass, env);
@@ -210,7 +225,10 @@ impl Reader {
                     }
                     seq = seq.saturating_add(1);
                 }
-                None => seq = self.pump_leaves(engine, now, seq, &mut pass, env),
+                None => {
+                    pass.calm_ends(seq, 0);
+                    seq = self.pump_leaves(engine, now, seq, &mut pass, env);
+                }
             }
         }
         self.in_flight = if pass.windows == u32::MAX {
@@ -218,24 +236,45 @@ impl Reader {
         } else {
             pass.windows
         };
+        self.calm = pass.calm.unwrap_or((seq, 0));
         match first {
-            Some((leaf, hops)) => {
-                let fetched = self.was_missing(self.seq);
-                self.hops = self.hops.max(if fetched {
-                    hops.max(self.window_hops(&leaf, env))
-                } else {
-                    0
-                });
-                Status::Ready {
-                    leaf,
-                    hops: self.hops,
-                    fetched,
-                }
-            }
+            Some(leaf) => self.ready(leaf, env),
             None => match pass.refused {
                 Some(why) => Status::Stuck(why),
                 None => Status::Waiting,
             },
+        }
+    }
+
+    /// The entry at the cursor, if it can be read and the look ahead is not due yet.
+    fn at_calm_cursor<E: Env>(
+        &self,
+        name: &Name,
+        epoch: u32,
+        public: bool,
+        env: &mut E,
+    ) -> Option<(Leaf, u8)> {
+        let window = u16::try_from(self.offset / WINDOW_BYTES).unwrap_or(0);
+        if (self.seq, window) >= self.calm {
+            return None;
+        }
+        let (leaf, hops) = nodes::leaf(env, name, epoch, self.seq)?;
+        let here =
+            self.offset >= leaf.len || is_window_here(&leaf.blob_name(), window, public, env);
+        here.then_some((leaf, hops))
+    }
+
+    fn ready<E: Env>(&mut self, (leaf, hops): (Leaf, u8), env: &mut E) -> Status {
+        let fetched = self.was_missing(self.seq);
+        self.hops = self.hops.max(if fetched {
+            hops.max(self.window_hops(&leaf, env))
+        } else {
+            0
+        });
+        Status::Ready {
+            leaf,
+            hops: self.hops,
+            fetched,
         }
     }
 
@@ -267,8 +306,10 @@ impl Reader {
         let mut first_is_here = false;
         for window in start..window_count(leaf.len) {
             if window > start && !pass.goes_on(credit) {
+                pass.calm_ends(leaf.seq, window);
                 break;
             }
+            pass.calm_ends_far(credit, leaf.seq, window);
             pass.looks = pass.looks.saturating_add(1);
             pass.bytes = pass
                 .bytes
@@ -277,6 +318,7 @@ impl Reader {
                 first_is_here |= window == start;
                 continue;
             }
+            pass.calm_ends(leaf.seq, window);
             if nodes::is_inline(leaf) {
                 let bit = 1u32.wrapping_shl((leaf.seq & 31) as u32);
                 let wanted = engine.want_range(
@@ -335,6 +377,8 @@ struct Pass {
     windows: u32,
     bytes: u64,
     looks: u32,
+    /// The first place that is missing, or a good way ahead of the cursor.
+    calm: Option<(u64, u16)>,
     refused: Option<Wanted>,
 }
 
@@ -344,6 +388,18 @@ impl Pass {
         room && self.windows < credit.windows.max(1)
             && self.looks < LOOKS_MAX
             && self.refused.is_none()
+    }
+
+    fn calm_ends(&mut self, seq: u64, window: u16) {
+        self.calm.get_or_insert((seq, window));
+    }
+
+    /// When the reader has read so much there is credit for several windows at once.
+    fn calm_ends_far(&mut self, credit: &Credit, seq: u64, window: u16) {
+        if self.bytes > credit.bytes / CALM_FRACTION || self.looks > LOOKS_MAX / CALM_LOOKS_FRACTION
+        {
+            self.calm_ends(seq, window);
+        }
     }
 
     fn note(&mut self, wanted: Wanted) {
