@@ -3,13 +3,14 @@
 //! over the same bytes.
 
 use std::hint::black_box;
-use std::io::IoSliceMut;
+use std::io::{IoSliceMut, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use blake3::platform::Platform;
 use feed::{Append, Author, AuthorOptions, Name, ReaderOptions, Seed};
 use nix::sys::socket::{MsgFlags, MultiHeaders, recvmmsg, setsockopt, sockopt};
@@ -287,6 +288,44 @@ impl Tcp {
             });
         }
         bail!("iperf3 finds no server")
+    }
+}
+
+impl Tcp {
+    /// Sends the content itself, where iperf3 sends a buffer of a call's length again and again
+    /// that never leaves the processor's cache.
+    pub(crate) fn send_content(&self, content: &[u8]) -> Result<Sample> {
+        let [from, to] = TCP_NODES;
+        let listener = inside(to, || Ok(TcpListener::bind((TCP_ADDRESS, 0))?))?;
+        let address = listener.local_addr()?;
+        let send = || {
+            inside(from, || {
+                let mut stream = TcpStream::connect(address)?;
+                for part in content.chunks(CALL) {
+                    stream.write_all(part)?;
+                }
+                Ok(())
+            })
+        };
+        let receive = || {
+            let (mut stream, _) = listener.accept()?;
+            let mut buffer = vec![0; CALL];
+            let begun = Instant::now();
+            let mut left = content.len();
+            while left > 0 {
+                let got = stream.read(&mut buffer)?;
+                ensure!(got > 0, "the connection ends early");
+                left = left.saturating_sub(got);
+            }
+            Ok(begun.elapsed())
+        };
+        let (sent, time) = thread::scope(|scope| {
+            let sender = scope.spawn(send);
+            let time = receive();
+            (sender.join(), time)
+        });
+        sent.map_err(|_| anyhow!("the sender has panicked"))??;
+        Ok(sample(content.len(), time?))
     }
 }
 

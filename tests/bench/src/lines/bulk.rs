@@ -3,6 +3,8 @@
 //!
 //! A program appends the content once and another reads it with nothing stored at its node. What
 //! TCP does is not verified: beside it stands what it could do if BLAKE3 checked the same bytes.
+//! iperf3 sends one buffer that stays in the processor's cache; what TCP does with the same content
+//! is shown, too.
 
 use anyhow::{Context, Result};
 use feed::Name;
@@ -14,12 +16,14 @@ use crate::transfer::{Chain, Tcp, both, content, hash, sample};
 /// Lengths of entries, and what they are called.
 const SIZES: [(usize, &str); 3] = [(1 << 20, "1 MiB"), (64 << 10, "64 KiB"), (1 << 10, "1 KiB")];
 
-/// Cases of each size, behind that of TCP.
-const PER_SIZE: usize = 3;
 const TCP: usize = 0;
-const OURS: usize = 1;
-const BLAKE3: usize = 2;
-const FLOOR: usize = 3;
+/// Where those of the first size begin, and how many each size has.
+const SIZES_AT: usize = 2;
+const PER_SIZE: usize = 3;
+/// Of a size.
+const OURS: usize = 0;
+const BLAKE3: usize = 1;
+const FLOOR: usize = 2;
 
 /// See the head of this file.
 pub(crate) struct Bulk {
@@ -66,11 +70,15 @@ impl Bulk {
     }
 
     fn look(&self, case: usize) -> Result<Sample> {
-        if case == TCP {
+        if case < SIZES_AT {
             let tcp = self.tcp.as_ref().context("there is no TCP")?;
-            return tcp.send();
+            return if case == TCP {
+                tcp.send()
+            } else {
+                tcp.send_content(&self.content)
+            };
         }
-        let (size, what) = ((case - 1) / PER_SIZE, (case - 1) % PER_SIZE + 1);
+        let (size, what) = ((case - SIZES_AT) / PER_SIZE, (case - SIZES_AT) % PER_SIZE);
         let (len, _) = SIZES[size];
         let time = match what {
             OURS => {
@@ -105,7 +113,10 @@ impl Line for Bulk {
         } else {
             "TCP without TSO (iperf3)"
         };
-        let mut cases = vec![Case::rate(Role::Rival, tcp, unit)];
+        let mut cases = vec![
+            Case::rate(Role::Rival, tcp, unit),
+            Case::rate(Role::Rival, "TCP of the same content", unit),
+        ];
         for (_, name) in SIZES {
             cases.extend([
                 Case::rate(Role::Ours, &format!("entries of {name}"), unit),
@@ -126,19 +137,16 @@ impl Line for Bulk {
 
     fn reaches(&self) -> Vec<Reach> {
         let reach = |size: usize| {
-            let of = size * PER_SIZE + OURS;
-            if self.is_jumbo() {
-                Reach {
-                    of,
-                    over: size * PER_SIZE + FLOOR,
-                    bound: 0.85,
-                }
+            let at = SIZES_AT + size * PER_SIZE;
+            let (over, bound) = if self.is_jumbo() {
+                (at + FLOOR, 0.85)
             } else {
-                Reach {
-                    of,
-                    over: TCP,
-                    bound: 1.0,
-                }
+                (TCP, 1.0)
+            };
+            Reach {
+                of: at + OURS,
+                over,
+                bound,
             }
         };
         vec![reach(0), reach(1)]
