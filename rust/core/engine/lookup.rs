@@ -43,6 +43,9 @@ const FOLLOW_GRANT_BYTES: u32 = 1 << 20;
 /// First wait for a head that a range needs, µs; doubled each time.
 const HEAD_WAIT_US: u64 = 5_000;
 
+/// So often a busy neighbour is asked again before its way counts as a dead one.
+const BUSY_TRIES: u8 = 8;
+
 impl<M: Memory, E: Env> Engine<M, E> {
     /// The port that the entry must not be sent by: the one that all who wait ask from.
     fn not_by(&self, slot: u32) -> Option<PortId> {
@@ -420,9 +423,16 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if let Some(entry) = self.pending.get_mut(slot) {
             entry.route_tries = ROUTE_TRIES;
             // A neighbour that lies all the time is asked ever more rarely.
-            let pause =
-                GAP_MIN_US.saturating_mul(1u64.wrapping_shl(u32::from(entry.tries.min(10))));
-            entry.resend_at = now.saturating_add(pause.min(RTO_MAX_US));
+            entry.resend_at = now.saturating_add(ever_longer(entry.tries));
+        }
+        self.pending.arm(slot);
+    }
+
+    /// Asks again soon by the same way: who has no room now will have some.
+    fn pause(&mut self, slot: u32, now: u64) {
+        if let Some(entry) = self.pending.get_mut(slot) {
+            entry.route_tries = 0;
+            entry.resend_at = now.saturating_add(ever_longer(entry.tries));
         }
         self.pending.arm(slot);
     }
@@ -451,6 +461,16 @@ impl<M: Memory, E: Env> Engine<M, E> {
             let _ = self.send_lookup(now, slot, None, env);
             return Ok(());
         }
+        if m.reason == Reason::Busy && entry.tries < BUSY_TRIES {
+            let (id, tried) = (*entry.want.id(), entry.tried | routes::bit(entry.route));
+            let not = self.not_by(slot);
+            let other = self.routes.pick(&id, not, tried, now, &self.ports);
+            if other.is_none() {
+                self.pause(slot, now);
+                return Ok(());
+            }
+        }
+        let entry = self.pending.get_mut(slot).ok_or(Drop::Unsolicited)?;
         if matches!(entry.want, Want::Head { .. })
             && !entry.asked_lax
             && self.demand_at(slot, true) != self.demand_at(slot, false)
@@ -515,6 +535,12 @@ impl<M: Memory, E: Env> Engine<M, E> {
             at = next;
         }
     }
+}
+
+/// A pause that doubles with each try.
+fn ever_longer(tries: u8) -> u64 {
+    let pause = GAP_MIN_US.saturating_mul(1u64.wrapping_shl(u32::from(tries.min(10))));
+    pause.min(RTO_MAX_US)
 }
 
 /// A lookup without its preamble.
