@@ -221,7 +221,7 @@ impl Store {
         {
             // From now on it counts when the cap is shared.
             self.ground.enter();
-            self.work_once();
+            self.work_once(false);
         }
     }
 

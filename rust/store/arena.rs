@@ -144,6 +144,8 @@ struct State {
     ready: KVec<Ready>,
     /// Segments wanted since the worker last looked.
     taken: usize,
+    /// There was one too few since.
+    short: bool,
 }
 
 /// See the head of this file.
@@ -168,6 +170,7 @@ impl Arena {
                 open: [const { [const { None }; CLASSES] }; KINDS],
                 ready,
                 taken: 0,
+                short: false,
             }, "feed_arena"),
             target: Atomic::new(READY_FIRST),
             empty: Atomic::new(0),
@@ -188,7 +191,12 @@ impl Arena {
     ) -> Result<(Taken, bool), Full> {
         let mut sealed = None;
         let mut state = self.state.lock();
-        let State { open, ready, taken } = &mut *state;
+        let State {
+            open,
+            ready,
+            taken,
+            short,
+        } = &mut *state;
         let open = &mut open[kind as usize][class as usize];
 
         let fits = open.as_ref().and_then(|open| room(kind, open.fill, len));
@@ -204,6 +212,7 @@ impl Arena {
                 // Demand, met or not.
                 *taken += 1;
                 let Some(next) = next else {
+                    *short = true;
                     self.empty.add(1, Relaxed);
                     return Err(Full);
                 };
@@ -282,17 +291,24 @@ impl Arena {
     }
 
     /// How many segments the pool lacks, of a target that follows demand and is at most `bound`.
-    /// Context: process.
-    pub(super) fn lacking(&self, bound: usize) -> usize {
-        let (ready, taken) = {
+    /// `ticked`: some time has passed since the last such call. Context: process.
+    pub(super) fn lacking(&self, bound: usize, ticked: bool) -> usize {
+        let (ready, taken, short) = {
             let mut state = self.state.lock();
-            (state.ready.len(), mem::take(&mut state.taken))
+            let (taken, short) = (mem::take(&mut state.taken), mem::take(&mut state.short));
+            (state.ready.len(), taken, short)
         };
         let target = self.target.load(Relaxed);
-        // Twice what was wanted since the last look: the pool then outlasts two looks. It shrinks
+        // Twice what was wanted since the last look: the pool then outlasts two looks. Looks that
+        // come fast see little demand each, but a pool that ran out was too small. It shrinks
         // slowly, because demand comes in bursts.
-        let wanted = (2 * taken).max(target - target.div_ceil(8));
-        let target = wanted
+        let before = match (short, ticked) {
+            (true, _) => 2 * target,
+            (false, true) => target - target.div_ceil(8),
+            (false, false) => target,
+        };
+        let target = (2 * taken)
+            .max(before)
             .clamp(READY_MIN, READY_MAX)
             .min(bound.max(READY_SPARE + 1));
 

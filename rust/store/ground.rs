@@ -62,7 +62,8 @@ impl Ground {
     /// Context: process, may sleep.
     pub(crate) fn new() -> Result<Arc<Self>> {
         let fs = PseudoFs::mount()?;
-        let queue = OwnedQueue::unbound(c"feed_store")?;
+        // While a pool is empty nothing can be fetched.
+        let queue = OwnedQueue::urgent(c"feed_store")?;
         let cap = (mm::total_pages() * mm::PAGE_SIZE / 8 / SEGMENT_BYTES).max(1);
 
         let user_limit = user_share(cap);

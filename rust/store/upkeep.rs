@@ -83,7 +83,7 @@ impl WorkItem<0> for Store {
 
     fn run(this: Arc<Store>) {
         this.called.store(false, Relaxed);
-        this.work_once();
+        this.work_once(false);
     }
 }
 
@@ -103,7 +103,7 @@ impl WorkItem<1> for Store {
             this.evict(above.min(this.ground.excess().max(VICTIMS_MIN)));
         }
         drop(upkeep);
-        this.work_once();
+        this.work_once(true);
     }
 }
 
@@ -122,19 +122,20 @@ impl Store {
     /// Context: process, may sleep.
     pub(crate) fn refill(self: &Arc<Self>) {
         if self.cache.is_low() {
-            self.work_once();
+            self.work_once(false);
         }
     }
 
-    /// Everything that the worker is called for. Context: process, may sleep.
-    pub(super) fn work_once(self: &Arc<Self>) {
+    /// Everything that the worker is called for, by itself if it `ticked`. Context: process, may
+    /// sleep.
+    pub(super) fn work_once(self: &Arc<Self>, ticked: bool) {
         let upkeep = self.upkeep.lock();
         if upkeep.closed {
             return;
         }
         self.tend_index();
         if self.active.load(Relaxed) {
-            self.fill();
+            self.fill(ticked);
         }
         drop(upkeep);
         if self.count.load(Relaxed) > 0 {
@@ -169,10 +170,10 @@ impl Store {
         let _ = self.payer.charge(|| self.index.resize(&self.segments));
     }
 
-    fn fill(&self) {
+    fn fill(&self, ticked: bool) {
         // A small store is not all pool.
         let limit = self.limit.load(Relaxed).min(self.ground.cap());
-        for _ in 0..self.cache.lacking(limit / 8) {
+        for _ in 0..self.cache.lacking(limit / 8, ticked) {
             match self.add_or_evict(false) {
                 Ok((id, folios)) => {
                     if let Err(id) = self.cache.add(id, folios) {

@@ -63,6 +63,17 @@ impl OwnedQueue {
         )
     }
 
+    /// As [`OwnedQueue::unbound`], for short work that softirqs wait for: it runs before what
+    /// programs do.
+    pub(crate) fn urgent(name: &'static CStr) -> Result<Self> {
+        Self::alloc(
+            name,
+            bindings::wq_flags_WQ_UNBOUND
+                | bindings::wq_flags_WQ_MEM_RECLAIM
+                | bindings::wq_flags_WQ_HIGHPRI,
+        )
+    }
+
     fn alloc(name: &'static CStr, flags: c_uint) -> Result<Self> {
         // SAFETY: The format takes one string, which is passed. 0 asks for the default number of
         // items at a time.
