@@ -208,8 +208,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
     /// Checks the window once nothing is missing.
     fn check_window(&mut self, now: u64, slot: u32, index: u32, env: &mut E) -> Result<(), Drop> {
-        let charge = self.charge_for(slot, index);
-        let Some(transfer) = self.transfers.table.get_mut(index) else {
+        // Most frames are not a window's last.
+        let whole = |transfer: &&mut Transfer<_>| transfer.is_complete();
+        let Some(transfer) = self.transfers.table.get_mut(index).filter(whole) else {
             return Ok(());
         };
         let (blob, window) = (transfer.blob, transfer.window);
@@ -217,13 +218,17 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let awaits_page = transfer.chunk_mode
             && transfer.page == pending::NONE
             && blob::chunk_count(blob.len) > 1;
-        if transfer.missing() != 0 || awaits_page {
+        if awaits_page {
             return Ok(());
         }
         if !one_window && transfer.path_len == 0 {
             // The bytes are here, the path was lost: asked for with the next resend.
             return Ok(());
         }
+        let charge = self.charge_for(slot, index);
+        let Some(transfer) = self.transfers.table.get_mut(index) else {
+            return Ok(());
+        };
         let Some(extent) = transfer.extent.as_ref() else {
             return Err(Drop::StoreFull);
         };

@@ -76,13 +76,9 @@ impl<X> Transfer<X> {
 
     /// Marks bytes that were written. A range that ends with the window may end anywhere.
     pub(super) fn cover(&mut self, offset: u32, len: u32) {
-        let end = offset.saturating_add(len);
-        let first = offset / RANGE_UNIT;
-        let last = units(end);
-        for unit in first..last {
-            if let Some(word) = self.covered.get_mut((unit >> 6) as usize) {
-                *word |= 1u64.wrapping_shl(unit & 63);
-            }
+        let last = units(offset.saturating_add(len));
+        for (word, start) in self.covered.iter_mut().zip(WORDS) {
+            *word |= bits_between(start, offset / RANGE_UNIT, last);
         }
     }
 
@@ -127,14 +123,31 @@ impl<X> Transfer<X> {
 
     /// Whether all of a range is there already.
     pub(super) fn has(&self, offset: u32, len: u32) -> bool {
-        let first = offset / RANGE_UNIT;
         let last = units(offset.saturating_add(len));
-        (first..last).all(|unit| {
-            self.covered
-                .get((unit >> 6) as usize)
-                .is_some_and(|word| word.wrapping_shr(unit & 63) & 1 == 1)
+        self.covered.iter().zip(WORDS).all(|(word, start)| {
+            let want = bits_between(start, offset / RANGE_UNIT, last);
+            word & want == want
         })
     }
+
+    /// Whether no byte is missing.
+    pub(super) fn is_complete(&self) -> bool {
+        self.has(0, self.len)
+    }
+}
+
+/// The units that the words of a transfer's map begin with.
+const WORDS: [u32; 8] = [0, 64, 128, 192, 256, 320, 384, 448];
+
+/// Of the units from `first` up to `last`, those that the word from unit `start` on has.
+fn bits_between(start: u32, first: u32, last: u32) -> u64 {
+    let below = |unit: u32| {
+        let bits = unit.saturating_sub(start).min(64);
+        u64::MAX
+            .checked_shr(64u32.saturating_sub(bits))
+            .unwrap_or(0)
+    };
+    below(last) & !below(first)
 }
 
 pub(super) struct Transfers<X, M: Memory> {
