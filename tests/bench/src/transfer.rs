@@ -81,7 +81,10 @@ impl Chain {
             inside(lower, || cable("above", "below", Some(upper), mtu))?;
             sh_in(lower, &["feedctl", "port", "add", "above"])?;
             sh_in(upper, &["feedctl", "port", "add", "below"])?;
-            sh_in(lower, &["feedctl", "route", "add", "default", "dev", "above"])?;
+            sh_in(
+                lower,
+                &["feedctl", "route", "add", "default", "dev", "above"],
+            )?;
         }
         for cache in nodes.iter().skip(1).rev().skip(1) {
             sh_in(cache, &["feedctl", "role", "set", "cache"])?;
@@ -143,8 +146,7 @@ impl Chain {
                     let slices = buffer.chunks_exact_mut(len).take(wanted);
                     let mut slices: Vec<_> = slices.map(|part| [IoSliceMut::new(part)]).collect();
                     let fd = reader.as_fd().as_raw_fd();
-                    let mut got =
-                        recvmmsg(fd, &mut headers, &mut slices, MsgFlags::empty(), None)?;
+                    let mut got = recvmmsg(fd, &mut headers, &mut slices, MsgFlags::empty(), None)?;
                     got.try_fold(0, |count, message| {
                         ensure!(message.bytes == len, "{} of {len} bytes", message.bytes);
                         Ok(count + 1)

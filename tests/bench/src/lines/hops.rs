@@ -90,7 +90,13 @@ impl Line for Hops {
         load_feed()?;
         self.content = content(if quick { 32 << 20 } else { 128 << 20 });
         sh(&["feedctl", "store", "set", "cap", "1700M"])?;
-        let far = ["bench-author", "bench-1", "bench-2", "bench-3", "bench-reader"];
+        let far = [
+            "bench-author",
+            "bench-1",
+            "bench-2",
+            "bench-3",
+            "bench-reader",
+        ];
         let near = ["bench-near-author", "bench-near-reader"];
         for nodes in [&near[..], &far[..]] {
             let mut chain = Chain::new(nodes, MTU)?;
