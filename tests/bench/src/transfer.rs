@@ -254,7 +254,7 @@ impl Tcp {
     pub(crate) fn send(&self) -> Result<Sample> {
         let [from, to] = TCP_NODES;
         let server = Command::new("ip")
-            .args(["netns", "exec", to, "iperf3", "--server", "--one-off"])
+            .args(["netns", "exec", to, "iperf3", "-4", "--server", "--one-off"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
@@ -263,6 +263,7 @@ impl Tcp {
         let call = CALL.to_string();
         let client = [
             "iperf3",
+            "-4",
             "--json",
             "--client",
             TCP_ADDRESS,
