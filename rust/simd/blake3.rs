@@ -12,6 +12,7 @@ use super::fpu::{
     Fpu,
     Level, //
 };
+use core::mem;
 use ::blake3::{
     platform::Platform,
     IncrementCounter,
@@ -117,18 +118,19 @@ pub(crate) fn window_cv(pieces: &[&[u8]], first_chunk: u64, root: bool) -> Optio
         _ => {}
     }
     let mut cvs = [[0; 32]; WINDOW_CHUNKS];
-    let len = whole + usize::from(!tail.is_empty());
-    let cvs = cvs.get_mut(..len)?;
+    let mut others = [[0; 32]; WINDOW_CHUNKS / 2];
+    let mut len = whole + usize::from(!tail.is_empty());
     if !tail.is_empty() {
-        *cvs.last_mut()? = chunk(tail, first_chunk + whole as u64, false);
+        *cvs.get_mut(whole)? = chunk(tail, first_chunk + whole as u64, false);
     }
     let vector = if whole >= SIMD_CHUNKS { Vector::begin() } else { None };
-    leaves(vector.as_ref(), chunks.get(..whole)?, first_chunk, cvs);
-    let mut len = len;
+    leaves(vector.as_ref(), chunks.get(..whole)?, first_chunk, &mut cvs);
+    let (mut from, mut to) = (&mut cvs[..], &mut others[..]);
     while len > 1 {
-        len = level(vector.as_ref(), cvs.get_mut(..len)?, root);
+        len = level(vector.as_ref(), from.get(..len)?, to, root);
+        mem::swap(&mut from, &mut to);
     }
-    cvs.first().copied()
+    from.first().copied()
 }
 
 /// The chaining values of whole chunks, none of them a root.
@@ -150,39 +152,36 @@ fn leaves(vector: Option<&Vector>, chunks: &[&[u8; CHUNK_LEN]], counter: u64, cv
     }
 }
 
-/// Merges neighbours; gives how many there are then. One left over at the end goes up as it is.
-/// That is BLAKE3's tree: its left subtrees are full, and as large as can be.
-// Not inlined: its arrays are not to lie under the chunks' hashing.
-#[inline(never)]
-fn level(vector: Option<&Vector>, cvs: &mut [Cv], root: bool) -> usize {
+/// Merges neighbours into `to`; gives how many there are then. One left over at the end goes up as
+/// it is. That is BLAKE3's tree: its left subtrees are full, and as large as can be.
+fn level(vector: Option<&Vector>, from: &[Cv], to: &mut [Cv], root: bool) -> usize {
     static NOTHING: [u8; BLOCK_LEN] = [0; BLOCK_LEN];
-    let mut parents = [[0; 32]; WINDOW_CHUNKS / 2];
-    let len = cvs.len();
-    let flags = if root && len == 2 { PARENT | ROOT } else { PARENT };
+    let flags = if root && from.len() == 2 { PARENT | ROOT } else { PARENT };
     let mut pairs = [&NOTHING; WINDOW_CHUNKS / 2];
     let mut count = 0;
-    for (place, pair) in pairs.iter_mut().zip(cvs.as_flattened().chunks_exact(BLOCK_LEN)) {
+    for (place, pair) in pairs.iter_mut().zip(from.as_flattened().chunks_exact(BLOCK_LEN)) {
         if let Ok(pair) = pair.try_into() {
             *place = pair;
             count += 1;
         }
     }
-    let (pairs, parents) = (&pairs[..count], &mut parents[..count]);
+    let pairs = &pairs[..count];
     match vector {
         Some(vector) if count >= SIMD_PARENTS => {
-            vector.hash_many(pairs, 0, false, [flags, 0, 0], parents);
+            vector.hash_many(pairs, 0, false, [flags, 0, 0], to);
         }
         _ => {
-            for (pair, cv) in pairs.iter().zip(parents.iter_mut()) {
+            for (pair, cv) in pairs.iter().zip(to.iter_mut()) {
                 *cv = parent(pair, flags);
             }
         }
     }
-    let left_over = cvs.last().copied().filter(|_| len % 2 == 1);
-    for (cv, parent) in cvs.iter_mut().zip(parents.iter().chain(&left_over)) {
-        *cv = *parent;
+    if from.len() % 2 == 1 {
+        if let (Some(last), Some(place)) = (from.last(), to.get_mut(count)) {
+            *place = *last;
+        }
     }
-    len.div_ceil(2)
+    from.len().div_ceil(2)
 }
 
 fn parent(pair: &[u8; BLOCK_LEN], flags: u8) -> Cv {

@@ -2,6 +2,7 @@
 //! The machine that is measured in: programs, namespaces, devices, modules.
 
 use std::fs;
+use std::io::Write;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -37,6 +38,20 @@ pub(crate) fn new_namespace(name: &str) -> Result<()> {
 /// go.
 pub(crate) fn remove_namespace(name: &str) {
     let _ = sh(&["ip", "netns", "del", name]);
+}
+
+/// Has this much memory touched and free. User-Mode Linux gets each page from its host when it is
+/// first touched, which would be part of whatever comes first.
+pub(crate) fn touch_memory(mib: usize) -> Result<()> {
+    let path = "/run/bench-memory";
+    fs::create_dir_all(path)?;
+    sh(&["mount", "-t", "tmpfs", "-o", "size=80%", "tmpfs", path])?;
+    let mut file = fs::File::create(format!("{path}/file"))?;
+    let page = vec![1; 1 << 20];
+    let written = (0..mib).try_for_each(|_| file.write_all(&page));
+    drop(file);
+    sh(&["umount", path])?;
+    Ok(written?)
 }
 
 /// A cable between a device here and one in `namespace` (`None`: here, too).

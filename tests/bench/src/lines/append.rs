@@ -17,7 +17,7 @@ use nix::unistd::getppid;
 
 use super::crypto;
 use crate::line::{Case, Line, Reach, Role, Sample};
-use crate::machine::{inside, load_feed, new_namespace, remove_namespace};
+use crate::machine::{inside, load_feed, new_namespace, remove_namespace, touch_memory};
 
 const NODE: &str = "bench-append";
 /// Entries under one head, as the kernel takes them at most.
@@ -181,6 +181,7 @@ impl Line for Appends {
     fn set_up(&mut self, quick: bool) -> Result<()> {
         (self.singles, self.batches) = if quick { (1_000, 30) } else { (5_000, 150) };
         load_feed()?;
+        touch_memory(if quick { 256 } else { 768 })?;
         new_namespace(NODE)?;
         let author = inside(NODE, || {
             Ok(AuthorOptions::new().new_feed().open(&Seed::generate()?)?)

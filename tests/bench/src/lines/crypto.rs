@@ -144,7 +144,10 @@ impl Line for Crypto {
         self.goal_ns = if quick { QUICK_NS } else { FULL_NS };
         // What both make has to be the same.
         for (work, size) in WORK {
-            let (kernel, program) = (in_kernel(work, size, 1)?.1, self.in_program(work, size, 1)?.1);
+            let (kernel, program) = (
+                in_kernel(work, size, 1)?.1,
+                self.in_program(work, size, 1)?.1,
+            );
             ensure!(
                 kernel == program,
                 "{size} bytes, work {work}: {kernel:x} in the kernel, {program:x} in a program"

@@ -10,7 +10,7 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
-use feed::{Append, Author, AuthorOptions, Name, ReaderOptions, Seed};
+use feed::{Append, AuthorOptions, Name, ReaderOptions, Seed};
 
 use crate::line::{Case, Line, Reach, Role, Sample};
 use crate::machine::{bench_module, inside, load_feed, new_namespace, remove_namespace, sh_in};
@@ -38,30 +38,29 @@ const BESIDE: [(&str, f64, f64); 5] = [
 
 /// See the head of this file.
 pub(crate) struct Memory {
-    authors: Vec<Author>,
     bytes: u64,
-    round: u64,
 }
 
 impl Memory {
     pub(crate) fn new() -> Memory {
-        Memory {
-            authors: Vec::new(),
-            bytes: 0,
-            round: 0,
-        }
+        Memory { bytes: 0 }
     }
 
-    /// Bytes for one stored entry of `size` bytes.
-    fn stored(&mut self, size: usize) -> Result<f64> {
-        self.round += 1;
-        let author = inside(NODE, || {
+    /// Bytes for one stored entry of `size` bytes, in a store that holds nothing else.
+    fn stored(&self, size: usize) -> Result<f64> {
+        new_namespace(NODE)?;
+        let each = self.stored_in(NODE, size);
+        remove_namespace(NODE);
+        each
+    }
+
+    fn stored_in(&self, node: &str, size: usize) -> Result<f64> {
+        let author = inside(node, || {
             Ok(AuthorOptions::new().new_feed().open(&Seed::generate()?)?)
         })?;
         let append = |from: u64, count: u64| -> Result<()> {
             for number in from..from + count {
-                let mut payload = number.to_le_bytes().repeat(size / 8);
-                payload[8..16].copy_from_slice(&self.round.to_le_bytes());
+                let payload = number.to_le_bytes().repeat(size / 8);
                 let how = Append {
                     more: (number + 1) % 64 != 0,
                     ..Append::default()
@@ -73,11 +72,9 @@ impl Memory {
         // What the first entries bring is not for each: pools, the tree's first objects.
         append(0, 64)?;
         let count = self.bytes / size as u64 / 64 * 64;
-        let before = used()?;
+        let before = used(Some(node))?;
         append(64, count)?;
-        let after = used()?;
-        self.authors.push(author);
-        Ok((after - before) / count as f64)
+        Ok((used(Some(node))? - before) / count as f64)
     }
 
     /// Bytes for a feed that a node knows and nobody has open.
@@ -97,9 +94,9 @@ impl Memory {
                     Ok(())
                 };
                 known(0, 1)?;
-                let before = used_in(None)?;
+                let before = used(None)?;
                 known(1, count)?;
-                Ok((used_in(None)? - before) / count as f64)
+                Ok((used(None)? - before) / count as f64)
             });
             remove_namespace(&node);
             each += cost? / FEEDS.len() as f64;
@@ -120,12 +117,8 @@ fn record(names: &[&str]) -> Result<f64> {
     Ok(bytes as f64)
 }
 
-/// Bytes that are in use: of the store in [`NODE`], and of the kernel.
-fn used() -> Result<f64> {
-    used_in(Some(NODE))
-}
-
-fn used_in(node: Option<&str>) -> Result<f64> {
+/// Bytes that are in use: of the kernel, and of the store in a namespace.
+fn used(node: Option<&str>) -> Result<f64> {
     let mut bytes = 0.0;
     if let Some(node) = node {
         let said = sh_in(node, &["feedctl", "-j", "store", "show"])?;
@@ -138,7 +131,9 @@ fn used_in(node: Option<&str>) -> Result<f64> {
     for name in ["Slab:", "VmallocUsed:"] {
         let line = info.lines().find_map(|line| line.strip_prefix(name));
         let kib = line.and_then(|rest| rest.split_whitespace().next());
-        let kib: f64 = kib.with_context(|| format!("no {name} in meminfo"))?.parse()?;
+        let kib: f64 = kib
+            .with_context(|| format!("no {name} in meminfo"))?
+            .parse()?;
         bytes += kib * 1024.0;
     }
     Ok(bytes)
@@ -179,9 +174,8 @@ impl Line for Memory {
     }
 
     fn set_up(&mut self, quick: bool) -> Result<()> {
-        self.bytes = if quick { 8 << 20 } else { 16 << 20 };
-        load_feed()?;
-        new_namespace(NODE)
+        self.bytes = if quick { 16 << 20 } else { 32 << 20 };
+        load_feed()
     }
 
     fn measure(&mut self, case: usize) -> Result<Sample> {
@@ -200,7 +194,6 @@ impl Line for Memory {
     }
 
     fn tear_down(&mut self) -> Result<()> {
-        self.authors.clear();
         remove_namespace(NODE);
         Ok(())
     }

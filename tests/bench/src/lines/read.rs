@@ -132,11 +132,7 @@ impl Shelf {
         let mut buffer = vec![0; self.size];
         let begun = Instant::now();
         for number in 0..self.entries {
-            let got = recv(
-                reader.as_fd().as_raw_fd(),
-                &mut buffer,
-                MsgFlags::empty(),
-            )?;
+            let got = recv(reader.as_fd().as_raw_fd(), &mut buffer, MsgFlags::empty())?;
             self.check(number, got, &buffer)?;
         }
         Ok(begun.elapsed().as_secs_f64())
