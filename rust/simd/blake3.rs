@@ -12,13 +12,13 @@ use super::fpu::{
     Fpu,
     Level, //
 };
-use core::mem;
 use ::blake3::{
     platform::Platform,
     IncrementCounter,
     BLOCK_LEN,
     CHUNK_LEN, //
 };
+use core::mem;
 
 /// A hash, or a chaining value.
 pub(crate) type Cv = [u8; 32];
@@ -95,6 +95,8 @@ extern "C" {
 ///
 /// `None` if there is more than a window, or a piece before the last is not whole chunks.
 /// Context: any.
+// Not inlined: its two kilobytes of stack are not to be its callers', too.
+#[inline(never)]
 pub(crate) fn window_cv(pieces: &[&[u8]], first_chunk: u64, root: bool) -> Option<Cv> {
     static NOTHING: [u8; CHUNK_LEN] = [0; CHUNK_LEN];
     let mut chunks = [&NOTHING; WINDOW_CHUNKS];
