@@ -131,35 +131,16 @@ impl Extent {
         let info = u64::from(hops) | if self.public { INFO_PUBLIC } else { 0 };
         let store = &self.store;
         let hash = store.index.hash(&key);
-        let place = self.taken.place;
-
-        let published = store.index.with(hash, |shard| {
-            let pinned = self.owner.is_some();
-            let Some((segment, _)) = store.segments.find(place.segment) else {
-                // Flushed meanwhile: verified all the same, but there is nothing to find.
-                return Published::Dropped;
-            };
-            if let Some(entry) = shard.find(&key, hash, &store.segments) {
-                let before = store.segments.find(entry.segment());
-                if !pinned || before.as_ref().is_some_and(|(_, view)| view.pinned()) {
-                    entry.set_info(info & INFO_PUBLIC);
-                    return Published::Dropped;
-                }
-                // What was cached becomes pinned.
-                if let Some((before, _)) = before {
-                    before.lose(self.len);
-                }
-                entry.set_place(place);
-                entry.set_info(info & INFO_PUBLIC);
-            } else if shard
-                .insert(&Entry::new(&key, hash, place, info), &store.segments)
-                .is_err()
-            {
-                return Published::Full;
+        let mut published = self.point_at(&key, hash, info);
+        // An author is not to be told that the store is full because the worker has not come to
+        // enlarge the index. Context: process, may sleep; unlike the cache's.
+        for _ in 0..TRIES {
+            if !matches!(published, Published::Full) || self.owner.is_none() {
+                break;
             }
-            segment.gain(self.len);
-            Published::Yes(shard.is_tight())
-        });
+            store.upkeep_now();
+            published = self.point_at(&key, hash, info);
+        }
         match published {
             Published::Yes(tight) => {
                 // The room is used, and paid for as long as the store lives.
@@ -177,7 +158,43 @@ impl Extent {
             }
         }
     }
+
+    /// Points the index at it, unless that finds the same bytes already. Context: any.
+    fn point_at(&self, key: &Key, hash: u64, info: u64) -> Published {
+        let store = &self.store;
+        let place = self.taken.place;
+        store.index.with(hash, |shard| {
+            let pinned = self.owner.is_some();
+            let Some((segment, _)) = store.segments.find(place.segment) else {
+                // Flushed meanwhile: verified all the same, but there is nothing to find.
+                return Published::Dropped;
+            };
+            if let Some(entry) = shard.find(key, hash, &store.segments) {
+                let before = store.segments.find(entry.segment());
+                if !pinned || before.as_ref().is_some_and(|(_, view)| view.pinned()) {
+                    entry.set_info(info & INFO_PUBLIC);
+                    return Published::Dropped;
+                }
+                // What was cached becomes pinned.
+                if let Some((before, _)) = before {
+                    before.lose(self.len);
+                }
+                entry.set_place(place);
+                entry.set_info(info & INFO_PUBLIC);
+            } else if shard
+                .insert(&Entry::new(key, hash, place, info), &store.segments)
+                .is_err()
+            {
+                return Published::Full;
+            }
+            segment.gain(self.len);
+            Published::Yes(shard.is_tight())
+        })
+    }
 }
+
+/// How often an author's window is tried when the index has no room.
+const TRIES: usize = 4;
 
 enum Published {
     Yes(bool),
