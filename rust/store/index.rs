@@ -225,16 +225,51 @@ pub(super) enum Keep {
     No,
 }
 
+/// Entries that are allocated together: 16 KiB.
+const CHUNK: usize = 256;
+
+/// An array of entries. In one piece the kernel would round it up to a power of two of pages, which
+/// is a fifth of the index.
+struct Entries {
+    chunks: KVVec<KVec<Entry>>,
+    len: usize,
+}
+
+impl Entries {
+    fn new(len: usize) -> Result<Self> {
+        let mut chunks = KVVec::with_capacity(len.div_ceil(CHUNK), GFP_KERNEL_ACCOUNT)?;
+        for first in (0..len).step_by(CHUNK) {
+            let chunk = KVec::from_elem(Entry::NONE, CHUNK.min(len - first), GFP_KERNEL_ACCOUNT)?;
+            chunks.push(chunk, GFP_KERNEL_ACCOUNT)?;
+        }
+        Ok(Self { chunks, len })
+    }
+
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline]
+    fn get(&self, at: usize) -> Option<&Entry> {
+        self.chunks.get(at / CHUNK)?.get(at % CHUNK)
+    }
+
+    #[inline]
+    fn get_mut(&mut self, at: usize) -> Option<&mut Entry> {
+        self.chunks.get_mut(at / CHUNK)?.get_mut(at % CHUNK)
+    }
+}
+
 /// One array of a shard. Its length need not be a power of two.
 struct Table {
-    entries: KVVec<Entry>,
+    entries: Entries,
     used: usize,
 }
 
 impl Table {
     fn allocate(len: usize) -> Result<Self> {
         Ok(Self {
-            entries: KVVec::from_elem(Entry::NONE, len, GFP_KERNEL_ACCOUNT)?,
+            entries: Entries::new(len)?,
             used: 0,
         })
     }
