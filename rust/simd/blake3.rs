@@ -125,7 +125,11 @@ pub(crate) fn window_cv(pieces: &[&[u8]], first_chunk: u64, root: bool) -> Optio
     if !tail.is_empty() {
         *cvs.get_mut(whole)? = chunk(tail, first_chunk + whole as u64, false);
     }
-    let vector = if whole >= SIMD_CHUNKS { Vector::begin() } else { None };
+    let vector = if whole >= SIMD_CHUNKS {
+        Vector::begin()
+    } else {
+        None
+    };
     leaves(vector.as_ref(), chunks.get(..whole)?, first_chunk, &mut cvs);
     let (mut from, mut to) = (&mut cvs[..], &mut others[..]);
     while len > 1 {
@@ -158,10 +162,17 @@ fn leaves(vector: Option<&Vector>, chunks: &[&[u8; CHUNK_LEN]], counter: u64, cv
 /// it is. That is BLAKE3's tree: its left subtrees are full, and as large as can be.
 fn level(vector: Option<&Vector>, from: &[Cv], to: &mut [Cv], root: bool) -> usize {
     static NOTHING: [u8; BLOCK_LEN] = [0; BLOCK_LEN];
-    let flags = if root && from.len() == 2 { PARENT | ROOT } else { PARENT };
+    let flags = if root && from.len() == 2 {
+        PARENT | ROOT
+    } else {
+        PARENT
+    };
     let mut pairs = [&NOTHING; WINDOW_CHUNKS / 2];
     let mut count = 0;
-    for (place, pair) in pairs.iter_mut().zip(from.as_flattened().chunks_exact(BLOCK_LEN)) {
+    for (place, pair) in pairs
+        .iter_mut()
+        .zip(from.as_flattened().chunks_exact(BLOCK_LEN))
+    {
         if let Ok(pair) = pair.try_into() {
             *place = pair;
             count += 1;
