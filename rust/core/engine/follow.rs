@@ -9,7 +9,8 @@ use super::answer_head::HeadScript;
 use super::env::{Counter, Env, Event, Memory};
 use super::feeds::HEADED;
 use super::limits::{
-    FOLLOW_FIRST_US, FOLLOW_RENEW_MIN_US, LIFE_MAX_US, PUSH_PAUSE_MIN_US, PUSH_TRIES,
+    FOLLOW_FIRST_US, FOLLOW_RECEIPT_US, FOLLOW_RENEW_MIN_US, LIFE_MAX_US, PUSH_PAUSE_MIN_US,
+    PUSH_TRIES,
 };
 use super::lookup::Origin;
 use super::nodes;
@@ -163,8 +164,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
             at = next;
         }
         if let Some(entry) = self.pending.get_mut(slot).filter(|entry| entry.sent) {
-            // The renewal tells the upstream that the push came.
-            let earliest = entry.sent_at.saturating_add(FOLLOW_RENEW_MIN_US).max(now);
+            // The renewal tells the upstream that the push came: after those who wait for the news.
+            let rested = entry.sent_at.saturating_add(FOLLOW_RENEW_MIN_US);
+            let earliest = rested.max(now.saturating_add(FOLLOW_RECEIPT_US));
             entry.resend_at = entry.resend_at.min(earliest);
         }
         self.arm_pushes(slot);

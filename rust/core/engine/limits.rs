@@ -38,6 +38,9 @@ pub const PUSH_TRIES: u8 = 4;
 pub const PUSH_PAUSE_MIN_US: u64 = 150_000;
 /// Shortest time between two renewals of a FOLLOW because of pushes, µs.
 pub const FOLLOW_RENEW_MIN_US: u64 = 20_000;
+/// How long after a push the renewal is sent that tells of it, µs: well within
+/// [`PUSH_PAUSE_MIN_US`], and when its readers have what it brought.
+pub const FOLLOW_RECEIPT_US: u64 = 2_000;
 /// When a new FOLLOW is first sent again, µs; four times later each time, up to its half-life.
 pub const FOLLOW_FIRST_US: u64 = 300_000;
 
