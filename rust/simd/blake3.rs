@@ -160,6 +160,8 @@ fn leaves(vector: Option<&Vector>, chunks: &[&[u8; CHUNK_LEN]], counter: u64, cv
 
 /// Merges neighbours into `to`; gives how many there are then. One left over at the end goes up as
 /// it is. That is BLAKE3's tree: its left subtrees are full, and as large as can be.
+// Not inlined: stack.
+#[inline(never)]
 fn level(vector: Option<&Vector>, from: &[Cv], to: &mut [Cv], root: bool) -> usize {
     static NOTHING: [u8; BLOCK_LEN] = [0; BLOCK_LEN];
     let flags = if root && from.len() == 2 {
