@@ -27,8 +27,11 @@ import subprocess, feedsock
 with feedsock.Socket():
     raise SystemExit(subprocess.run(["rmmod", "feed"], stderr=subprocess.DEVNULL).returncode == 0)'
 
+modprobe sch_netem 2>/dev/null
 say "ports vanish in the middle of transfers"
 chain 2
+# Three seconds for four megabytes: the port goes in the middle.
+must on author tc qdisc add dev r root netem delay 5ms rate 12mbit
 must on author python3 "$FILL" append content "$COUNT" "$SIZE"
 for round in 1 2 3; do
 	on reader timeout 120 python3 "$FILL" read content 0 "$COUNT" "$SIZE" >"$TMP/read" 2>&1 &
@@ -56,7 +59,6 @@ check_equal "and its route" "$(on c1 feedctl route)" ""
 kill "$transfer" 2>/dev/null
 wait "$transfer"
 
-modprobe sch_netem 2>/dev/null
 say "namespaces die with work in flight"
 for n in "${NODES[@]}"; do ip netns del "$n"; done
 NODES=()
