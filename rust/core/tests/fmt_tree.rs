@@ -59,6 +59,25 @@ fn peaks__roots_as_the_recursive_definition() {
     }
 }
 
+/// An author whose head was refused goes on from the tree before it: a peak too many or too few would
+/// be a second branch under his name.
+#[test]
+fn peaks__undo_one_leaf() {
+    let naive = Naive::new(leaf_hashes(MAX));
+    let mut peaks = Peaks::new();
+    for (n, leaf) in naive.leaves.iter().enumerate() {
+        let mark = peaks.mark();
+        peaks.undo(&mark);
+        assert_eq!(peaks.root(), naive.root(n), "nothing was pushed, n = {n}");
+        peaks.push(&Hash([7; 32]), |_, _| ()).unwrap();
+        assert_ne!(peaks.root(), naive.root(n));
+        peaks.undo(&mark);
+        assert_eq!((peaks.n(), peaks.root()), (n as u64, naive.root(n)));
+        peaks.push(leaf, |_, _| ()).unwrap();
+        assert_eq!(peaks.root(), naive.root(n + 1), "after it, n = {n}");
+    }
+}
+
 #[test]
 fn peaks__full_feed_takes_no_more() {
     let mut peaks = Peaks::new();
