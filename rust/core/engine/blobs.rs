@@ -157,6 +157,20 @@ impl<M: Memory, E: Env> Engine<M, E> {
         bytes: &[u8],
         env: &mut E,
     ) -> Result<(), Drop> {
+        let kept = self.keep_chunks(index, offset, bytes, env);
+        // A wrong chunk may have been one that is here already: the others complete the window.
+        let checked = self.check_window(now, slot, index, env);
+        kept.and(checked)
+    }
+
+    /// Keeps the chunks that are right, and says whether all were.
+    fn keep_chunks(
+        &mut self,
+        index: u32,
+        offset: u32,
+        bytes: &[u8],
+        env: &mut E,
+    ) -> Result<(), Drop> {
         let mut wrong = false;
         let mut rest = bytes;
         for chunk in offset / CHUNK..WINDOW {
@@ -195,7 +209,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if wrong {
             return Err(Drop::BlobMismatch);
         }
-        self.check_window(now, slot, index, env)
+        Ok(())
     }
 
     fn page_hash_of(&self, index: u32, chunk: u32) -> Option<Hash> {

@@ -227,6 +227,63 @@ fn chunk_mode__refetches_the_wrong_chunk_only() {
     assert_eq!(net.nodes[cache].world.count(Counter::ChunkMode), 0);
 }
 
+/// Where the bytes of a blob's first chunk lie in a frame, and how many come with them.
+fn first_chunk(frame: &[u8]) -> Option<(usize, usize)> {
+    let view = FrameView::parse(frame).ok()?;
+    view.messages().flatten().find_map(|message| match message {
+        Message::BlobData(data) if data.offset == 0 => {
+            let bytes = data.payload.bytes();
+            let at = bytes.as_ptr() as usize - frame.as_ptr() as usize;
+            Some((at, bytes.len()))
+        }
+        _ => None,
+    })
+}
+
+/// Chunk by chunk, one frame brings the last chunk that is missing, and with it part of one or a
+/// wrong copy of one that is here: the window is whole.
+#[test]
+fn chunk_mode__the_last_chunk_among_bad_ones() {
+    // With the smaller MTU the first frame of a window ends with a chunk.
+    for (mtu, reason) in [(9000, Drop::PartialChunk), (8296, Drop::BlobMismatch)] {
+        let Line {
+            mut net,
+            cache,
+            reader,
+            feed,
+            ..
+        } = line(8, mtu, &[32 << 10], 1);
+        // The first chunk never comes whole.
+        net.links[1].damage = Some(Box::new(|frame, _| {
+            if let Some((at, _)) = first_chunk(frame) {
+                frame[at] ^= 1;
+            }
+        }));
+        net.links[1].capture = Some(Vec::new());
+        assert!(net.get_head(reader, feed.id, 1, s(5)));
+        let mut cursor = Reader::new(feed.id, 0);
+        let got = net.read(reader, &mut cursor, feed.id, 1, ms(500));
+        assert!(got.is_empty());
+        assert_eq!(net.nodes[reader].world.count(Counter::ChunkMode), 1);
+        let frames = net.links[1].capture.take().unwrap();
+        let begins = |frame: &&Vec<u8>| first_chunk(frame).is_some_and(|(_, len)| len > 1024);
+        let mut frame = frames.iter().find(begins).unwrap().clone();
+        *frame.last_mut().unwrap() ^= 1;
+        let port = net.port(1);
+        let rx = Rx {
+            port,
+            mac: harness::mac_of(cache, port),
+            group: false,
+        };
+        let before = net.nodes[reader].world.dropped(reason);
+        net.inject(reader, rx, &frame);
+        assert_eq!(net.nodes[reader].world.dropped(reason), before + 1);
+        let got = net.read(reader, &mut cursor, feed.id, 1, 0);
+        assert_eq!(got.len(), 1, "MTU {mtu}: the window is not published");
+        check_all(&mut net, &feed, &got);
+    }
+}
+
 /// Every frame that ever passed, played again to every node: nothing changes.
 #[test]
 fn replay__changes_nothing() {

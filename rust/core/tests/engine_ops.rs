@@ -4,10 +4,13 @@
 #![allow(non_snake_case)]
 
 mod harness;
+#[path = "harness/property.rs"]
+mod property;
 
 use feed_core::engine::fetch::Reader;
 use feed_core::engine::{Mac, PortInfo, Role, Route, Rx};
 use harness::{ms, s, Author, Net, Rng};
+use property::property;
 use proptest::prelude::*;
 
 /// One thing that happens.
@@ -331,7 +334,7 @@ impl Lab {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 400, ..property(96) })]
 
     #[test]
     fn ops__right_bytes_or_none(seed in any::<u64>(), mtu in prop_oneof![Just(1280usize), Just(1500), Just(9000)], ops in prop::collection::vec(op(), 1..40)) {

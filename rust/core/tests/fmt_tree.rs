@@ -4,6 +4,9 @@
 
 mod common;
 
+#[path = "harness/property.rs"]
+mod property;
+
 use std::collections::HashMap;
 
 use common::*;
@@ -11,6 +14,7 @@ use feed_core::id::{Hash, Hashes};
 use feed_core::proof::*;
 use feed_core::tree::{self, FeedTree, Node, Peaks, Pos};
 use feed_core::Drop;
+use property::property;
 use proptest::prelude::*;
 
 const MAX: u64 = 300;
@@ -401,7 +405,7 @@ fn resolve__bounded_and_honest_about_what_is_missing() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(property(64))]
 
     /// Trees of up to 2^36 leaves, of which only a few are known.
     #[test]

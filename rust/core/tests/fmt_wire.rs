@@ -6,10 +6,14 @@
 #[path = "common/samples.rs"]
 mod samples;
 
+#[path = "harness/property.rs"]
+mod property;
+
 use feed_core::id::Hashes;
 use feed_core::token::Token;
 use feed_core::wire::*;
 use feed_core::Drop;
+use property::property;
 use proptest::prelude::*;
 use samples::*;
 
@@ -524,7 +528,7 @@ fn hashes__views() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(property(256))]
 
     #[test]
     fn frame__random_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
