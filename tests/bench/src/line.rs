@@ -17,6 +17,18 @@ pub(crate) enum Role {
     Quoted,
 }
 
+/// What the figure of the native run is for, which measures rivals and floors on the same processor
+/// without a bed: system calls of User-Mode Linux cost fifty times as much.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) enum Native {
+    /// There is none: the case needs the bed.
+    None,
+    /// It is shown beside that of the bed.
+    Shown,
+    /// The better one of it and that of the bed counts.
+    Counts,
+}
+
 /// One thing that is measured.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Case {
@@ -26,6 +38,7 @@ pub(crate) struct Case {
     pub(crate) unit: String,
     /// Larger values are better.
     pub(crate) more_is_better: bool,
+    pub(crate) native: Native,
 }
 
 impl Case {
@@ -36,6 +49,7 @@ impl Case {
             role,
             unit: unit.into(),
             more_is_better: true,
+            native: Native::None,
         }
     }
 
@@ -45,6 +59,11 @@ impl Case {
             more_is_better: false,
             ..Case::rate(role, name, unit)
         }
+    }
+
+    /// The same, measured natively, too.
+    pub(crate) fn natively(self, native: Native) -> Case {
+        Case { native, ..self }
     }
 }
 
@@ -56,14 +75,54 @@ pub(crate) struct Sample {
     pub(crate) cpu_ns: Option<f64>,
 }
 
-/// What a line has to reach: the median of one case over the median of another.
+/// What a line has to reach: one case over another, round by round.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Reach {
-    /// Indices into the line's cases.
+    /// Index into the line's cases.
     pub(crate) of: usize,
-    pub(crate) over: usize,
+    /// Another. Several are rates of what is done one after the other with the same bytes.
+    pub(crate) over: Vec<usize>,
     /// The quotient is to be at least this for what is better when it is more, else at most.
-    pub(crate) bound: f64,
+    /// `None`: it is only told.
+    pub(crate) bound: Option<f64>,
+}
+
+impl Reach {
+    /// One case over another.
+    pub(crate) fn new(of: usize, over: usize, bound: f64) -> Reach {
+        Reach {
+            of,
+            over: vec![over],
+            bound: Some(bound),
+        }
+    }
+
+    /// One case over two others done one after the other.
+    pub(crate) fn over_both(of: usize, over: [usize; 2], bound: f64) -> Reach {
+        Reach {
+            of,
+            over: over.into(),
+            bound: Some(bound),
+        }
+    }
+
+    /// A quotient that is told and has no bound.
+    pub(crate) fn told(of: usize, over: usize) -> Reach {
+        Reach {
+            of,
+            over: vec![over],
+            bound: None,
+        }
+    }
+}
+
+/// How a line is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct How {
+    /// With less work.
+    pub(crate) quick: bool,
+    /// Without a bed: only cases that are measured natively, and without AF_FEED.
+    pub(crate) native: bool,
 }
 
 /// One line of the table, as code.
@@ -72,12 +131,16 @@ pub(crate) trait Line {
     fn number(&self) -> u32;
     /// What is measured.
     fn title(&self) -> &'static str;
+    /// The bed that it is judged on; figures of others are told.
+    fn bed(&self) -> &'static str {
+        "uml"
+    }
     /// Its cases, in the order in which a round goes through them.
     fn cases(&self) -> Vec<Case>;
     /// What is to be reached.
     fn reaches(&self) -> Vec<Reach>;
     /// Makes what is measured.
-    fn set_up(&mut self, quick: bool) -> Result<()>;
+    fn set_up(&mut self, how: How) -> Result<()>;
     /// Measures a case once.
     fn measure(&mut self, case: usize) -> Result<Sample>;
     /// Takes away what was made; also called after a failure.
@@ -89,6 +152,8 @@ pub(crate) trait Line {
 pub(crate) struct Outcome {
     pub(crate) number: u32,
     pub(crate) title: String,
+    /// Whether this run was in the bed that the line is judged on.
+    pub(crate) judged: bool,
     pub(crate) cases: Vec<Case>,
     pub(crate) reaches: Vec<Reach>,
     /// For each case its samples, one a round.
@@ -97,7 +162,10 @@ pub(crate) struct Outcome {
     pub(crate) failure: Option<String>,
 }
 
-/// One run in one machine.
+/// What the run without a bed is called.
+pub(crate) const NATIVE: &str = "native";
+
+/// One run in one machine. A file of results is a list of these.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Run {
     pub(crate) bed: String,

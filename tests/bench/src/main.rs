@@ -13,9 +13,10 @@ mod ping;
 mod report;
 mod summary;
 mod transfer;
+mod verdict;
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -42,11 +43,12 @@ enum Command {
         /// Rounds: in each, every case of a line is measured once, one after the other.
         #[arg(long, default_value_t = 5)]
         rounds: u32,
-        /// A tenth of the work.
+        /// Less work.
         #[arg(long)]
         quick: bool,
-        /// What the machine is called in the results.
-        #[arg(long, default_value = "unknown")]
+        /// What the machine is called in the results: uml, stock, …; native means without AF_FEED,
+        /// only rivals and floors.
+        #[arg(long)]
         bed: String,
         /// Where the results go, as JSON.
         #[arg(long)]
@@ -54,9 +56,12 @@ enum Command {
     },
     /// Print the table of results, and say which lines are met.
     Report {
-        /// What `run` has written.
+        /// What `run` has written, in each of the machines.
         #[arg(required = true)]
         results: Vec<PathBuf>,
+        /// Write all of them into one file.
+        #[arg(long)]
+        json: Option<PathBuf>,
         /// Draw the chart, too.
         #[arg(long)]
         svg: Option<PathBuf>,
@@ -77,25 +82,22 @@ fn main() -> Result<()> {
             out,
         } => {
             let run = lines::measure(&lines, &cases, rounds, quick, bed)?;
-            let file =
-                File::create(&out).with_context(|| format!("cannot write {}", out.display()))?;
-            serde_json::to_writer_pretty(file, &run)?;
-            Ok(())
+            write(&[run], &out)
         }
         Command::Report {
             results,
+            json,
             svg,
             markdown,
         } => {
             let mut runs = Vec::new();
             for path in &results {
-                let file =
-                    File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-                let run: Run = serde_json::from_reader(file)
-                    .with_context(|| format!("{} is no result of this program", path.display()))?;
-                runs.push(run);
+                runs.extend(read(path)?);
             }
             report::print(&runs);
+            if let Some(path) = json {
+                write(&runs, &path)?;
+            }
             if let Some(path) = markdown {
                 report::markdown(&runs, &path)?;
             }
@@ -105,4 +107,15 @@ fn main() -> Result<()> {
             Ok(())
         }
     }
+}
+
+fn read(path: &Path) -> Result<Vec<Run>> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_reader(file)
+        .with_context(|| format!("{} is no result of this program", path.display()))
+}
+
+fn write(runs: &[Run], path: &Path) -> Result<()> {
+    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(serde_json::to_writer_pretty(file, runs)?)
 }

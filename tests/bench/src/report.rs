@@ -9,10 +9,45 @@ use anyhow::{Result, anyhow};
 use comfy_table::{Table, presets};
 use plotters::prelude::*;
 
-use crate::line::{Outcome, Reach, Role, Run};
-use crate::summary::{Summary, is_met, quotient, summary, values};
+use crate::line::{NATIVE, Outcome, Reach, Role, Run};
+use crate::summary::{Summary, summary, values};
+use crate::verdict::Seen;
 
-const HEADINGS: [&str; 6] = ["", "measure", "median", "quartiles", "unit", "CPU each"];
+const HEADINGS: [&str; 7] = [
+    "",
+    "measure",
+    "bed",
+    "median",
+    "quartiles",
+    "unit",
+    "CPU each",
+];
+
+/// A line with what each run saw of it.
+struct Section<'a> {
+    number: u32,
+    title: &'a str,
+    seen: Vec<(&'a Run, &'a Outcome)>,
+}
+
+/// All lines, by their numbers.
+fn sections(runs: &[Run]) -> Vec<Section<'_>> {
+    let mut sections: Vec<Section<'_>> = Vec::new();
+    for run in runs {
+        for line in &run.lines {
+            match sections.iter_mut().find(|one| one.number == line.number) {
+                Some(section) => section.seen.push((run, line)),
+                None => sections.push(Section {
+                    number: line.number,
+                    title: &line.title,
+                    seen: vec![(run, line)],
+                }),
+            }
+        }
+    }
+    sections.sort_by_key(|section| section.number);
+    sections
+}
 
 fn short(value: f64) -> String {
     match value.abs() {
@@ -41,46 +76,86 @@ fn role(role: Role) -> &'static str {
     }
 }
 
-fn verdict(line: &Outcome, reach: &Reach) -> String {
+fn verdict(seen: Seen<'_>, reach: &Reach) -> String {
+    let line = seen.line;
     let name = |at: usize| line.cases.get(at).map_or("?", |case| case.name.as_str());
+    let beside = |at: &usize| match seen.counting(*at) {
+        Some((_, true)) => format!("{} ({NATIVE})", name(*at)),
+        _ => name(*at).to_owned(),
+    };
+    let over: Vec<String> = reach.over.iter().map(beside).collect();
+    let found = seen.quotient(reach).map_or("-".to_owned(), |found| {
+        let Summary { median, low, high } = found;
+        format!("{median:.2} ({low:.2} to {high:.2})")
+    });
+    let quotient = format!("{} / {} = {found}", name(reach.of), over.join(", then "));
+    let Some(bound) = reach.bound.filter(|_| line.judged) else {
+        return format!("told: {quotient}");
+    };
+    let said = match seen.is_met(reach) {
+        Some(true) => "met",
+        Some(false) => "MISSED",
+        None => "not measured",
+    };
     let more = line
         .cases
         .get(reach.of)
         .is_none_or(|case| case.more_is_better);
-    let (said, found) = match (is_met(line, reach), quotient(line, reach)) {
-        (Some(met), Some(Summary { median, low, high })) => (
-            if met { "met" } else { "MISSED" },
-            format!("{median:.2} ({low:.2} to {high:.2})"),
-        ),
-        _ => ("not measured", String::from("-")),
-    };
     let sign = if more { "≥" } else { "≤" };
-    format!(
-        "{said}: {} / {} = {found}, to be {sign} {}",
-        name(reach.of),
-        name(reach.over),
-        reach.bound
-    )
+    format!("{said}: {quotient}, to be {sign} {bound}")
 }
 
-fn rows(line: &Outcome) -> Vec<[String; 6]> {
+/// What is said below a line's table.
+fn remarks(section: &Section<'_>, runs: &[Run]) -> Vec<String> {
+    let mut remarks = Vec::new();
+    for (run, line) in &section.seen {
+        let seen = Seen::new(line, runs);
+        let bed = if line.judged {
+            String::new()
+        } else {
+            format!("bed {}, ", run.bed)
+        };
+        for reach in &line.reaches {
+            if line.judged || seen.quotient(reach).is_some() {
+                remarks.push(format!("{bed}{}", verdict(seen, reach)));
+            }
+        }
+        if let Some(failure) = &line.failure {
+            remarks.push(format!("bed {}, FAILED: {failure}", run.bed));
+        }
+    }
+    remarks
+}
+
+/// Each case as each run saw it.
+fn rows(section: &Section<'_>) -> Vec<[String; 7]> {
+    let cases = section.seen.iter().map(|(_, line)| line.cases.len()).max();
     let mut rows = Vec::new();
-    for (case, samples) in line.cases.iter().zip(&line.samples) {
-        let (median, spread) = values(samples).map_or(("-".into(), "-".into()), |seen| {
-            (
-                short(seen.median),
-                format!("{} to {}", short(seen.low), short(seen.high)),
-            )
-        });
-        let cpu = summary(samples.iter().filter_map(|sample| sample.cpu_ns));
-        rows.push([
-            role(case.role).into(),
-            case.name.clone(),
-            median,
-            spread,
-            case.unit.clone(),
-            cpu.map_or("-".into(), |cpu| nanoseconds(cpu.median)),
-        ]);
+    for index in 0..cases.unwrap_or(0) {
+        for (run, line) in &section.seen {
+            let Some((case, samples)) = line.cases.get(index).zip(line.samples.get(index)) else {
+                continue;
+            };
+            if samples.is_empty() && !line.judged {
+                continue;
+            }
+            let (median, spread) = values(samples).map_or(("-".into(), "-".into()), |seen| {
+                (
+                    short(seen.median),
+                    format!("{} to {}", short(seen.low), short(seen.high)),
+                )
+            });
+            let cpu = summary(samples.iter().filter_map(|sample| sample.cpu_ns));
+            rows.push([
+                role(case.role).into(),
+                case.name.clone(),
+                run.bed.clone(),
+                median,
+                spread,
+                case.unit.clone(),
+                cpu.map_or("-".into(), |cpu| nanoseconds(cpu.median)),
+            ]);
+        }
     }
     rows
 }
@@ -97,22 +172,19 @@ fn about(run: &Run) -> String {
 pub(crate) fn print(runs: &[Run]) {
     for run in runs {
         println!("{}", about(run));
-        for line in &run.lines {
-            println!("\n{}. {}", line.number, line.title);
-            let mut table = Table::new();
-            table
-                .load_preset(presets::UTF8_HORIZONTAL_ONLY)
-                .set_header(HEADINGS);
-            for row in rows(line) {
-                table.add_row(row);
-            }
-            println!("{table}");
-            for reach in &line.reaches {
-                println!("   {}", verdict(line, reach));
-            }
-            if let Some(failure) = &line.failure {
-                println!("   FAILED: {failure}");
-            }
+    }
+    for section in sections(runs) {
+        println!("\n{}. {}", section.number, section.title);
+        let mut table = Table::new();
+        table
+            .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+            .set_header(HEADINGS);
+        for row in rows(&section) {
+            table.add_row(row);
+        }
+        println!("{table}");
+        for remark in remarks(&section, runs) {
+            println!("   {remark}");
         }
     }
 }
@@ -121,25 +193,18 @@ pub(crate) fn print(runs: &[Run]) {
 pub(crate) fn markdown(runs: &[Run], path: &Path) -> Result<()> {
     let mut text = String::new();
     for run in runs {
-        writeln!(text, "{}\n", about(run))?;
-        for line in &run.lines {
-            writeln!(text, "### {}. {}\n", line.number, line.title)?;
-            writeln!(
-                text,
-                "| {} |\n|---|---|---|---|---|---|",
-                HEADINGS.join(" | ")
-            )?;
-            for row in rows(line) {
-                writeln!(text, "| {} |", row.join(" | "))?;
-            }
-            writeln!(text)?;
-            for reach in &line.reaches {
-                writeln!(text, "- {}", verdict(line, reach))?;
-            }
-            if let Some(failure) = &line.failure {
-                writeln!(text, "- FAILED: {failure}")?;
-            }
-            writeln!(text)?;
+        writeln!(text, "- {}", about(run))?;
+    }
+    for section in sections(runs) {
+        writeln!(text, "\n### {}. {}\n", section.number, section.title)?;
+        writeln!(text, "| {} |", HEADINGS.join(" | "))?;
+        writeln!(text, "{}|", "|---".repeat(HEADINGS.len()))?;
+        for row in rows(&section) {
+            writeln!(text, "| {} |", row.join(" | "))?;
+        }
+        writeln!(text)?;
+        for remark in remarks(&section, runs) {
+            writeln!(text, "- {remark}")?;
         }
     }
     fs::write(path, text)?;
@@ -150,19 +215,28 @@ pub(crate) fn markdown(runs: &[Run], path: &Path) -> Result<()> {
 /// Beyond the line at 1 it is met.
 pub(crate) fn chart(runs: &[Run], path: &Path) -> Result<()> {
     let mut bars = Vec::new();
-    for line in runs.iter().flat_map(|run| &run.lines) {
+    let lines = runs.iter().flat_map(|run| &run.lines);
+    for line in lines.filter(|line| line.judged) {
+        let seen = Seen::new(line, runs);
         for reach in &line.reaches {
-            let more = line
-                .cases
-                .get(reach.of)
-                .is_some_and(|case| case.more_is_better);
-            let (Some(found), Some(case)) = (quotient(line, reach), line.cases.get(reach.over))
-            else {
+            let name = |at: &usize| Some(line.cases.get(*at)?.name.as_str());
+            let (Some(of), Some(over)) = (
+                line.cases.get(reach.of),
+                reach.over.iter().map(name).collect::<Option<Vec<_>>>(),
+            ) else {
                 continue;
             };
-            let score = found.median / reach.bound;
-            let score = if more { score } else { 1.0 / score };
-            bars.push((format!("{}. beside {}", line.number, case.name), score));
+            let (Some(found), Some(bound)) = (seen.quotient(reach), reach.bound) else {
+                continue;
+            };
+            let score = found.median / bound;
+            let score = if of.more_is_better {
+                score
+            } else {
+                1.0 / score
+            };
+            let name = format!("{}. beside {}", line.number, over.join(", then "));
+            bars.push((name, score));
         }
     }
     let height = 80 + 34 * bars.len() as u32;

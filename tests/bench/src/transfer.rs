@@ -36,15 +36,6 @@ pub(crate) fn sample(bytes: usize, time: Duration) -> Sample {
     }
 }
 
-/// The rate of one after the other.
-pub(crate) fn both(one: &Sample, other: &Sample) -> Sample {
-    let rate = 1.0 / (1.0 / one.value + 1.0 / other.value);
-    Sample {
-        value: rate,
-        cpu_ns: Some(1e9 / rate),
-    }
-}
-
 /// Bytes that do not repeat: payloads of equal bytes would be one blob.
 pub(crate) fn content(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
@@ -363,12 +354,5 @@ mod tests {
         let words = portable(&text);
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         assert_eq!(bytes, blake3::hash(&text).as_bytes());
-    }
-
-    #[test]
-    fn rates_add_up_as_times_do() {
-        let one = sample(1_000_000, Duration::from_millis(1));
-        let other = sample(3_000_000, Duration::from_millis(1));
-        assert!((both(&one, &other).value - 750.0).abs() < 1e-6);
     }
 }

@@ -16,7 +16,7 @@ use nix::sys::socket::{MsgFlags, MultiHeaders, sendmmsg};
 use nix::unistd::getppid;
 
 use super::crypto;
-use crate::line::{Case, Line, Reach, Role, Sample};
+use crate::line::{Case, How, Line, Reach, Role, Sample};
 use crate::machine::{inside, load_feed, new_namespace, remove_namespace, touch_memory};
 
 const NODE: &str = "bench-append";
@@ -178,7 +178,7 @@ impl Line for Appends {
     }
 
     fn reaches(&self) -> Vec<Reach> {
-        let reach = |of, over, bound| Reach { of, over, bound };
+        let reach = Reach::new;
         vec![
             reach(KERNEL, SIGN, 0.8),
             reach(KERNEL + 1, SIGN, 0.8),
@@ -187,10 +187,10 @@ impl Line for Appends {
         ]
     }
 
-    fn set_up(&mut self, quick: bool) -> Result<()> {
-        (self.singles, self.batches) = if quick { (1_000, 30) } else { (5_000, 150) };
+    fn set_up(&mut self, how: How) -> Result<()> {
+        (self.singles, self.batches) = if how.quick { (1_000, 30) } else { (5_000, 150) };
         load_feed()?;
-        touch_memory(if quick { 128 } else { 256 })
+        touch_memory(if how.quick { 128 } else { 256 })
     }
 
     fn measure(&mut self, case: usize) -> Result<Sample> {

@@ -9,9 +9,9 @@
 use anyhow::{Context, Result};
 use feed::Name;
 
-use crate::line::{Case, Line, Reach, Role, Sample};
+use crate::line::{Case, How, Line, Native, Reach, Role, Sample};
 use crate::machine::{load_feed, sh};
-use crate::transfer::{Chain, Tcp, both, content, hash, sample};
+use crate::transfer::{Chain, Tcp, content, hash, sample};
 
 /// Lengths of entries, and what they are called.
 const SIZES: [(usize, &str); 3] = [(1 << 20, "1 MiB"), (64 << 10, "64 KiB"), (1 << 10, "1 KiB")];
@@ -19,11 +19,10 @@ const SIZES: [(usize, &str); 3] = [(1 << 20, "1 MiB"), (64 << 10, "64 KiB"), (1 
 const TCP: usize = 0;
 /// Where those of the first size begin, and how many each size has.
 const SIZES_AT: usize = 2;
-const PER_SIZE: usize = 3;
+const PER_SIZE: usize = 2;
 /// Of a size.
 const OURS: usize = 0;
 const BLAKE3: usize = 1;
-const FLOOR: usize = 2;
 
 /// See the head of this file.
 pub(crate) struct Bulk {
@@ -33,8 +32,6 @@ pub(crate) struct Bulk {
     chain: Option<Chain>,
     tcp: Option<Tcp>,
     names: Vec<Name>,
-    /// What this round has seen of each case.
-    seen: Vec<Option<Sample>>,
 }
 
 impl Bulk {
@@ -46,7 +43,6 @@ impl Bulk {
             chain: None,
             tcp: None,
             names: Vec::new(),
-            seen: Vec::new(),
         }
     }
 
@@ -62,34 +58,6 @@ impl Bulk {
 
     fn is_jumbo(&self) -> bool {
         self.number == 3
-    }
-
-    fn seen(&self, case: usize) -> Result<&Sample> {
-        let sample = self.seen.get(case).and_then(Option::as_ref);
-        sample.context("a case that this one is made of was not measured")
-    }
-
-    fn look(&self, case: usize) -> Result<Sample> {
-        if case < SIZES_AT {
-            let tcp = self.tcp.as_ref().context("there is no TCP")?;
-            return if case == TCP {
-                tcp.send()
-            } else {
-                tcp.send_content(&self.content)
-            };
-        }
-        let (size, what) = ((case - SIZES_AT) / PER_SIZE, (case - SIZES_AT) % PER_SIZE);
-        let (len, _) = SIZES[size];
-        let time = match what {
-            OURS => {
-                let chain = self.chain.as_ref().context("there is no chain")?;
-                chain.flush(1)?;
-                chain.read(self.names[size], &self.content, len)?
-            }
-            BLAKE3 => hash(&self.content, len),
-            _ => return Ok(both(self.seen(TCP)?, self.seen(case - FLOOR + BLAKE3)?)),
-        };
-        Ok(sample(self.content.len(), time))
     }
 }
 
@@ -113,51 +81,43 @@ impl Line for Bulk {
         } else {
             "TCP without TSO (iperf3)"
         };
-        let mut cases = vec![
-            Case::rate(Role::Rival, tcp, unit),
-            Case::rate(Role::Rival, "TCP of the same content", unit),
-        ];
+        let rival = |name| Case::rate(Role::Rival, name, unit).natively(Native::Counts);
+        let mut cases = vec![rival(tcp), rival("TCP of the same content")];
         for (_, name) in SIZES {
-            cases.extend([
-                Case::rate(Role::Ours, &format!("entries of {name}"), unit),
-                Case::rate(
-                    Role::Floor,
-                    &format!("BLAKE3 alone, pieces of {name}"),
-                    unit,
-                ),
-                Case::rate(
-                    Role::Floor,
-                    &format!("TCP, then BLAKE3, pieces of {name}"),
-                    unit,
-                ),
-            ]);
+            let (ours, alone) = (
+                format!("entries of {name}"),
+                format!("BLAKE3 alone, pieces of {name}"),
+            );
+            cases.push(Case::rate(Role::Ours, &ours, unit));
+            cases.push(Case::rate(Role::Floor, &alone, unit).natively(Native::Counts));
         }
         cases
     }
 
     fn reaches(&self) -> Vec<Reach> {
-        let reach = |size: usize| {
-            let at = SIZES_AT + size * PER_SIZE;
-            let (over, bound) = if self.is_jumbo() {
-                (at + FLOOR, 0.85)
+        let at = |size| SIZES_AT + size * PER_SIZE;
+        let mut reaches = Vec::new();
+        for size in [0, 1] {
+            let ours = at(size) + OURS;
+            if self.is_jumbo() {
+                reaches.push(Reach::over_both(ours, [TCP, at(size) + BLAKE3], 0.85));
+                reaches.push(Reach::told(ours, TCP));
             } else {
-                (TCP, 1.0)
-            };
-            Reach {
-                of: at + OURS,
-                over,
-                bound,
+                reaches.push(Reach::new(ours, TCP, 1.0));
             }
-        };
-        vec![reach(0), reach(1)]
+        }
+        reaches.push(Reach::told(at(2) + OURS, TCP));
+        reaches
     }
 
-    fn set_up(&mut self, quick: bool) -> Result<()> {
-        load_feed()?;
-        self.content = content(if quick { 32 << 20 } else { 256 << 20 });
-        self.seen = vec![None; self.cases().len()];
-        sh(&["feedctl", "store", "set", "cap", "1700M"])?;
+    fn set_up(&mut self, how: How) -> Result<()> {
+        self.content = content(if how.quick { 32 << 20 } else { 256 << 20 });
         self.tcp = Some(Tcp::new(self.mtu, self.is_jumbo())?);
+        if how.native {
+            return Ok(());
+        }
+        load_feed()?;
+        sh(&["feedctl", "store", "set", "cap", "1700M"])?;
         let nodes = ["bench-author", "bench-reader"];
         let chain = self.chain.insert(Chain::new(&nodes, self.mtu)?);
         for (len, _) in SIZES {
@@ -167,9 +127,25 @@ impl Line for Bulk {
     }
 
     fn measure(&mut self, case: usize) -> Result<Sample> {
-        let sample = self.look(case)?;
-        self.seen[case] = Some(sample);
-        Ok(sample)
+        if case < SIZES_AT {
+            let tcp = self.tcp.as_ref().context("there is no TCP")?;
+            return if case == TCP {
+                tcp.send()
+            } else {
+                tcp.send_content(&self.content)
+            };
+        }
+        let (size, what) = ((case - SIZES_AT) / PER_SIZE, (case - SIZES_AT) % PER_SIZE);
+        let (len, _) = SIZES[size];
+        let time = match what {
+            OURS => {
+                let chain = self.chain.as_ref().context("there is no chain")?;
+                chain.flush(1)?;
+                chain.read(self.names[size], &self.content, len)?
+            }
+            _ => hash(&self.content, len),
+        };
+        Ok(sample(self.content.len(), time))
     }
 
     fn tear_down(&mut self) -> Result<()> {

@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, anyhow, ensure};
 use ed25519_compact::{KeyPair, Noise, Seed};
 
-use crate::line::{Case, Line, Reach, Role, Sample};
+use crate::line::{Case, How, Line, Reach, Role, Sample};
 use crate::machine::bench_module;
 
 /// A blob of so many bytes, hashed as feed.ko does: by windows of 32 KiB.
@@ -132,16 +132,12 @@ impl Line for Crypto {
     }
 
     fn reaches(&self) -> Vec<Reach> {
-        let reach = |at| Reach {
-            of: 2 * at,
-            over: 2 * at + 1,
-            bound: 0.9,
-        };
+        let reach = |at| Reach::new(2 * at, 2 * at + 1, 0.9);
         (0..WORK.len()).map(reach).collect()
     }
 
-    fn set_up(&mut self, quick: bool) -> Result<()> {
-        self.goal_ns = if quick { QUICK_NS } else { FULL_NS };
+    fn set_up(&mut self, how: How) -> Result<()> {
+        self.goal_ns = if how.quick { QUICK_NS } else { FULL_NS };
         // What both make has to be the same.
         for (work, size) in WORK {
             let (kernel, program) = (

@@ -18,7 +18,7 @@ use feed::{Author, AuthorOptions, Piece, Reader, ReaderOptions, Seed};
 
 use super::live::rest;
 use crate::chain::Chain;
-use crate::line::{Case, Line, Reach, Role, Sample};
+use crate::line::{Case, How, Line, Reach, Role, Sample};
 use crate::machine::{allow_open_files, inside, load_feed};
 use crate::summary::{micros, quantile};
 
@@ -365,7 +365,7 @@ impl Line for Fanout {
     }
 
     fn reaches(&self) -> Vec<Reach> {
-        let reach = |of, over, bound| Reach { of, over, bound };
+        let reach = Reach::new;
         vec![
             reach(EXTRA, WAKE, 1.0),
             reach(EXTRA, SENT, 1.0),
@@ -373,8 +373,8 @@ impl Line for Fanout {
         ]
     }
 
-    fn set_up(&mut self, quick: bool) -> Result<()> {
-        self.appends = if quick { 6 } else { 40 };
+    fn set_up(&mut self, how: How) -> Result<()> {
+        self.appends = if how.quick { 6 } else { 40 };
         self.seen[ONE_FRAME] = 1.0;
         // A socket a reader, two a subscriber.
         allow_open_files(4 * READERS as u64)?;

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 
-use crate::line::{Case, Line, Reach, Role, Sample};
+use crate::line::{Case, How, Line, Reach, Role, Sample};
 use crate::lookups::{Access, Bed, Holds};
 
 /// What NFD, the NDN forwarder, does in one second of CPU for the same: Data of 1 KiB from its store.
@@ -47,7 +47,7 @@ impl Line for Hits {
     }
 
     fn reaches(&self) -> Vec<Reach> {
-        let reach = |of, over, bound| Reach { of, over, bound };
+        let reach = Reach::new;
         vec![
             reach(PROVED, FLOOR_PROVED, 0.5),
             reach(BARE, FLOOR_BARE, 0.5),
@@ -56,8 +56,8 @@ impl Line for Hits {
         ]
     }
 
-    fn set_up(&mut self, quick: bool) -> Result<()> {
-        self.lookups = if quick { 50_000 } else { 500_000 };
+    fn set_up(&mut self, how: How) -> Result<()> {
+        self.lookups = if how.quick { 50_000 } else { 500_000 };
         self.bed = Some(Bed::new(ENTRIES, 1024)?);
         Ok(())
     }

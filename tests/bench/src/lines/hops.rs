@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 use feed::Name;
 
-use crate::line::{Case, Line, Reach, Role, Sample};
+use crate::line::{Case, How, Line, Reach, Role, Sample};
 use crate::machine::{load_feed, sh};
 use crate::transfer::{Chain, content, sample};
 
@@ -73,22 +73,14 @@ impl Line for Hops {
 
     fn reaches(&self) -> Vec<Reach> {
         vec![
-            Reach {
-                of: COLD_COST,
-                over: ONE_HOP_COST,
-                bound: 1.25,
-            },
-            Reach {
-                of: WARM,
-                over: ONE_HOP,
-                bound: 1.0,
-            },
+            Reach::new(COLD_COST, ONE_HOP_COST, 1.25),
+            Reach::new(WARM, ONE_HOP, 1.0),
         ]
     }
 
-    fn set_up(&mut self, quick: bool) -> Result<()> {
+    fn set_up(&mut self, how: How) -> Result<()> {
         load_feed()?;
-        self.content = content(if quick { 32 << 20 } else { 128 << 20 });
+        self.content = content(if how.quick { 32 << 20 } else { 128 << 20 });
         sh(&["feedctl", "store", "set", "cap", "1700M"])?;
         let far = [
             "bench-author",

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use feed::{Append, AuthorOptions, EntryInfo, Piece, Reader, ReaderOptions, Seed};
 
 use crate::chain::Chain;
-use crate::line::{Case, Line, Reach, Role, Sample};
+use crate::line::{Case, How, Line, Reach, Role, Sample};
 use crate::machine::{inside, load_feed};
 use crate::ping::{PING_BYTES, Ping, Signing};
 use crate::summary::{micros, quantile};
@@ -207,7 +207,7 @@ impl Line for Latency {
     }
 
     fn reaches(&self) -> Vec<Reach> {
-        let reach = |of, over, bound| Reach { of, over, bound };
+        let reach = Reach::new;
         vec![
             reach(NEWER, BOUND, 1.0),
             reach(NEWER + 1, BOUND + 1, 1.0),
@@ -215,8 +215,8 @@ impl Line for Latency {
         ]
     }
 
-    fn set_up(&mut self, quick: bool) -> Result<()> {
-        self.samples = if quick { 50 } else { 200 };
+    fn set_up(&mut self, how: How) -> Result<()> {
+        self.samples = if how.quick { 50 } else { 200 };
         load_feed()?;
         for chain in &self.chains {
             chain.set_up()?;

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use feed::{Author, AuthorOptions, Reader, ReaderOptions, Seed};
 
 use crate::chain::Chain;
-use crate::line::{Case, Line, Reach, Role, Sample};
+use crate::line::{Case, How, Line, Reach, Role, Sample};
 use crate::machine::{inside, load_feed};
 use crate::ping::{PING_BYTES, Ping, Signing};
 use crate::summary::{micros, quantile};
@@ -153,12 +153,12 @@ impl Line for Live {
     }
 
     fn reaches(&self) -> Vec<Reach> {
-        let reach = |of, over, bound| Reach { of, over, bound };
+        let reach = Reach::new;
         vec![reach(OURS, FLOOR, 1.3), reach(OURS + 1, FLOOR + 1, 1.3)]
     }
 
-    fn set_up(&mut self, quick: bool) -> Result<()> {
-        self.appends = if quick { 20 } else { 100 };
+    fn set_up(&mut self, how: How) -> Result<()> {
+        self.appends = if how.quick { 20 } else { 100 };
         load_feed()?;
         self.chain.set_up()?;
         self.ping = Some(Ping::new(&self.chain)?);

@@ -4,7 +4,7 @@
 
 use anyhow::{Context, Result, ensure};
 
-use crate::line::{Case, Line, Reach, Role, Sample};
+use crate::line::{Case, How, Line, Reach, Role, Sample};
 use crate::lookups::{Access, Bed, Holds};
 
 const FEW: u64 = 8_192 + 17;
@@ -69,17 +69,13 @@ impl Line for Many {
     }
 
     fn reaches(&self) -> Vec<Reach> {
-        let reach = |of| Reach {
-            of,
-            over: LARGE,
-            bound: 0.8,
-        };
+        let reach = |of| Reach::new(of, LARGE, 0.8);
         vec![reach(SMALL), reach(UNIFORM), reach(ZIPF)]
     }
 
-    fn set_up(&mut self, quick: bool) -> Result<()> {
-        self.quick = quick;
-        self.lookups = if quick { 50_000 } else { 500_000 };
+    fn set_up(&mut self, how: How) -> Result<()> {
+        self.quick = how.quick;
+        self.lookups = if how.quick { 50_000 } else { 500_000 };
         Ok(())
     }
 

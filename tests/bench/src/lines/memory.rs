@@ -12,7 +12,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use feed::{Append, AuthorOptions, Name, ReaderOptions, Seed};
 
-use crate::line::{Case, Line, Reach, Role, Sample};
+use crate::line::{Case, How, Line, Reach, Role, Sample};
 use crate::machine::{bench_module, inside, load_feed, new_namespace, remove_namespace, sh_in};
 
 const NODE: &str = "bench-memory";
@@ -165,16 +165,13 @@ impl Line for Memory {
     }
 
     fn reaches(&self) -> Vec<Reach> {
-        let reach = |(at, (.., bound)): (usize, (&str, f64, f64))| Reach {
-            of: 2 * at,
-            over: 2 * at + 1,
-            bound,
-        };
+        let reach =
+            |(at, (.., bound)): (usize, (&str, f64, f64))| Reach::new(2 * at, 2 * at + 1, bound);
         BESIDE.into_iter().enumerate().map(reach).collect()
     }
 
-    fn set_up(&mut self, quick: bool) -> Result<()> {
-        self.bytes = if quick { 16 << 20 } else { 32 << 20 };
+    fn set_up(&mut self, how: How) -> Result<()> {
+        self.bytes = if how.quick { 16 << 20 } else { 32 << 20 };
         load_feed()
     }
 

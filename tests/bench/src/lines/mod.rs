@@ -17,7 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::line::{Line, Outcome, Run, Sample};
+use crate::line::{How, Line, NATIVE, Native, Outcome, Run, Sample};
 use crate::machine;
 
 /// All lines, in the table's order.
@@ -55,20 +55,27 @@ pub(crate) fn measure(
         quick,
         lines: Vec::new(),
     };
+    let how = How {
+        quick,
+        native: run.bed == NATIVE,
+    };
     for mut line in all() {
-        if !numbers.is_empty() && !numbers.contains(&line.number()) {
+        let wanted = numbers.is_empty() || numbers.contains(&line.number());
+        let cases = measured(line.as_ref(), how, only);
+        if !wanted || cases.is_empty() {
             continue;
         }
         eprintln!("line {}: {}", line.number(), line.title());
         let mut outcome = Outcome {
             number: line.number(),
             title: line.title().into(),
+            judged: line.bed() == run.bed,
             cases: line.cases(),
             reaches: line.reaches(),
             samples: vec![Vec::new(); line.cases().len()],
             failure: None,
         };
-        let measured = go_through(line.as_mut(), only, rounds, quick, &mut outcome.samples);
+        let measured = go_through(line.as_mut(), &cases, rounds, how, &mut outcome.samples);
         let cleaned = line.tear_down();
         if let Err(error) = measured.and(cleaned) {
             eprintln!("  failed: {error:#}");
@@ -76,26 +83,37 @@ pub(crate) fn measure(
         }
         run.lines.push(outcome);
     }
+    // Without a bed there may be nothing to measure of the wanted lines.
     ensure!(
-        !run.lines.is_empty(),
+        how.native || !run.lines.is_empty(),
         "no line has one of these numbers: {numbers:?}"
     );
     Ok(run)
 }
 
+/// The cases that are measured, of those that are wanted: all of none.
+fn measured(line: &dyn Line, how: How, only: &[usize]) -> Vec<usize> {
+    let cases = line.cases().into_iter().enumerate();
+    cases
+        .filter(|(index, _)| only.is_empty() || only.contains(index))
+        .filter(|(_, case)| !how.native || case.native != Native::None)
+        .map(|(index, _)| index)
+        .collect()
+}
+
 /// Interleaved: what the machine does beside this meets all cases alike.
 fn go_through(
     line: &mut dyn Line,
-    only: &[usize],
+    measured: &[usize],
     rounds: u32,
-    quick: bool,
+    how: How,
     samples: &mut [Vec<Sample>],
 ) -> Result<()> {
-    line.set_up(quick).context("set-up")?;
+    line.set_up(how).context("set-up")?;
     let cases = line.cases();
     for round in 1..=rounds {
         for (index, (case, samples)) in cases.iter().zip(samples.iter_mut()).enumerate() {
-            if !only.is_empty() && !only.contains(&index) {
+            if !measured.contains(&index) {
                 continue;
             }
             let sample = line.measure(index).with_context(|| case.name.clone())?;

@@ -16,7 +16,7 @@ use nix::sys::socket::{MsgFlags, MultiHeaders, recv, recvmmsg};
 use nix::sys::uio::preadv;
 use nix::unistd::pipe;
 
-use crate::line::{Case, Line, Reach, Role, Sample};
+use crate::line::{Case, How, Line, Reach, Role, Sample};
 use crate::machine::{inside, load_feed, new_namespace, remove_namespace, sh};
 
 const NODE: &str = "bench-read";
@@ -257,7 +257,7 @@ impl Line for Reads {
     }
 
     fn reaches(&self) -> Vec<Reach> {
-        let reach = |of, over, bound| Reach { of, over, bound };
+        let reach = Reach::new;
         vec![
             reach(0, 2, 0.7),
             reach(1, 2, 0.7),
@@ -267,12 +267,12 @@ impl Line for Reads {
         ]
     }
 
-    fn set_up(&mut self, quick: bool) -> Result<()> {
+    fn set_up(&mut self, how: How) -> Result<()> {
         load_feed()?;
         new_namespace(NODE)?;
         fs::create_dir_all(TMPFS)?;
         sh(&["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", TMPFS])?;
-        let laps = if quick { 1 } else { 4 };
+        let laps = if how.quick { 1 } else { 4 };
         self.shelves = vec![
             Shelf::new(1 << 10, 4_096, laps, 64)?,
             Shelf::new(64 << 10, 512, 2 * laps, 16)?,
