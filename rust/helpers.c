@@ -4,6 +4,7 @@
  * can call. Nothing here decides anything; the prototypes say what is wrapped.
  */
 #include <linux/capability.h>
+#include <linux/cpumask.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -53,6 +54,11 @@ void feed_helper_rcu_read_lock(void)
 void feed_helper_rcu_read_unlock(void)
 {
 	rcu_read_unlock();
+}
+
+unsigned int feed_helper_num_online_cpus(void)
+{
+	return num_online_cpus();
 }
 
 bool feed_helper_in_softirq(void)

@@ -33,6 +33,7 @@ void feed_helper_local_bh_enable(void);
 void feed_helper_rcu_read_lock(void);
 void feed_helper_rcu_read_unlock(void);
 bool feed_helper_in_softirq(void);
+unsigned int feed_helper_num_online_cpus(void);
 
 /* Namespaces and capabilities */
 struct net *feed_helper_get_net(struct net *net);

@@ -7,12 +7,13 @@
 //! asks for signatures (`verifier`), reads and writes the `store`, and sends by `egress`. Sockets
 //! come in by [`local`], operators by [`admin`].
 //!
-//! Everything reaches the engine by [`Node::with_engine`], which holds its lock for one call and
-//! then does what must not be done under it: frames are transmitted, the verifier is called, the
-//! timer is armed.
+//! There is an engine for each processor, within bounds, and each feed is one engine's: processors
+//! that work on different feeds seldom meet. Everything reaches an engine by [`Node::with_engine`],
+//! which holds its lock for one call and then does what must not be done under it: frames are
+//! transmitted, the verifier is called, the timer is armed.
 //!
-//! Lock order: RTNL; `ports`, `own`; an author's feed, `batches`; the engine's lock; the store's locks, the
-//! verifier's queue; timers and wait queues.
+//! Lock order: RTNL; `ports`, `own`; an author's feed, `batches`; one engine's lock; the store's locks, the
+//! verifier's queue; timers and wait queues. Nobody holds the locks of two engines.
 //!
 //! Life: made with its namespace; in `pre_exit` ports and devices go, so that no frame comes in; in
 //! `exit` timers and work are stopped, then engine and store are emptied. A socket holds its
@@ -42,6 +43,7 @@ use crate::{
     store::Store,
     sync::{
         clock::monotonic_us,
+        cpu,
         new_spinlock_bh,
         queue,
         shared,
@@ -60,8 +62,12 @@ use env::{
 use feed_core::{
     engine::{
         limits::FRAME_MAX,
+        shards::FRAME_START,
         Config,
         Engine,
+        Rx,
+        ShardSet,
+        Shards,
         Sizes,
         Tables, //
     },
@@ -124,12 +130,46 @@ pub(crate) struct World {
     payer: MemCgroup,
 }
 
-/// What the engine's lock protects.
+/// What an engine's lock protects.
 struct Inner {
     engine: KernelEngine,
     env: KernelEnv,
     /// A received frame: copied first, then looked at, so that its sender cannot change it.
     frame: KVVec<u8>,
+}
+
+/// An engine, and what calls it.
+#[pin_data]
+struct Shard {
+    /// `None` from the namespace's exit on.
+    #[pin]
+    inner: SpinLockBh<Option<KBox<Inner>>>,
+    #[pin]
+    timer: Timer<Node, TIMER_ENGINE>,
+}
+
+impl Shard {
+    /// Context: process, may sleep.
+    fn new(world: &Arc<World>, config: Config, sizes: &Sizes) -> Result<Pin<KBox<Self>>> {
+        let tables = Tables::lend(sizes, &mut Lender)?;
+        let mut frame = KVVec::new();
+        frame.resize(FRAME_MAX, 0, GFP_KERNEL_ACCOUNT)?;
+        let inner = KBox::new(
+            Inner {
+                engine: Engine::new(config, tables),
+                env: KernelEnv::new(world.clone()),
+                frame,
+            },
+            GFP_KERNEL_ACCOUNT,
+        )?;
+        KBox::pin_init(
+            pin_init!(Self {
+                inner <- new_spinlock_bh!(Some(inner), "feed_engine"),
+                timer <- Timer::new(),
+            }),
+            GFP_KERNEL_ACCOUNT,
+        )
+    }
 }
 
 /// A device that carries our frames.
@@ -142,9 +182,11 @@ struct Port {
 #[pin_data]
 pub(crate) struct Node {
     pub(crate) world: Arc<World>,
-    /// `None` from the namespace's exit on.
-    #[pin]
-    inner: SpinLockBh<Option<KBox<Inner>>>,
+    /// Which feeds are whose.
+    shards: Shards,
+    /// As many as `shards` counts.
+    engines: KVec<Pin<KBox<Shard>>>,
+    /// Ports and routes are the same in all engines: who changes them holds this.
     #[pin]
     ports: Mutex<KVec<Port>>,
     /// Feeds that were authored here, by name.
@@ -153,8 +195,6 @@ pub(crate) struct Node {
     /// Those of them with entries that no head covers yet.
     #[pin]
     batches: Mutex<KVec<Arc<OwnFeed>>>,
-    #[pin]
-    timer: Timer<Node, TIMER_ENGINE>,
     #[pin]
     batch: Timer<Node, TIMER_BATCH>,
     #[pin]
@@ -213,26 +253,22 @@ impl Namespace for Node {
             }? Error),
             GFP_KERNEL_ACCOUNT,
         )?;
-        let sizes = Sizes::NAMESPACE;
-        let tables = Tables::lend(&sizes, &mut Lender)?;
-        let mut frame = KVVec::new();
-        frame.resize(FRAME_MAX, 0, GFP_KERNEL_ACCOUNT)?;
-        let inner = KBox::new(
-            Inner {
-                engine: Engine::new(Config::new(secret(), &sizes), tables),
-                env: KernelEnv::new(world.clone()),
-                frame,
-            },
-            GFP_KERNEL_ACCOUNT,
-        )?;
+        let secret = secret();
+        let shards = Shards::new(secret, cpu::online());
+        let sizes = Sizes::NAMESPACE.of_shards(shards.count());
+        let mut engines = KVec::with_capacity(shards.count(), GFP_KERNEL_ACCOUNT)?;
+        for shard in 0..shards.count() {
+            let config = Config::new(secret, &sizes).of_shard(shards, shard);
+            engines.push(Shard::new(&world, config, &sizes)?, GFP_KERNEL_ACCOUNT)?;
+        }
         let node = Arc::pin_init(
             pin_init!(Self {
                 world,
-                inner <- new_spinlock_bh!(Some(inner), "feed_engine"),
+                shards,
+                engines,
                 ports <- new_mutex!(KVec::new(), "feed_ports"),
                 own <- new_mutex!(RBTree::new(), "feed_own"),
                 batches <- new_mutex!(KVec::new(), "feed_batches"),
-                timer <- Timer::new(),
                 batch <- Timer::new(),
                 verify <- new_work!("feed_verify"),
                 verify_more <- new_work!("feed_verify_more"),
@@ -241,8 +277,10 @@ impl Namespace for Node {
             }),
             GFP_KERNEL_ACCOUNT,
         )?;
-        node.timer.start(node.clone());
-        node.batch.start(node.clone());
+        for (index, shard) in node.engines.iter().enumerate() {
+            shard.timer.start(node.clone(), index);
+        }
+        node.batch.start(node.clone(), 0);
         Ok(node)
     }
 
@@ -252,18 +290,22 @@ impl Namespace for Node {
         let count = ports.len() as u64;
         drop(ports);
         pairs::PORTS.gone(count);
-        this.with_engine(|_, _, env| env.forget_devices());
+        this.with_each(|_, _, env| env.forget_devices());
     }
 
     fn exit(this: &Arc<Self>, _net: Net<'_>) {
-        this.timer.stop();
+        for shard in this.engines.iter() {
+            shard.timer.stop();
+        }
         this.batch.stop();
         queue::disable::<_, WORK_VERIFY>(this);
         queue::disable::<_, WORK_VERIFY_MORE>(this);
         queue::disable::<_, WORK_CHORES>(this);
-        // Tables of vmalloc memory are freed outside of the lock.
-        let inner = this.inner.lock().take();
-        drop(inner);
+        for shard in this.engines.iter() {
+            // Tables of vmalloc memory are freed outside of the lock.
+            let inner = shard.inner.lock().take();
+            drop(inner);
+        }
         let own = core::mem::replace(&mut *this.own.lock(), RBTree::new());
         drop(own);
         let batches = core::mem::take(&mut *this.batches.lock());
@@ -284,41 +326,94 @@ fn wait_key(id: &DiscoveryId) -> u64 {
 }
 
 impl Node {
-    /// Runs `call` on the engine, then does what it left to do. `None` when the namespace is at
-    /// its end.
+    /// Runs `call` on the engine of a feed, then does what it left to do. `None` when the
+    /// namespace is at its end.
     ///
     /// Context: process or softirq; no lock that comes after the engine's may be held.
     pub(crate) fn with_engine<R>(
         self: &Arc<Self>,
+        feed: &DiscoveryId,
         call: impl FnOnce(&mut KernelEngine, u64, &mut KernelEnv) -> R,
     ) -> Option<R> {
-        self.with_inner(|inner, now| call(&mut inner.engine, now, &mut inner.env))
+        self.with_shard(self.shards.of(feed), call)
     }
 
-    /// Hands a received frame of `len` bytes to the engine; `copy` writes it to our memory.
+    /// As [`Node::with_engine`], for the engine in place `shard`.
+    fn with_shard<R>(
+        self: &Arc<Self>,
+        shard: usize,
+        call: impl FnOnce(&mut KernelEngine, u64, &mut KernelEnv) -> R,
+    ) -> Option<R> {
+        self.with_inner(shard, |inner, now| call(&mut inner.engine, now, &mut inner.env))
+    }
+
+    /// As [`Node::with_engine`], for one engine after the other.
+    fn with_each(
+        self: &Arc<Self>,
+        mut call: impl FnMut(&mut KernelEngine, u64, &mut KernelEnv),
+    ) {
+        for shard in 0..self.engines.len() {
+            self.with_shard(shard, &mut call);
+        }
+    }
+
+    /// Hands a received frame of `len` bytes to those engines that it has messages for; `copy`
+    /// writes its first bytes to our memory.
     ///
     /// Context: softirq.
     pub(crate) fn receive(
         self: &Arc<Self>,
-        rx: feed_core::engine::Rx,
+        rx: Rx,
         len: usize,
-        copy: impl FnOnce(&mut [u8]) -> bool,
+        copy: impl Fn(&mut [u8]) -> bool,
     ) -> Option<bool> {
-        self.with_inner(|inner, now| {
-            let Some(room) = inner.frame.get_mut(..len) else {
-                return false;
-            };
-            if !copy(room) {
-                return false;
+        let mut start = [0; FRAME_START];
+        if self.engines.len() > 1 && !start.get_mut(..len.min(FRAME_START)).is_some_and(&copy) {
+            return Some(false);
+        }
+        let mut rest = ShardSet::default();
+        let first = self.shards.of_frame(&start);
+        let copied = self.with_copy(first, len, &copy, |inner, now, frame| {
+            rest = inner.engine.on_frame(now, rx, frame, &mut inner.env);
+        });
+        // Seldom: frames are mostly about one feed. Copied once more, they may have changed, and
+        // each engine goes by its own copy alone.
+        while let Some(shard) = rest.pop() {
+            self.with_copy(shard, len, &copy, |inner, now, frame| {
+                inner.engine.on_frame_again(now, rx, frame, &mut inner.env);
+            });
+        }
+        copied
+    }
+
+    /// Lets `call` look at an engine's own copy of a frame.
+    #[inline]
+    fn with_copy(
+        self: &Arc<Self>,
+        shard: usize,
+        len: usize,
+        copy: impl Fn(&mut [u8]) -> bool,
+        call: impl FnOnce(&mut Inner, u64, &[u8]),
+    ) -> Option<bool> {
+        self.with_inner(shard, |inner, now| {
+            // Taken out for the call, which gets the rest.
+            let mut memory = core::mem::take(&mut inner.frame);
+            let copied = memory.get_mut(..len).is_some_and(copy);
+            if copied {
+                call(inner, now, memory.get(..len).unwrap_or(&[]));
             }
-            let frame = inner.frame.get(..len).unwrap_or(&[]);
-            inner.engine.on_frame(now, rx, frame, &mut inner.env);
-            true
+            inner.frame = memory;
+            copied
         })
     }
 
-    fn with_inner<R>(self: &Arc<Self>, call: impl FnOnce(&mut Inner, u64) -> R) -> Option<R> {
-        let mut guard = self.inner.lock();
+    fn with_inner<R>(
+        self: &Arc<Self>,
+        shard: usize,
+        call: impl FnOnce(&mut Inner, u64) -> R,
+    ) -> Option<R> {
+        let shard = self.engines.get(shard)?;
+        let mut guard = shard.inner.lock();
         let inner = (&mut *guard).as_mut()?;
         let now = monotonic_us();
         let result = call(inner, now);
@@ -326,7 +421,7 @@ impl Node {
         let due = inner.engine.next_deadline();
         let jobs_wait = inner.env.take_jobs_wait();
         inner.env.forget_objects();
-        let crowded = local::feeds_wanted(&inner.engine).is_some();
+        let crowded = self.feeds_wanted(&inner.engine).is_some();
         drop(guard);
 
         frames.transmit(|sent| {
@@ -334,11 +429,11 @@ impl Node {
             stats.sent(sent.ifindex, sent.bytes, !sent.taken);
         });
         if let Some(due) = due {
-            self.timer.arm(due);
+            shard.timer.arm(due);
         }
         match jobs_wait {
             JobsWait::No => {}
-            JobsWait::Patiently => self.timer.arm(now.saturating_add(PATIENCE_US)),
+            JobsWait::Patiently => shard.timer.arm(now.saturating_add(PATIENCE_US)),
             JobsWait::Eagerly => self.queues.softirq.kick::<_, WORK_VERIFY>(self),
         }
         if crowded {
@@ -349,7 +444,9 @@ impl Node {
 
     /// Lets the verifier go on at `then`, µs. Context: any.
     pub(crate) fn call_verifier_at(&self, then: u64) {
-        self.timer.arm(then);
+        if let Some(shard) = self.engines.first() {
+            shard.timer.arm(then);
+        }
     }
 
     /// The queues that this node's work runs on.
@@ -359,8 +456,8 @@ impl Node {
 }
 
 impl Tick<TIMER_ENGINE> for Node {
-    fn tick(this: &Arc<Self>) {
-        this.with_engine(|engine, now, env| engine.on_timer(now, env));
+    fn tick(this: &Arc<Self>, shard: usize) {
+        this.with_shard(shard, |engine, now, env| engine.on_timer(now, env));
         // The tick may be one that the verifier asked for.
         if !this.world.jobs.is_empty() {
             this.queues.softirq.kick::<_, WORK_VERIFY>(this);
@@ -369,7 +466,7 @@ impl Tick<TIMER_ENGINE> for Node {
 }
 
 impl Tick<TIMER_BATCH> for Node {
-    fn tick(this: &Arc<Self>) {
+    fn tick(this: &Arc<Self>, _: usize) {
         // Signing takes the feed's mutex: not here.
         this.queues.process.kick::<_, WORK_CHORES>(this);
     }

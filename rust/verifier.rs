@@ -133,7 +133,9 @@ fn run(node: &Arc<Node>, limit: usize) -> bool {
         // Not inlined: its 6 KiB of stack are given back before the engine is called.
         let ok = job.check();
         jobs.spend(monotonic_us().saturating_sub(begun));
-        node.with_engine(|engine, now, env| engine.on_verdict(now, job.id, ok, env));
+        node.with_engine(&job.feed, |engine, now, env| {
+            engine.on_verdict(now, job.id, ok, env)
+        });
     }
     !jobs.is_empty()
 }

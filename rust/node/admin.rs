@@ -64,6 +64,9 @@ const SHARE_ENTRIES_MAX: u64 = 1 << 22;
 /// where blobs are short: a few seconds.
 const SHARE_STEPS_MAX: u32 = 1 << 14;
 
+/// Places of feeds that a dump counts for each engine: more than any has.
+const SHARD_PLACES: u32 = 1 << 24;
+
 fn describe(rtnl: &Rtnl, device: &Device) -> PortInfo {
     PortInfo {
         mac: Mac(device.mac(rtnl)),
@@ -99,14 +102,16 @@ impl Node {
         let mut ports = self.ports.lock();
         ports.reserve(1, GFP_KERNEL)?;
         self.world.store.activate();
-        let room = KernelEnv::device_room(PORTS_MAX)?;
-        // Only this function adds devices, and it holds `ports`: the room is enough.
-        let added = self.with_engine(|engine, _, env| -> Result<_> {
-            engine.port_add(id, info).map_err(errno)?;
-            env.add_device(id, device.clone(), room)
-        });
-        // The list before: its memory is freed here, outside of the lock.
-        drop(added.ok_or(ENETDOWN)??);
+        for shard in 0..self.engines.len() {
+            // The first engine may know the port already, or have no place for it; then so do the
+            // others.
+            if let Err(e) = self.port_add_to(shard, id, info, &device) {
+                if shard > 0 {
+                    self.forget(id);
+                }
+                return Err(e);
+            }
+        }
         let receiver = Ingress::new(self.clone(), ifindex);
         let group = self.world.group;
         self.world.stats.port_opened(ifindex);
@@ -122,6 +127,25 @@ impl Node {
                 Err(e)
             }
         }
+    }
+
+    /// One engine's part of [`Node::port_add`]. The caller holds `ports`.
+    fn port_add_to(
+        self: &Arc<Self>,
+        shard: usize,
+        id: PortId,
+        info: PortInfo,
+        device: &Device,
+    ) -> Result {
+        let room = KernelEnv::device_room(PORTS_MAX)?;
+        // Only the caller adds devices, and it holds `ports`: the room is enough.
+        let added = self.with_shard(shard, |engine, _, env| -> Result<_> {
+            engine.port_add(id, info).map_err(errno)?;
+            env.add_device(id, device.clone(), room)
+        });
+        // The list before: its memory is freed here, outside of the lock.
+        drop(added.ok_or(ENETDOWN)??);
+        Ok(())
     }
 
     /// The device is no port any more.
@@ -147,22 +171,24 @@ impl Node {
 
     fn forget(self: &Arc<Self>, id: PortId) {
         self.world.jobs.forget(id);
-        let device = self.with_engine(|engine, now, env| {
-            engine.port_remove(now, id, env);
-            env.forget_device(id)
-        });
-        drop(device);
+        for shard in 0..self.engines.len() {
+            let device = self.with_shard(shard, |engine, now, env| {
+                engine.port_remove(now, id, env);
+                env.forget_device(id)
+            });
+            drop(device);
+        }
     }
 
     /// The device has changed: address, MTU, up or down.
     fn port_changed(self: &Arc<Self>, rtnl: &Rtnl, device: &Device) {
         let info = describe(rtnl, device);
         let id = PortId(device.ifindex());
-        let known = self.with_engine(|engine, _, _| {
-            let known = engine.port_info(id);
-            known.map(|_| engine.port_set(id, info))
+        let mut refused = false;
+        self.with_each(|engine, _, _| {
+            refused |= engine.port_info(id).is_some() && engine.port_set(id, info).is_err();
         });
-        if let Some(Some(Err(_))) = known {
+        if refused {
             // An MTU below the least: the port cannot carry our frames any more. (Not logged: who
             // may make namespaces may do this as often as he likes.)
             let _ = self.port_del(rtnl, id.0);
@@ -171,7 +197,7 @@ impl Node {
 
     /// The port in place `index`, for dumps; `None` behind the last.
     pub(crate) fn port_at(self: &Arc<Self>, index: usize) -> Option<PortRow> {
-        let (id, info) = self.with_engine(|engine, _, _| engine.port_at(index))??;
+        let (id, info) = self.with_shard(0, |engine, _, _| engine.port_at(index))??;
         Some(PortRow {
             ifindex: id.0,
             mac: info.mac.0,
@@ -182,26 +208,35 @@ impl Node {
 
     /// Adds a route. `ENOENT` when its port does not exist.
     pub(crate) fn route_add(self: &Arc<Self>, route: Route) -> Result {
-        self.with_engine(|engine, _, _| engine.route_add(route))
-            .ok_or(ENETDOWN)?
-            .map_err(errno)
+        // All engines have the same routes in the same places.
+        let _order = self.ports.lock();
+        for shard in 0..self.engines.len() {
+            self.with_shard(shard, |engine, _, _| engine.route_add(route))
+                .ok_or(ENETDOWN)?
+                .map_err(errno)?;
+        }
+        Ok(())
     }
 
     /// Removes the route of the same feed, port and neighbour.
     pub(crate) fn route_del(self: &Arc<Self>, route: &Route) -> Result {
-        let found = self.with_engine(|engine, _, _| engine.route_del(route));
-        found.unwrap_or(false).then_some(()).ok_or(ENOENT)
+        let _order = self.ports.lock();
+        let mut found = false;
+        self.with_each(|engine, _, _| found |= engine.route_del(route));
+        found.then_some(()).ok_or(ENOENT)
     }
 
     /// The next route at or behind place `index`, for dumps: its place, itself, and whether it is
-    /// tried last for now.
+    /// tried last for now, by any engine.
     pub(crate) fn route_from(self: &Arc<Self>, index: u32) -> Option<(u32, Route, bool)> {
-        self.with_engine(|engine, now, _| {
+        let _order = self.ports.lock();
+        let (at, route) = self.with_shard(0, |engine, _, _| {
             let places = engine.route_places() as u32;
-            (index..places).find_map(|at| {
-                Some((at, engine.route_at(at)?, engine.is_route_demoted(now, at)))
-            })
-        })?
+            (index..places).find_map(|at| Some((at, engine.route_at(at)?)))
+        })??;
+        let mut demoted = false;
+        self.with_each(|engine, now, _| demoted |= engine.is_route_demoted(now, at));
+        Some((at, route, demoted))
     }
 
     /// The next feed at or behind place `index`, and its place, for dumps.
@@ -210,21 +245,29 @@ impl Node {
     pub(crate) fn feed_from(self: &Arc<Self>, index: u32) -> Option<(u32, FeedState)> {
         // Written where it goes: each hand it passes through costs a copy on the stack.
         let mut found = None;
-        self.with_engine(|engine, _, _| {
-            let at = (index..engine.feed_places() as u32).find(|at| engine.has_feed_at(*at));
-            found = at.and_then(|at| Some((at, engine.feed_at(at)?)));
-        });
+        let mut from = index % SHARD_PLACES;
+        for shard in (index / SHARD_PLACES) as usize..self.engines.len() {
+            self.with_shard(shard, |engine, _, _| {
+                let at = (from..engine.feed_places() as u32).find(|at| engine.has_feed_at(*at));
+                let place = |at| shard as u32 * SHARD_PLACES + at;
+                found = at.and_then(|at| Some((place(at), engine.feed_at(at)?)));
+            });
+            if found.is_some() {
+                break;
+            }
+            from = 0;
+        }
         found
     }
 
     /// Whether the node serves everything (`Cache`) or its own only (`Host`).
     pub(crate) fn role(self: &Arc<Self>) -> Role {
-        self.with_engine(|engine, _, _| engine.role()).unwrap_or_default()
+        self.with_shard(0, |engine, _, _| engine.role()).unwrap_or_default()
     }
 
     /// Changes the role.
     pub(crate) fn set_role(self: &Arc<Self>, role: Role) {
-        self.with_engine(|engine, _, _| engine.set_role(role));
+        self.with_each(|engine, _, _| engine.set_role(role));
     }
 
     /// Lets a host serve a feed that it does not author, or no longer.
@@ -232,7 +275,7 @@ impl Node {
         let id = name.id();
         self.feed_open(&id, name)?;
         let done = self
-            .with_engine(|engine, _, _| engine.feed_share(&id, shared))
+            .with_engine(&id, |engine, _, _| engine.feed_share(&id, shared))
             .ok_or(ENETDOWN)
             .and_then(|done| done.map_err(errno));
         if done.is_ok() && shared {
@@ -243,7 +286,7 @@ impl Node {
                 if kernel::current!().signal_pending() {
                     break;
                 }
-                at = self.with_engine(|engine, _, env| engine.share_stored(&id, seq, env)).flatten();
+                at = self.with_engine(&id, |engine, _, env| engine.share_stored(&id, seq, env)).flatten();
             }
         }
         self.feed_close(&id);

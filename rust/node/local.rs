@@ -111,11 +111,6 @@ pub(super) fn errno(refused: Refused) -> Error {
     }
 }
 
-/// How many feeds the engine should have room for, if more than now and no more than it may.
-pub(super) fn feeds_wanted(engine: &KernelEngine) -> Option<usize> {
-    engine.feeds_wanted().filter(|len| *len <= FEEDS_MAX)
-}
-
 impl Node {
     /// The wall clock, ms since 1970; `None` while it is not set. Context: any.
     pub(crate) fn wall_ms(&self) -> Option<u64> {
@@ -150,7 +145,7 @@ impl Node {
     pub(crate) fn feed_open(self: &Arc<Self>, id: &DiscoveryId, name: Name) -> Result {
         self.world.store.activate();
         for _ in 0..2 {
-            let opened = self.with_engine(|engine, _, _| engine.feed_open(id, Some(name)));
+            let opened = self.with_engine(id, |engine, _, _| engine.feed_open(id, Some(name)));
             match opened.ok_or(ENETDOWN)? {
                 Err(Refused::Full) => self.grow_tables(),
                 done => return done.map_err(errno),
@@ -161,12 +156,12 @@ impl Node {
 
     /// Undoes one [`Node::feed_open`].
     pub(crate) fn feed_close(self: &Arc<Self>, id: &DiscoveryId) {
-        self.with_engine(|engine, _, _| engine.feed_close(id));
+        self.with_engine(id, |engine, _, _| engine.feed_close(id));
     }
 
     /// What is known of a feed.
     pub(crate) fn feed_state(self: &Arc<Self>, id: &DiscoveryId) -> Option<FeedState> {
-        self.with_engine(|engine, _, _| engine.feed_state(id))?
+        self.with_engine(id, |engine, _, _| engine.feed_state(id))?
     }
 
     /// The newest verified head.
@@ -176,13 +171,13 @@ impl Node {
 
     /// Whether the name key has handed the feed over to a working key.
     pub(crate) fn is_handed_over(self: &Arc<Self>, id: &DiscoveryId) -> bool {
-        self.with_engine(|engine, _, _| engine.is_handed_over(id))
+        self.with_engine(id, |engine, _, _| engine.is_handed_over(id))
             .unwrap_or(false)
     }
 
     /// What an author looks at before it signs: [`Node::is_handed_over`], and [`Node::head`].
     pub(crate) fn turn(self: &Arc<Self>, id: &DiscoveryId) -> (bool, Option<Head>) {
-        self.with_engine(|engine, _, _| {
+        self.with_engine(id, |engine, _, _| {
             let head = engine.feed_state(id).and_then(|state| state.head);
             (engine.is_handed_over(id), head.map(|head| head.head))
         })
@@ -203,7 +198,7 @@ impl Node {
         id: &DiscoveryId,
         look: impl FnOnce(&ForkEvidence) -> R,
     ) -> Option<R> {
-        self.with_engine(|engine, _, _| engine.fork_evidence(id).map(look))?
+        self.with_engine(id, |engine, _, _| engine.fork_evidence(id).map(look))?
     }
 
     /// Asks for a head of at least (epoch, n).
@@ -213,7 +208,7 @@ impl Node {
         at_least: (u32, u64),
         life_ms: u32,
     ) -> Wanted {
-        self.with_engine(|engine, now, env| {
+        self.with_engine(id, |engine, now, env| {
             engine.want_head(now, id, at_least, ANY_AGE, life_ms, env)
         })
         .unwrap_or(Wanted::NoPort)
@@ -221,12 +216,13 @@ impl Node {
 
     /// News of the feed come without asking, or no longer.
     pub(crate) fn follow(self: &Arc<Self>, id: &DiscoveryId, add: bool) {
-        self.with_engine(|engine, now, env| engine.follow_local(now, id, add, env));
+        self.with_engine(id, |engine, now, env| engine.follow_local(now, id, add, env));
     }
 
     /// Looks at a reader's cursor and asks for what is missing.
     pub(crate) fn pump(self: &Arc<Self>, reader: &mut Reader, credit: &Credit) -> Status {
-        self.with_engine(|engine, now, env| reader.pump(engine, now, credit, env))
+        let id = *reader.feed();
+        self.with_engine(&id, |engine, now, env| reader.pump(engine, now, credit, env))
             .unwrap_or(Status::Stuck(Wanted::NoPort))
     }
 
@@ -244,14 +240,22 @@ impl Node {
         unpack_leaf(&bytes).map(|(leaf, _)| leaf)
     }
 
-    /// Moves the feeds to larger tables when the present ones are crowded.
+    /// How many feeds an engine should have room for, if more than now and no more than it may.
+    pub(super) fn feeds_wanted(&self, engine: &KernelEngine) -> Option<usize> {
+        let most = FEEDS_MAX / self.shards.count();
+        engine.feeds_wanted().filter(|len| *len <= most)
+    }
+
+    /// Moves the feeds to larger tables where the present ones are crowded.
     pub(super) fn grow_tables(self: &Arc<Self>) {
-        let wanted = self.with_engine(|engine, _, _| feeds_wanted(engine)).flatten();
-        let Some(len) = wanted else { return };
-        // Without memory the tables stay as they are, and the engine recycles idle feeds.
-        if let Ok(memory) = self.world.payer.charge(|| FeedMemory::lend(len, &mut Lender)) {
-            let old = self.with_engine(|engine, _, _| engine.grow_feeds(memory));
-            drop(old);
+        for shard in 0..self.engines.len() {
+            let wanted = self.with_shard(shard, |engine, _, _| self.feeds_wanted(engine));
+            let Some(len) = wanted.flatten() else { continue };
+            // Without memory the tables stay as they are, and the engine recycles idle feeds.
+            if let Ok(memory) = self.world.payer.charge(|| FeedMemory::lend(len, &mut Lender)) {
+                let old = self.with_shard(shard, |engine, _, _| engine.grow_feeds(memory));
+                drop(old);
+            }
         }
     }
 }
@@ -296,24 +300,24 @@ impl Node {
     pub(crate) fn mark_own(self: &Arc<Self>, id: &DiscoveryId, name: Name) -> Result {
         // Makes room for it.
         self.feed_open(id, name)?;
-        let kept = self.with_engine(|engine, _, _| engine.feed_keep(id, name));
+        let kept = self.with_engine(id, |engine, _, _| engine.feed_keep(id, name));
         self.feed_close(id);
         kept.ok_or(ENETDOWN)?.map_err(errno)
     }
 
     /// Undoes [`Node::mark_own`].
     pub(crate) fn unmark_own(self: &Arc<Self>, id: &DiscoveryId) {
-        self.with_engine(|engine, _, env| engine.feed_let_go(id, env));
+        self.with_engine(id, |engine, _, env| engine.feed_let_go(id, env));
     }
 
     /// Makes the store forget what was appended from `from` on and never signed.
     pub(crate) fn forget_unsigned(self: &Arc<Self>, id: &DiscoveryId, from: u64) {
-        self.with_engine(|engine, _, env| engine.forget_unsigned(id, from, env));
+        self.with_engine(id, |engine, _, env| engine.forget_unsigned(id, from, env));
     }
 
     /// Publishes a head that was signed here. What it covers must be in the store.
     pub(crate) fn own_head(self: &Arc<Self>, id: &DiscoveryId, head: &SignedHead) -> Result {
-        self.with_engine(|engine, now, env| engine.own_head(now, id, &head.bytes, env))
+        self.with_engine(id, |engine, now, env| engine.own_head(now, id, &head.bytes, env))
             .ok_or(ENETDOWN)?
             .map_err(|reason| match reason {
                 DropReason::FeedsFull => ENOSPC,
@@ -327,7 +331,7 @@ impl Node {
     #[inline(never)]
     pub(crate) fn want_entry(self: &Arc<Self>, id: &DiscoveryId, seq: u64) {
         let bit = 1u32 << (seq % u64::from(WINDOW));
-        self.with_engine(|engine, now, env| {
+        self.with_engine(id, |engine, now, env| {
             engine.want_range(now, id, seq >> WINDOW_HEIGHT, bit, RECOVER_MS, env)
         });
     }

@@ -6,6 +6,7 @@
 //! [`Timer`] and the locks inside wait queues are innermost; nothing of ours is taken under them.
 
 pub(crate) mod clock;
+pub(crate) mod cpu;
 pub(crate) mod lock;
 pub(crate) mod queue;
 pub(crate) mod shared;

@@ -23,10 +23,11 @@ use kernel::{
 
 /// What a [`Timer`] calls. `ID` tells several timers of one type apart.
 pub(crate) trait Tick<const ID: u64 = 0>: Send + Sync + 'static {
-    /// The time has come (or is near, or was moved). Arms the timer again if it wants to.
+    /// The time has come (or is near, or was moved). Arms the timer again if it wants to. `tag` is
+    /// what the timer was started with: an object may have several.
     ///
     /// Context: softirq. Must not be the last user of `this`.
-    fn tick(this: &Arc<Self>);
+    fn tick(this: &Arc<Self>, tag: usize);
 }
 
 /// A one-shot timer on the monotonic clock.
@@ -48,6 +49,8 @@ pub(crate) struct Timer<T: Tick<ID>, const ID: u64 = 0> {
 struct State<T> {
     /// Whom to call.
     target: Option<Arc<T>>,
+    /// What to tell it.
+    tag: usize,
     /// Whether `arm` may queue the timer. Goes before `target` does.
     live: bool,
     /// When it will fire, in microseconds; `None` if it is not queued.
@@ -75,17 +78,18 @@ impl<T: Tick<ID>, const ID: u64> Timer<T, ID> {
                     )
                 }
             }),
-            state <- new_spinlock_bh!(State { target: None, live: false, due: None }, "Timer"),
+            state <- new_spinlock_bh!(State { target: None, tag: 0, live: false, due: None }, "Timer"),
         })
     }
 
     /// From now on the timer can be armed, and calls `target`. A second start does nothing.
     ///
     /// Context: process or softirq.
-    pub(crate) fn start(&self, target: Arc<T>) {
+    pub(crate) fn start(&self, target: Arc<T>, tag: usize) {
         let mut state = self.state.lock();
         if state.target.is_none() {
             state.target = Some(target);
+            state.tag = tag;
             state.live = true;
         }
     }
@@ -140,13 +144,13 @@ impl<T: Tick<ID>, const ID: u64> Timer<T, ID> {
             // From here on `arm` queues the timer anew.
             state.due = None;
             if state.live {
-                state.target.clone()
+                state.target.clone().map(|target| (target, state.tag))
             } else {
                 None
             }
         };
-        if let Some(target) = target {
-            T::tick(&target);
+        if let Some((target, tag)) = target {
+            T::tick(&target, tag);
             // Not the last reference: `stop` drops its own only when this handler has returned.
         }
 

@@ -101,6 +101,11 @@ impl Reader {
         }
     }
 
+    /// Whose entries it reads.
+    pub fn feed(&self) -> &DiscoveryId {
+        &self.id
+    }
+
     /// The cursor: entry, and byte in it.
     pub fn position(&self) -> (u64, u32) {
         (self.seq, self.offset)

@@ -105,6 +105,32 @@ impl Sizes {
         nonces: 1024,
         forks: 16,
     };
+
+    /// For each of `count` engines of a namespace. Feeds need not fall to them evenly, so together
+    /// they have twice what a single one has; ports and routes are the same in all.
+    pub fn of_shards(self, count: usize) -> Sizes {
+        if count < 2 {
+            return self;
+        }
+        let part = |len: usize| {
+            len.saturating_mul(2)
+                .checked_div(count)
+                .unwrap_or(len)
+                .min(len)
+        };
+        Sizes {
+            feeds: part(self.feeds) >> 1,
+            neighbours: part(self.neighbours),
+            pending: part(self.pending),
+            downs: part(self.downs),
+            transfers: part(self.transfers),
+            held: part(self.held),
+            roots: part(self.roots),
+            nonces: part(self.nonces),
+            forks: part(self.forks),
+            ..self
+        }
+    }
 }
 
 /// Lends tables: the shell's allocator, asked once, in process context.

@@ -171,7 +171,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             token: Token::new(
                 &self.config.secret,
                 &binding,
-                slot,
+                self.config.slots_before().wrapping_add(slot),
                 self.pending.entries.generation(slot),
             ),
             life_ms: u32::try_from(life).unwrap_or(0).max(1),

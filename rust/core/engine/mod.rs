@@ -47,6 +47,7 @@ pub mod env;
 pub mod evict;
 pub mod fetch;
 pub mod limits;
+pub mod shards;
 
 pub use env::{
     BlobInfo, Charge, Counter, Dest, Env, Event, Full, Mac, Memory, Payload, PortId, Proved,
@@ -60,6 +61,7 @@ pub use ports::{PortInfo, Refused};
 pub use recent::ForkEvidence;
 pub use recv::Rx;
 pub use routes::Route;
+pub use shards::{ShardSet, Shards};
 pub use tables::{FeedMemory, Tables};
 
 use crate::blob::WindowHasher;
@@ -75,6 +77,7 @@ use pending::PendingTable;
 use ports::Ports;
 use recent::{Forks, Nonces, Roots};
 use routes::Routes;
+use shards::SHARD_SLOTS;
 use transfers::Transfers;
 
 /// Whom the node answers.
@@ -92,6 +95,10 @@ pub enum Role {
 pub struct Config {
     /// Keys tables, tokens and cookies. Drawn per boot (or namespace) and told nobody.
     pub secret: SipKey,
+    /// How the node's feeds are divided, and whose are this engine's.
+    pub shards: Shards,
+    /// See `shards`.
+    pub shard: usize,
     /// See [`Role`].
     pub role: Role,
     /// Lookups that one port may have waiting.
@@ -101,15 +108,31 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults, with quotas of a quarter of the waiters' table each.
+    /// The defaults, with quotas of a quarter of the waiters' table each, for a node's only engine.
     pub fn new(secret: SipKey, sizes: &Sizes) -> Self {
         let quarter = u32::try_from(sizes.downs >> 2).unwrap_or(u32::MAX);
         Config {
             secret,
+            shards: Shards::new(secret, 1),
+            shard: 0,
             role: Role::default(),
             port_quota: quarter,
             follow_quota: quarter,
         }
+    }
+
+    /// For one of several engines, which all have the same secret.
+    pub fn of_shard(self, shards: Shards, shard: usize) -> Self {
+        Config {
+            shards,
+            shard,
+            ..self
+        }
+    }
+
+    /// Pending entries of engines before this one, as tokens count them.
+    fn slots_before(&self) -> u32 {
+        (self.shard as u32).wrapping_mul(SHARD_SLOTS)
     }
 }
 

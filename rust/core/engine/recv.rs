@@ -4,7 +4,7 @@
 use super::env::{Counter, Env, Event, Mac, Memory, PortId};
 use super::limits::MESSAGES_PER_FRAME;
 use super::pending::{Down, Pending, Want};
-use super::Engine;
+use super::{Engine, ShardSet};
 use crate::cookie;
 use crate::error::Drop;
 use crate::token::{Binding, Token, MAC_GROUP};
@@ -46,12 +46,32 @@ impl Touched {
 
 impl<M: Memory, E: Env> Engine<M, E> {
     /// Takes one frame without its Ethernet header. `frame` is a private copy: nobody changes it
-    /// while it is looked at.
+    /// while it is looked at. Gives the node's other engines that have messages in it.
     ///
     /// Context: softirq, with the engine's lock.
-    pub fn on_frame(&mut self, now: u64, rx: Rx, frame: &[u8], env: &mut E) {
-        self.now = now;
+    pub fn on_frame(&mut self, now: u64, rx: Rx, frame: &[u8], env: &mut E) -> ShardSet {
         env.event(Event::Count(Counter::FramesIn));
+        let mut others = ShardSet::default();
+        self.take_frame(now, rx, frame, Some(&mut others), env);
+        others
+    }
+
+    /// As [`Engine::on_frame`], for an engine that another one named: what concerns the frame as
+    /// a whole was counted there.
+    pub fn on_frame_again(&mut self, now: u64, rx: Rx, frame: &[u8], env: &mut E) {
+        self.take_frame(now, rx, frame, None, env);
+    }
+
+    #[inline]
+    fn take_frame(
+        &mut self,
+        now: u64,
+        rx: Rx,
+        frame: &[u8],
+        mut others: Option<&mut ShardSet>,
+        env: &mut E,
+    ) {
+        self.now = now;
         if self.ports.get(rx.port).is_none() {
             return self.drop_at(env, Drop::NoPort, &rx);
         }
@@ -82,10 +102,19 @@ impl<M: Memory, E: Env> Engine<M, E> {
             let message = match message {
                 Ok(message) => message,
                 Err(reason) => {
-                    self.drop_at(env, reason, &rx);
+                    if others.is_some() {
+                        self.drop_at(env, reason, &rx);
+                    }
                     continue;
                 }
             };
+            let shard = self.config.shards.of_message(&message);
+            if shard != self.config.shard {
+                if let Some(others) = others.as_deref_mut() {
+                    others.insert(shard);
+                }
+                continue;
+            }
             let result = match &message {
                 Message::LookupHead(m) => self.serve_head(now, &rx, trusted, m, env),
                 Message::LookupRange(m) => self.serve_range(now, &rx, trusted, m, env),
@@ -107,10 +136,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
     /// The entry that a token means, if this node gave the token to this neighbour.
     pub(super) fn slot_of(&self, rx: &Rx, token: Token) -> Result<u32, Drop> {
-        if !self.pending.entries.is_live(token.slot, token.generation) {
+        let slot = token.slot.wrapping_sub(self.config.slots_before());
+        if !self.pending.entries.is_live(slot, token.generation) {
             return Err(Drop::Unsolicited);
         }
-        let entry = self.pending.get(token.slot).ok_or(Drop::Unsolicited)?;
+        let entry = self.pending.get(slot).ok_or(Drop::Unsolicited)?;
         let id = &entry.want.id().0;
         let key = &self.config.secret;
         let unicast = Binding {
@@ -124,7 +154,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             id,
         };
         if token.check(key, &unicast) || (entry.group && token.check(key, &group)) {
-            Ok(token.slot)
+            Ok(slot)
         } else {
             Err(Drop::BadToken)
         }
@@ -168,20 +198,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         touched: &mut Touched,
         env: &mut E,
     ) -> Result<(), Drop> {
-        let token = match message {
-            Message::Refusal(m) => m.token,
-            Message::Head(m) => m.answer.token,
-            Message::Grant(m) => m.answer.token,
-            Message::Cons(m) => m.answer.token,
-            Message::Path(m) => m.answer.token,
-            Message::Page(m) => m.answer.token,
-            Message::Entry(m) => m.answer.token,
-            Message::BlobPath(m) => m.answer.token,
-            Message::BlobPage(m) => m.answer.token,
-            Message::BlobData(m) => m.answer.token,
-            _ => return Err(Drop::Unsupported),
-        };
-        let slot = self.open_answer(now, rx, view, token, env)?;
+        let slot = self.open_answer(now, rx, view, message.token(), env)?;
         let is_news = self.is_news(slot, message, env);
         let result = match message {
             Message::Refusal(m) => self.take_refusal(now, rx, slot, m, env),

@@ -10,11 +10,11 @@ use super::pending::{Down, Pending, PendingTable};
 use super::ports::{Port, Ports};
 use super::recent::{Fork, Forks, Nonce, Nonces, Root, Roots};
 use super::routes::{Known, Routes};
+use super::shards::SHARD_SLOTS;
 use super::slab::{Deadline, Hashed, Heap, Slab, Slot, Table};
 use super::transfers::{Transfer, Transfers};
 use super::{Config, Engine, SCRATCH_BYTES};
 use crate::blob::WindowHasher;
-use crate::token::TOKEN_SLOTS;
 
 /// All lent tables of an engine.
 pub struct Tables<M: Memory, E: Env> {
@@ -50,7 +50,7 @@ fn table<T: Default, M: Memory>(memory: Hashed<T, M>) -> Table<T, M> {
 impl<M: Memory, E: Env> Tables<M, E> {
     /// Asks `lend` for every table.
     pub fn lend<L: Lend<M>>(sizes: &Sizes, lend: &mut L) -> Result<Self, L::Error> {
-        let pending = sizes.pending.min(TOKEN_SLOTS as usize);
+        let pending = sizes.pending.min(SHARD_SLOTS as usize);
         Ok(Tables {
             feeds: hashed(lend, sizes.feeds)?,
             ports: lend.lend(sizes.ports.min(PORTS_MAX))?,

@@ -101,7 +101,10 @@ macro_rules! entry_points {
 }
 
 entry_points! {
-    engine_on_frame(e: &mut Small, now: u64, rx: Rx, frame: &[u8], env: &mut Void) = e.on_frame(now, rx, frame, env);
+    engine_on_frame(e: &mut Small, now: u64, rx: Rx, frame: &[u8], env: &mut Void) -> ShardSet = e.on_frame(now, rx, frame, env);
+    engine_on_frame_again(e: &mut Small, now: u64, rx: Rx, frame: &[u8], env: &mut Void) = e.on_frame_again(now, rx, frame, env);
+    shards_of_frame(shards: &Shards, start: &[u8]) -> usize = shards.of_frame(start);
+    shards_of(shards: &Shards, id: &DiscoveryId) -> usize = shards.of(id);
     engine_on_verdict(e: &mut Small, now: u64, job: u64, ok: bool, env: &mut Void) = e.on_verdict(now, job, ok, env);
     engine_on_timer(e: &mut Small, now: u64, env: &mut Void) = e.on_timer(now, env);
     engine_next_deadline(e: &Small) -> Option<u64> = e.next_deadline();

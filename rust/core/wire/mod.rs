@@ -15,6 +15,8 @@ pub use frame::{Built, FrameBuilder, FrameHeader, FrameView, Messages};
 pub use lookup::{Follow, LookupBlob, LookupCons, LookupHead, LookupRange, Preamble};
 
 use crate::error::Drop;
+use crate::id::DiscoveryId;
+use crate::token::Token;
 
 /// Default EtherType.
 pub const ETHERTYPE: u16 = 0x88b5;
@@ -230,6 +232,39 @@ impl<'a> Message<'a> {
             kind if is_reserved(kind) => Err(Drop::Unsupported),
             kind if kind & CRITICAL != 0 => Err(Drop::UnknownCritical),
             _ => Err(Drop::UnknownType),
+        }
+    }
+
+    /// The feed that a lookup or FOLLOW asks about, or that its blob is said to be of.
+    pub fn asks_about(&self) -> Option<&DiscoveryId> {
+        match self {
+            Message::LookupHead(m) => Some(&m.pre.id),
+            Message::LookupRange(m) => Some(&m.pre.id),
+            Message::LookupCons(m) => Some(&m.pre.id),
+            Message::LookupBlob(m) => Some(&m.pre.id),
+            Message::Follow(m) => Some(&m.pre.id),
+            _ => None,
+        }
+    }
+
+    /// The token: what the asker gave, or what an answer brings back.
+    pub fn token(&self) -> Token {
+        match self {
+            Message::Refusal(m) => m.token,
+            Message::Head(m) => m.answer.token,
+            Message::Grant(m) => m.answer.token,
+            Message::Cons(m) => m.answer.token,
+            Message::Path(m) => m.answer.token,
+            Message::Page(m) => m.answer.token,
+            Message::Entry(m) => m.answer.token,
+            Message::BlobPath(m) => m.answer.token,
+            Message::BlobPage(m) => m.answer.token,
+            Message::BlobData(m) => m.answer.token,
+            Message::LookupHead(m) => m.pre.token,
+            Message::LookupRange(m) => m.pre.token,
+            Message::LookupCons(m) => m.pre.token,
+            Message::LookupBlob(m) => m.pre.token,
+            Message::Follow(m) => m.pre.token,
         }
     }
 

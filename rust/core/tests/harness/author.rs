@@ -114,9 +114,8 @@ impl Author {
         self.peaks
             .edges(|edge, hash| put(&mut node.world, &tree, edge, &hash.0));
         let head = self.sign(if is_final { HEAD_FINAL } else { 0 });
-        node.engine
-            .own_head(now, &self.id, &head.bytes, &mut node.world)
-            .unwrap();
+        let (engine, world) = node.of(&self.id);
+        engine.own_head(now, &self.id, &head.bytes, world).unwrap();
     }
 
     pub fn append(&mut self, now: u64, node: &mut NetNode, payload: &[u8]) {

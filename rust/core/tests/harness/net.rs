@@ -5,8 +5,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use feed_core::engine::fetch::{Credit, Reader, Status};
+use feed_core::engine::shards::FRAME_START;
 use feed_core::engine::{
-    Config, Dest, Engine, Mac, PortId, PortInfo, Role, Route, Rx, Sizes, Tables,
+    Config, Dest, Engine, Mac, PortId, PortInfo, Role, Route, Rx, Shards, Sizes, Tables,
 };
 use feed_core::id::DiscoveryId;
 use feed_core::siphash::SipKey;
@@ -18,11 +19,50 @@ pub type Node = NodeOf;
 
 /// A machine.
 pub struct NodeOf {
+    /// The only engine, or the first of those that share the node's feeds.
     pub engine: Engine<Host, World>,
+    pub others: Vec<Engine<Host, World>>,
+    pub shards: Shards,
     pub world: World,
     pub on: bool,
     /// How long a signature takes, µs.
     pub verify_us: u64,
+}
+
+impl NodeOf {
+    pub fn engines(&mut self) -> impl Iterator<Item = &mut Engine<Host, World>> {
+        [&mut self.engine].into_iter().chain(&mut self.others)
+    }
+
+    /// The engine of a feed.
+    pub fn of(&mut self, feed: &DiscoveryId) -> (&mut Engine<Host, World>, &mut World) {
+        let shard = self.shards.of(feed);
+        self.shard(shard)
+    }
+
+    fn shard(&mut self, shard: usize) -> (&mut Engine<Host, World>, &mut World) {
+        let engine = match shard.checked_sub(1) {
+            None => &mut self.engine,
+            Some(other) => &mut self.others[other],
+        };
+        (engine, &mut self.world)
+    }
+
+    fn next_deadline(&self) -> Option<u64> {
+        let engines = [&self.engine].into_iter().chain(&self.others);
+        engines.filter_map(Engine::next_deadline).min()
+    }
+
+    /// As a shell does it: where the start points to, then to whom that engine names.
+    fn on_frame(&mut self, now: u64, rx: Rx, bytes: &[u8]) {
+        let start = &bytes[..bytes.len().min(FRAME_START)];
+        let (engine, world) = self.shard(self.shards.of_frame(start));
+        let mut rest = engine.on_frame(now, rx, bytes, world);
+        while let Some(shard) = rest.pop() {
+            let (engine, world) = self.shard(shard);
+            engine.on_frame_again(now, rx, bytes, world);
+        }
+    }
 }
 
 /// What passed over a link, by message.
@@ -57,8 +97,17 @@ pub struct Link {
 }
 
 enum Happening {
-    Frame { node: usize, rx: Rx, bytes: Vec<u8> },
-    Verdict { node: usize, job: u64, ok: bool },
+    Frame {
+        node: usize,
+        rx: Rx,
+        bytes: Vec<u8>,
+    },
+    Verdict {
+        node: usize,
+        feed: DiscoveryId,
+        job: u64,
+        ok: bool,
+    },
 }
 
 pub struct Net {
@@ -100,6 +149,33 @@ impl Net {
         let world = World::new(self.rng.next());
         self.nodes.push(NodeOf {
             engine,
+            others: Vec::new(),
+            shards: Shards::new(secret, 1),
+            world,
+            on: true,
+            verify_us: 60,
+        });
+        self.nodes.len() - 1
+    }
+
+    /// A node with several engines. Ports and routes go to all of them.
+    pub fn add_sharded(&mut self, role: Role, cpus: usize) -> usize {
+        let secret = SipKey([self.rng.next(), self.rng.next()]);
+        let shards = Shards::new(secret, cpus);
+        let mut engines = (0..shards.count()).map(|shard| {
+            let Ok(tables) = Tables::lend(&Sizes::NAMESPACE, &mut Vectors);
+            let config = Config::new(secret, &Sizes::NAMESPACE).of_shard(shards, shard);
+            let mut engine = Engine::new(config, tables);
+            engine.set_role(role);
+            engine
+        });
+        let engine = engines.next().unwrap();
+        let others = engines.collect();
+        let world = World::new(self.rng.next());
+        self.nodes.push(NodeOf {
+            engine,
+            others,
+            shards,
             world,
             on: true,
             verify_us: 60,
@@ -131,6 +207,8 @@ impl Net {
         }
         self.nodes[node] = NodeOf {
             engine,
+            others: Vec::new(),
+            shards: Shards::new(secret, 1),
             world: World::new(self.rng.next()),
             on: true,
             verify_us: 60,
@@ -146,7 +224,9 @@ impl Net {
                 mtu: mtu as u16,
                 up: true,
             };
-            self.nodes[*node].engine.port_add(port, info).unwrap();
+            for engine in self.nodes[*node].engines() {
+                engine.port_add(port, info).unwrap();
+            }
         }
         self.links.push(Link {
             members: nodes.iter().map(|node| (*node, port)).collect(),
@@ -180,7 +260,9 @@ impl Net {
             mac: to.map(|to| mac_of(to, port)),
             cost,
         };
-        self.nodes[node].engine.route_add(route).unwrap();
+        for engine in self.nodes[node].engines() {
+            engine.route_add(route).unwrap();
+        }
     }
 
     fn schedule(&mut self, at: u64, what: Happening) {
@@ -200,6 +282,7 @@ impl Net {
                 at,
                 Happening::Verdict {
                     node,
+                    feed: job.feed,
                     job: job.id,
                     ok: job.check(),
                 },
@@ -274,8 +357,7 @@ impl Net {
 
     /// Hands a frame to a node at once.
     pub fn inject(&mut self, node: usize, rx: Rx, bytes: &[u8]) {
-        let Node { engine, world, .. } = &mut self.nodes[node];
-        engine.on_frame(self.now, rx, bytes, world);
+        self.nodes[node].on_frame(self.now, rx, bytes);
         self.flush(node);
     }
 
@@ -284,7 +366,7 @@ impl Net {
         let event = self.queue.peek().map(|Reverse((at, _))| *at);
         let timers = self.nodes.iter().enumerate().filter(|(_, node)| node.on);
         let timer = timers
-            .filter_map(|(index, node)| Some((node.engine.next_deadline()?, index)))
+            .filter_map(|(index, node)| Some((node.next_deadline()?, index)))
             .min();
         let first = event
             .unwrap_or(u64::MAX)
@@ -296,8 +378,16 @@ impl Net {
         self.now = self.now.max(first);
         let node = match timer {
             Some((at, node)) if Some(at) < event || event.is_none() => {
-                let Node { engine, world, .. } = &mut self.nodes[node];
-                engine.on_timer(self.now, world);
+                let now = self.now;
+                let NodeOf {
+                    engine,
+                    others,
+                    world,
+                    ..
+                } = &mut self.nodes[node];
+                for engine in others.iter_mut().chain([engine]) {
+                    engine.on_timer(now, world);
+                }
                 node
             }
             _ => {
@@ -307,13 +397,17 @@ impl Net {
                 match self.events.remove(&serial).unwrap() {
                     Happening::Frame { node, rx, bytes } => {
                         if self.nodes[node].on {
-                            let Node { engine, world, .. } = &mut self.nodes[node];
-                            engine.on_frame(self.now, rx, &bytes, world);
+                            self.nodes[node].on_frame(self.now, rx, &bytes);
                         }
                         node
                     }
-                    Happening::Verdict { node, job, ok } => {
-                        let Node { engine, world, .. } = &mut self.nodes[node];
+                    Happening::Verdict {
+                        node,
+                        feed,
+                        job,
+                        ok,
+                    } => {
+                        let (engine, world) = self.nodes[node].of(&feed);
                         engine.on_verdict(self.now, job, ok, world);
                         node
                     }
@@ -354,11 +448,25 @@ impl Net {
         result
     }
 
+    /// As [`Net::with`], for the engine of a feed.
+    pub fn with_feed<T>(
+        &mut self,
+        node: usize,
+        feed: &DiscoveryId,
+        call: impl FnOnce(&mut Engine<Host, World>, u64, &mut World) -> T,
+    ) -> T {
+        let now = self.now;
+        let (engine, world) = self.nodes[node].of(feed);
+        let result = call(engine, now, world);
+        self.flush(node);
+        result
+    }
+
     /// Waits until `node` holds a head of at least `n` entries.
     pub fn get_head(&mut self, node: usize, id: DiscoveryId, n: u64, for_us: u64) -> bool {
         let until = self.now + for_us;
         loop {
-            let wanted = self.with(node, |engine, now, world| {
+            let wanted = self.with_feed(node, &id, |engine, now, world| {
                 engine.want_head(now, &id, (0, n), ANY_AGE, 1000, world)
             });
             if wanted == feed_core::engine::Wanted::Present {
@@ -414,7 +522,7 @@ impl Net {
         let mut out = Vec::new();
         let mut part = Vec::new();
         while out.len() < count {
-            match self.with(node, |engine, now, world| {
+            match self.with_feed(node, &id, |engine, now, world| {
                 reader.pump(engine, now, &credit, world)
             }) {
                 Status::Ready { leaf, hops, .. } => {

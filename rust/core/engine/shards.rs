@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! Shards: a node with several processors runs several engines, each with a lock of its own.
+//!
+//! A feed belongs to one of them, and all that is about it goes there: lookups by the id that they
+//! carry, answers by the token that the asker gave (its slot says which engine made it), local
+//! programs by the feed they work with. Engines share secret, ports, routes and role; what they
+//! learn of neighbours each learns for itself. Two feeds with the same payload in different shards
+//! ask for it separately.
+
+use crate::bytes::Reader;
+use crate::id::DiscoveryId;
+use crate::siphash::{siphash13, SipKey};
+use crate::token::{Token, TOKEN_SLOTS};
+use crate::wire::{Message, CRITICAL, FRAME_HEADER_LEN, MESSAGE_HEADER_LEN};
+
+/// Engines of one node at most.
+pub const SHARDS_MAX: usize = 8;
+
+/// Pending entries of one engine at most: what a token's slot says beside the shard.
+pub const SHARD_SLOTS: u32 = TOKEN_SLOTS >> SHARDS_MAX.ilog2();
+
+/// Bytes of a frame that [`Shards::of_frame`] looks at: up to the id of a first lookup.
+pub const FRAME_START: usize = FRAME_HEADER_LEN + MESSAGE_HEADER_LEN + 52;
+
+/// How feeds are divided among the engines of a node.
+#[derive(Clone, Copy)]
+pub struct Shards {
+    key: SipKey,
+    count: u8,
+}
+
+impl Shards {
+    /// As many engines as are good for so many processors: a power of two, at most
+    /// [`SHARDS_MAX`]. Feeds are told apart by a keyed hash, so that nobody can choose names that
+    /// all meet in one engine.
+    pub fn new(key: SipKey, cpus: usize) -> Self {
+        let log2 = cpus.clamp(1, SHARDS_MAX).checked_ilog2().unwrap_or(0);
+        Shards {
+            key,
+            count: 1u8.wrapping_shl(log2),
+        }
+    }
+
+    /// How many engines there are.
+    pub fn count(&self) -> usize {
+        usize::from(self.count)
+    }
+
+    /// The engine of a feed.
+    pub fn of(&self, id: &DiscoveryId) -> usize {
+        if self.count == 1 {
+            return 0;
+        }
+        siphash13(&self.key, &[b"s", &id.0]) as usize & self.mask()
+    }
+
+    /// The engine that a frame is for, as far as its start tells: the place of its first message.
+    /// The engine says whether others have messages in it, too.
+    ///
+    /// The bytes may change afterwards: this is a hint where to begin, nothing is decided by it.
+    pub fn of_frame(&self, start: &[u8]) -> usize {
+        if self.count == 1 {
+            return 0;
+        }
+        self.of_start(start).unwrap_or(0)
+    }
+
+    fn of_start(&self, start: &[u8]) -> Option<usize> {
+        let mut r = Reader::new(start);
+        r.take(FRAME_HEADER_LEN)?;
+        let kind = r.u8()?;
+        // Flags and length; then a nonce, or what an answer says before its token.
+        r.take(MESSAGE_HEADER_LEN - 1 + 4)?;
+        let token = Token::from_u64(r.u64()?);
+        if kind & CRITICAL == 0 {
+            return Some(self.of_token(token));
+        }
+        r.take(8)?;
+        Some(self.of(&DiscoveryId(*r.array()?)))
+    }
+
+    /// The engine that made a token, or the first one for a token that none made.
+    fn of_token(&self, token: Token) -> usize {
+        let shard = (token.slot / SHARD_SLOTS) as usize;
+        if shard < self.count() {
+            shard
+        } else {
+            0
+        }
+    }
+
+    /// The engine that a message is for.
+    pub(super) fn of_message(&self, message: &Message<'_>) -> usize {
+        if self.count == 1 {
+            return 0;
+        }
+        match (message.asks_about(), message.token()) {
+            (Some(id), _) => self.of(id),
+            (None, token) => self.of_token(token),
+        }
+    }
+
+    fn mask(&self) -> usize {
+        self.count().wrapping_sub(1)
+    }
+}
+
+/// Some of a node's engines.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ShardSet(u8);
+
+impl ShardSet {
+    pub(super) fn insert(&mut self, shard: usize) {
+        self.0 |= 1u8.wrapping_shl(shard as u32);
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Takes one out.
+    pub fn pop(&mut self) -> Option<usize> {
+        if self.0 == 0 {
+            return None;
+        }
+        let shard = self.0.trailing_zeros();
+        self.0 &= self.0.wrapping_sub(1);
+        Some(shard as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: SipKey = SipKey([1, 2]);
+
+    #[test]
+    fn count__is_a_power_of_two_within_bounds() {
+        let counts = [0, 1, 2, 3, 4, 7, 8, 9, 1000].map(|cpus| Shards::new(KEY, cpus).count());
+        assert_eq!(counts, [1, 1, 2, 2, 4, 4, 8, 8, 8]);
+    }
+
+    #[test]
+    fn of__spreads_feeds() {
+        let shards = Shards::new(KEY, 8);
+        let mut feeds = [0; 8];
+        for number in 0..800u16 {
+            let mut id = DiscoveryId([7; 32]);
+            id.0[..2].copy_from_slice(&number.to_le_bytes());
+            feeds[shards.of(&id)] += 1;
+        }
+        assert!(
+            feeds.iter().all(|count| (60..140).contains(count)),
+            "{feeds:?}"
+        );
+    }
+
+    #[test]
+    fn of_token__that_nobody_made_goes_to_the_first() {
+        let shards = Shards::new(KEY, 2);
+        let of = |slot| {
+            shards.of_token(Token {
+                slot,
+                ..Token::default()
+            })
+        };
+        assert_eq!(of(5), 0);
+        assert_eq!(of(SHARD_SLOTS), 1);
+        assert_eq!(of(2 * SHARD_SLOTS), 0);
+    }
+
+    #[test]
+    fn of_frame__takes_what_is_too_short() {
+        let shards = Shards::new(KEY, 8);
+        for len in 0..FRAME_START {
+            assert!(shards.of_frame(&[0xff; FRAME_START][..len]) < 8);
+        }
+    }
+}
