@@ -56,14 +56,47 @@ void feed_helper_rcu_read_unlock(void)
 	rcu_read_unlock();
 }
 
+bool feed_helper_in_softirq(void)
+{
+	return in_softirq();
+}
+
+/* Processors */
+
 unsigned int feed_helper_num_online_cpus(void)
 {
 	return num_online_cpus();
 }
 
-bool feed_helper_in_softirq(void)
+unsigned int feed_helper_nr_cpu_ids(void)
 {
-	return in_softirq();
+	return nr_cpu_ids;
+}
+
+bool feed_helper_cpu_possible(unsigned int cpu)
+{
+	return cpu_possible(cpu);
+}
+
+void __percpu *feed_helper_alloc_percpu_gfp(size_t size, size_t align, gfp_t gfp)
+{
+	return __alloc_percpu_gfp(size, align, gfp);
+}
+
+void feed_helper_free_percpu(void __percpu *memory)
+{
+	free_percpu(memory);
+}
+
+/* The form without protection: the caller has softirqs off. */
+void feed_helper_this_cpu_add(u64 __percpu *counter, u64 more)
+{
+	__this_cpu_add(*counter, more);
+}
+
+u64 *feed_helper_per_cpu_ptr(u64 __percpu *counter, unsigned int cpu)
+{
+	return per_cpu_ptr(counter, cpu);
 }
 
 /* Namespaces and capabilities */

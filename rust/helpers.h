@@ -16,6 +16,7 @@
 #include <linux/mm.h>
 #include <linux/netdevice.h>
 #include <linux/pagemap.h>
+#include <linux/percpu.h>
 #include <linux/poll.h>
 #include <linux/skbuff.h>
 #include <linux/spinlock.h>
@@ -33,7 +34,15 @@ void feed_helper_local_bh_enable(void);
 void feed_helper_rcu_read_lock(void);
 void feed_helper_rcu_read_unlock(void);
 bool feed_helper_in_softirq(void);
+
+/* Processors */
 unsigned int feed_helper_num_online_cpus(void);
+unsigned int feed_helper_nr_cpu_ids(void);
+bool feed_helper_cpu_possible(unsigned int cpu);
+void __percpu *feed_helper_alloc_percpu_gfp(size_t size, size_t align, gfp_t gfp);
+void feed_helper_free_percpu(void __percpu *memory);
+void feed_helper_this_cpu_add(u64 __percpu *counter, u64 more);
+u64 *feed_helper_per_cpu_ptr(u64 __percpu *counter, unsigned int cpu);
 
 /* Namespaces and capabilities */
 struct net *feed_helper_get_net(struct net *net);

@@ -36,7 +36,8 @@ use crate::{
             Registered, //
         },
         net::Net,
-        random, //
+        random,
+        softirq, //
     },
     pairs,
     stats::Stats,
@@ -424,10 +425,14 @@ impl Node {
         let crowded = self.feeds_wanted(&inner.engine).is_some();
         drop(guard);
 
-        frames.transmit(|sent| {
-            let stats = &self.world.stats;
-            stats.sent(sent.ifindex, sent.bytes, !sent.taken);
-        });
+        if !frames.is_empty() {
+            // What is counted is counted with softirqs off, and what is sent comes back in one.
+            let _off = softirq::Off::new();
+            frames.transmit(|sent| {
+                let stats = &self.world.stats;
+                stats.sent(sent.ifindex, sent.bytes, !sent.taken);
+            });
+        }
         if let Some(due) = due {
             shard.timer.arm(due);
         }

@@ -18,4 +18,5 @@ mod pipe;
 pub(crate) mod random;
 pub(crate) mod skb;
 pub(crate) mod sock;
+pub(crate) mod softirq;
 pub(crate) mod tracepoint;

@@ -241,6 +241,12 @@ impl Frames {
         }
     }
 
+    /// Whether there are none.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_null()
+    }
+
     /// Appends a frame. Context: any.
     pub(crate) fn push(&mut self, frame: ReadyFrame) {
         let skb = core::mem::ManuallyDrop::new(frame).0.skb.as_ptr();
