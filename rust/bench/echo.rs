@@ -39,8 +39,7 @@ const LINEAR_MAX: usize = 512;
 
 impl Echo {
     /// Answers on `device` with frames of `answer` bytes behind the Ethernet header.
-    pub(crate) fn new(device: Device, answer: u32) -> Result<Self> {
-        let answer = answer as usize;
+    pub(crate) fn new(device: Device, answer: usize) -> Result<Self> {
         let linear = answer.min(LINEAR_MAX);
         if answer - linear > PAGE_SIZE {
             return Err(EMSGSIZE);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Lookups for entries of one feed, in an order that says how well caches work.
+//! Lookups for entries of feeds, in an order that says how well caches work.
 
+use super::random::Random;
 use feed_core::{
     id::DiscoveryId,
     token::Token,
@@ -31,7 +32,7 @@ pub(crate) enum Access {
 }
 
 impl Access {
-    pub(crate) fn new(number: u32) -> Option<Self> {
+    pub(crate) fn new(number: u64) -> Option<Self> {
         Some(match number {
             0 => Self::Sequential,
             1 => Self::Uniform,
@@ -39,66 +40,73 @@ impl Access {
             _ => return None,
         })
     }
+
+    /// One of `count`, which is not 0: the `made`-th choice.
+    fn one_of(self, count: u64, made: u64, random: u64) -> u64 {
+        match self {
+            Self::Sequential => made % count,
+            Self::Uniform => random % count,
+            Self::Zipf => {
+                // A power of two at random, then a place below it: 1/k up to a factor of two.
+                let bits = 64 - count.leading_zeros();
+                let octave = (random >> 32) % u64::from(bits);
+                let first = (1 << octave) - 1;
+                (first + random % (1 << octave)) % count
+            }
+        }
+    }
+}
+
+/// What is asked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked {
+    /// Length of each feed, and of the head that is said to be held.
+    pub(crate) entries: u64,
+    /// Bit 0: the window's path is held. Bit 1: its page is.
+    pub(crate) have: u64,
+    /// Among feeds if there are several, else among entries.
+    pub(crate) access: Access,
 }
 
 /// Makes one lookup after the other.
-pub(crate) struct Lookups {
-    id: DiscoveryId,
-    entries: u64,
-    have: u32,
-    access: Access,
+pub(crate) struct Lookups<'a> {
+    feeds: &'a [DiscoveryId],
+    asked: Asked,
     made: u64,
-    state: u64,
+    random: Random,
     bytes: [u8; LOOKUP_MAX],
 }
 
-impl Lookups {
-    pub(crate) fn new(id: [u64; 4], entries: u64, have: u32, access: Access) -> Result<Self> {
-        if entries == 0 {
+impl<'a> Lookups<'a> {
+    pub(crate) fn new(feeds: &'a [DiscoveryId], asked: Asked) -> Result<Self> {
+        if asked.entries == 0 || feeds.is_empty() {
             return Err(EINVAL);
         }
-        let mut name = [0; 32];
-        for (place, word) in name.chunks_exact_mut(8).zip(id) {
-            place.copy_from_slice(&word.to_be_bytes());
-        }
         Ok(Self {
-            id: DiscoveryId(name),
-            entries,
-            have,
-            access,
+            feeds,
+            asked,
             made: 0,
-            state: 0x9e37_79b9_7f4a_7c15,
+            random: Random::new(),
             bytes: [0; LOOKUP_MAX],
         })
     }
 
-    /// splitmix64 (Steele, Lea, Flood 2014): the same order in every run.
-    fn random(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn seq(&mut self) -> u64 {
-        let random = self.random();
-        match self.access {
-            Access::Sequential => self.made % self.entries,
-            Access::Uniform => random % self.entries,
-            Access::Zipf => {
-                // A power of two at random, then a place below it: 1/k up to a factor of two.
-                let bits = 64 - self.entries.leading_zeros();
-                let octave = (random >> 32) % u64::from(bits);
-                let first = (1 << octave) - 1;
-                (first + random % (1 << octave)) % self.entries
-            }
-        }
+    /// The next feed and entry.
+    fn choose(&mut self) -> (DiscoveryId, u64) {
+        let (count, entries) = (self.feeds.len() as u64, self.asked.entries);
+        let access = self.asked.access;
+        let (feed, seq) = if count == 1 {
+            (0, access.one_of(entries, self.made, self.random.next()))
+        } else {
+            let feed = access.one_of(count, self.made, self.random.next());
+            (feed, self.random.next() % entries)
+        };
+        (self.feeds[feed as usize], seq)
     }
 
     /// The next one, as the bytes behind the Ethernet header.
     pub(crate) fn next(&mut self, cookie: u64) -> &[u8] {
-        let seq = self.seq();
+        let (id, seq) = self.choose();
         self.made += 1;
         let lookup = LookupRange {
             pre: Preamble {
@@ -106,15 +114,15 @@ impl Lookups {
                 token: Token::from_u64(self.made),
                 life_ms: 1000,
                 hop_limit: 0,
-                id: self.id,
+                id,
             },
             leaf_only: false,
             epoch: 0,
             want: 1 << (seq % u64::from(WINDOW)),
-            n: self.entries,
+            n: self.asked.entries,
             window: seq / u64::from(WINDOW),
-            have_path: self.have & 1 != 0,
-            have_page: self.have & 2 != 0,
+            have_path: self.asked.have & 1 != 0,
+            have_page: self.asked.have & 2 != 0,
         };
         let mut linear = 0;
         if let Some(mut frame) = FrameBuilder::new(&mut self.bytes, MTU) {

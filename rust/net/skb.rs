@@ -131,6 +131,16 @@ impl FrameBuilder {
     /// Puts the Ethernet header in front and fills a short frame up. `None` if that fails: the
     /// frame is gone then.
     pub(crate) fn finish(self, to: &Mac, ethertype: u16) -> Option<ReadyFrame> {
+        self.finish_from(None, to, ethertype)
+    }
+
+    /// The same with another sender's address than the device's own.
+    pub(crate) fn finish_from(
+        self,
+        from: Option<&Mac>,
+        to: &Mac,
+        ethertype: u16,
+    ) -> Option<ReadyFrame> {
         // SAFETY: Valid by the type invariant.
         let len = unsafe { (*self.skb.as_ptr()).len as usize };
         if len + ETHERNET_HEADER < SHORTEST {
@@ -141,13 +151,12 @@ impl FrameBuilder {
             // SAFETY: There is room, and the buffer is linear.
             unsafe { bindings::skb_put_zero(self.skb.as_ptr(), fill as c_uint) };
         }
-        // As long as any device's address, whatever the device has become meanwhile.
-        let mut address = [0u8; bindings::MAX_ADDR_LEN as usize];
-        for (place, byte) in address.iter_mut().zip(to) {
-            *place = *byte;
-        }
-        // SAFETY: The buffer is valid, its headroom is what the device asks for, and the device
-        // is valid by our reference. No source address means the device's own.
+        let address = padded(to);
+        let source = from.map(padded);
+        let source = source.as_ref().map_or(ptr::null(), |source| source.as_ptr());
+        // SAFETY: The buffer is valid, its headroom is what the device asks for, the addresses
+        // are as long as any device's, and the device is valid by our reference. No source address
+        // means the device's own.
         let header = unsafe {
             let (skb, device) = (self.skb.as_ptr(), self.device.as_ptr());
             bindings::skb_address(skb, device, ethertype);
@@ -156,7 +165,7 @@ impl FrameBuilder {
                 device,
                 ethertype,
                 address.as_ptr().cast(),
-                ptr::null(),
+                source.cast(),
                 (*skb).len,
             )
         };
@@ -178,6 +187,15 @@ impl core::ops::Drop for FrameBuilder {
             bindings::dev_put(self.device.as_ptr());
         }
     }
+}
+
+/// As long as any device's address, whatever the device has become meanwhile.
+fn padded(mac: &Mac) -> [u8; bindings::MAX_ADDR_LEN as usize] {
+    let mut address = [0; bindings::MAX_ADDR_LEN as usize];
+    for (place, byte) in address.iter_mut().zip(mac) {
+        *place = *byte;
+    }
+    address
 }
 
 /// A frame that is complete.

@@ -4,11 +4,13 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use feed::{Append, Author, AuthorOptions, Seed};
+use feed_core::id::{DiscoveryId, Name};
 
+use crate::generator::{Answered, Asked, Generator};
 use crate::line::Sample;
-use crate::machine::{bench_module, cable, ifindex, inside, load_feed, mac, sh, sh_in};
+use crate::machine::{cable, inside, load_feed, mac, sh, sh_in};
 
 const NODE: &str = "bench-node";
 /// Room for an answer with its proof in one frame: one lookup, one answer.
@@ -16,110 +18,113 @@ const MTU: u32 = 9000;
 /// Entries under one head, as the kernel takes them at most.
 const BATCH: u64 = 64;
 
-/// What the asker says it holds of an entry's window, as feed_bench.ko takes it.
-#[derive(Clone, Copy)]
-pub(crate) enum Holds {
-    Nothing = 0,
-    PathAndPage = 3,
-}
-
-/// In which order entries are asked for, as feed_bench.ko takes it.
-#[derive(Clone, Copy)]
-pub(crate) enum Access {
-    Uniform = 1,
-    Zipf = 2,
-}
-
-/// A node with one feed, a cable to it, and another cable for the floor.
+/// A node with feeds, cables to it, and as many cables for the floor.
 pub(crate) struct Bed {
-    author: Author,
-    entries: u64,
+    authors: Vec<Author>,
+    cables: usize,
+}
+
+/// The devices of a cable that leads to the node, and of one that leads to the floor.
+fn ends(of: &str, cable: usize) -> (String, String) {
+    (format!("{of}{cable}"), format!("{of}-to{cable}"))
 }
 
 impl Bed {
-    /// Makes the cables, and the feed: `entries` of `size` bytes, a multiple of 8.
+    /// One cable, and one feed: `entries` of `size` bytes, a multiple of 8.
     pub(crate) fn new(entries: u64, size: usize) -> Result<Bed> {
-        load_feed()?;
-        sh(&["ip", "netns", "add", NODE])?;
-        cable("bench0", "bench1", Some(NODE), MTU)?;
-        cable("floor0", "floor1", None, MTU)?;
-        sh_in(NODE, &["feedctl", "port", "add", "bench1"])?;
-        let author = inside(NODE, || {
-            Ok(AuthorOptions::new().new_feed().open(&Seed::generate()?)?)
-        })?;
-        for seq in 0..entries {
-            let text = seq.to_le_bytes().repeat(size / 8);
-            let more = (seq + 1) % BATCH != 0 && seq + 1 < entries;
-            let how = Append {
-                more,
-                ..Append::default()
-            };
-            author.append_with(&text, how)?;
-        }
-        Ok(Bed { author, entries })
+        Bed::with(1, 1, entries, size)
     }
 
-    /// Lookups for the feed's entries: their rate, and the bytes of one answer behind the Ethernet
-    /// header.
-    pub(crate) fn ours(&self, holds: Holds, access: Access, count: u64) -> Result<(Sample, u64)> {
-        let id = feed_core::id::Name(self.author.name().0).id().0;
-        let words = id
-            .chunks_exact(8)
-            .map(|word| word.try_into().map(u64::from_be_bytes));
-        let words = words.collect::<Result<Vec<u64>, _>>()?;
-        let [id0, id1, id2, id3] = words.try_into().ok().context("an id has four words")?;
-        let seen = bench_module(&[
-            ("device", u64::from(ifindex("bench0")?)),
-            ("to", mac("bench1", Some(NODE))?),
-            ("id0", id0),
-            ("id1", id1),
-            ("id2", id2),
-            ("id3", id3),
-            ("entries", self.entries),
-            ("have", holds as u64),
-            ("access", access as u64),
-            ("count", count),
-        ])?;
-        sample(&seen)
+    /// The same with several of both.
+    pub(crate) fn with(cables: usize, feeds: usize, entries: u64, size: usize) -> Result<Bed> {
+        load_feed()?;
+        let mut bed = Bed {
+            authors: Vec::new(),
+            cables,
+        };
+        sh(&["ip", "netns", "add", NODE])?;
+        for at in 0..cables {
+            let (near, far) = ends("bench", at);
+            cable(&near, &far, Some(NODE), MTU)?;
+            sh_in(NODE, &["feedctl", "port", "add", &far])?;
+            let (near, far) = ends("floor", at);
+            cable(&near, &far, None, MTU)?;
+        }
+        for _ in 0..feeds {
+            let author = inside(NODE, || {
+                Ok(AuthorOptions::new().new_feed().open(&Seed::generate()?)?)
+            })?;
+            append(&author, entries, size)?;
+            bed.authors.push(author);
+        }
+        Ok(bed)
+    }
+
+    fn ids(&self) -> Vec<DiscoveryId> {
+        let id = |author: &Author| Name(author.name().0).id();
+        self.authors.iter().map(id).collect()
+    }
+
+    /// Lookups for the feeds' entries by one of the cables.
+    pub(crate) fn ask(&self, cable: usize, asked: Asked, count: u64) -> Result<Answered> {
+        let (near, far) = ends("bench", cable);
+        let generator = Generator::new()?;
+        generator.feeds(&self.ids())?;
+        generator.lookups(&near, mac(&far, Some(NODE))?, asked, count)
     }
 
     /// Frames like those lookups, each answered by one of `answer` bytes without a look at it.
-    pub(crate) fn floor(&self, answer: u64, count: u64) -> Result<Sample> {
-        let seen = bench_module(&[
-            ("device", u64::from(ifindex("floor0")?)),
-            ("echo", u64::from(ifindex("floor1")?)),
-            ("to", mac("floor1", None)?),
-            ("answer", answer),
-            ("entries", self.entries),
-            ("count", count),
-        ])?;
-        Ok(sample(&seen)?.0)
+    pub(crate) fn echo(
+        &self,
+        cable: usize,
+        asked: Asked,
+        answer: u64,
+        count: u64,
+    ) -> Result<Answered> {
+        let (near, far) = ends("floor", cable);
+        let generator = Generator::new()?;
+        generator.feeds(&self.ids())?;
+        generator.echo(&far, answer)?;
+        generator.lookups(&near, mac(&far, None)?, asked, count)
     }
+
+    /// The rate of lookups by the first cable, and the bytes of one answer behind the Ethernet
+    /// header.
+    pub(crate) fn ours(&self, asked: Asked, count: u64) -> Result<(Sample, u64)> {
+        let answered = self.ask(0, asked, count)?;
+        Ok((answered.sample(), answered.bytes))
+    }
+
+    /// The rate of the floor.
+    pub(crate) fn floor(&self, asked: Asked, answer: u64, count: u64) -> Result<Sample> {
+        Ok(self.echo(0, asked, answer, count)?.sample())
+    }
+}
+
+/// Appends `entries` of `size` bytes, all different.
+fn append(author: &Author, entries: u64, size: usize) -> Result<()> {
+    for seq in 0..entries {
+        let text = seq.to_le_bytes().repeat(size / 8);
+        let more = (seq + 1) % BATCH != 0 && seq + 1 < entries;
+        let how = Append {
+            more,
+            ..Append::default()
+        };
+        author.append_with(&text, how)?;
+    }
+    Ok(())
 }
 
 impl Drop for Bed {
     fn drop(&mut self) {
-        for words in [["netns", "del", NODE], ["link", "del", "floor0"]] {
-            if let Err(error) = Command::new("ip").args(words).output() {
-                eprintln!("ip {}: {error}", words.join(" "));
-            }
+        self.authors.clear();
+        let mut words = vec![["netns", "del", NODE].map(String::from)];
+        for at in 0..self.cables {
+            words.push(["link".into(), "del".into(), ends("floor", at).0]);
+        }
+        for words in words {
+            // What was not made need not go.
+            let _ = Command::new("ip").args(words).output();
         }
     }
-}
-
-/// A rate, and the bytes of one answer. One processor does all: what passes is its time.
-fn sample(seen: &serde_json::Value) -> Result<(Sample, u64)> {
-    let figure = |name: &str| {
-        seen[name]
-            .as_u64()
-            .with_context(|| format!("no {name} in {seen}"))
-    };
-    let (sent, answers) = (figure("sent")?, figure("answers")?);
-    let (bytes, ns) = (figure("bytes")?, figure("ns")?);
-    ensure!(answers == sent, "{sent} lookups, {answers} answers");
-    let sample = Sample {
-        value: sent as f64 * 1e9 / ns as f64,
-        cpu_ns: Some(ns as f64 / sent as f64),
-    };
-    Ok((sample, bytes / answers))
 }

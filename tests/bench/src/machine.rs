@@ -104,6 +104,10 @@ pub(crate) fn load_feed() -> Result<()> {
 
 /// One run of feed_bench.ko: what it says, as JSON.
 pub(crate) fn bench_module(parameters: &[(&str, u64)]) -> Result<serde_json::Value> {
+    if fs::exists("/sys/module/feed_bench")? {
+        // It takes orders at the moment, see generator.rs.
+        sh(&["rmmod", "feed_bench"])?;
+    }
     let mut words = vec!["insmod".to_owned(), "/lib/feed/feed_bench.ko".to_owned()];
     words.extend(
         parameters

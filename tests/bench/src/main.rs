@@ -5,6 +5,7 @@
 //! as JSON; `report` makes the table and the chart of such files.
 
 mod chain;
+mod generator;
 mod line;
 mod lines;
 mod lookups;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use blake3::platform::Platform;
 use feed::{Append, Author, AuthorOptions, Name, ReaderOptions, Seed};
+use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, recvmmsg, setsockopt, sockopt};
 
 use crate::line::Sample;
@@ -137,7 +138,14 @@ impl Chain {
                     let slices = buffer.chunks_exact_mut(len).take(wanted);
                     let mut slices: Vec<_> = slices.map(|part| [IoSliceMut::new(part)]).collect();
                     let fd = reader.as_fd().as_raw_fd();
-                    let mut got = recvmmsg(fd, &mut headers, &mut slices, MsgFlags::empty(), None)?;
+                    let got = recvmmsg(fd, &mut headers, &mut slices, MsgFlags::empty(), None);
+                    let mut got = match got {
+                        // A signal came when some messages were there: the kernel keeps what it
+                        // would have restarted the call for, a number that programs never see
+                        // else, for the next call.
+                        Err(Errno::EINTR | Errno::UnknownErrno) => continue,
+                        got => got?,
+                    };
                     got.try_fold(0, |count, message| {
                         ensure!(message.bytes == len, "{} of {len} bytes", message.bytes);
                         Ok(count + 1)

@@ -3,8 +3,9 @@
 
 use anyhow::{Context, Result, ensure};
 
+use crate::generator::{Access, Asked, Holds};
 use crate::line::{Case, How, Line, Reach, Role, Sample};
-use crate::lookups::{Access, Bed, Holds};
+use crate::lookups::Bed;
 
 /// What NFD, the NDN forwarder, does in one second of CPU for the same: Data of 1 KiB from its store.
 const NFD_PER_S: f64 = 45_000.0;
@@ -64,8 +65,13 @@ impl Line for Hits {
 
     fn measure(&mut self, case: usize) -> Result<Sample> {
         let bed = self.bed.as_ref().context("there is no bed")?;
+        let asked = |holds| Asked {
+            entries: ENTRIES,
+            holds,
+            access: Access::Uniform,
+        };
         let ours = |holds| {
-            let (sample, answer) = bed.ours(holds, Access::Uniform, self.lookups)?;
+            let (sample, answer) = bed.ours(asked(holds), self.lookups)?;
             ensure!(answer > 1024, "answers of {answer} bytes have no payload");
             Ok((sample, answer))
         };
@@ -80,8 +86,8 @@ impl Line for Hits {
                 self.bare = answer;
                 sample
             }
-            FLOOR_PROVED => bed.floor(self.proved, self.lookups)?,
-            FLOOR_BARE => bed.floor(self.bare, self.lookups)?,
+            FLOOR_PROVED => bed.floor(asked(Holds::Nothing), self.proved, self.lookups)?,
+            FLOOR_BARE => bed.floor(asked(Holds::PathAndPage), self.bare, self.lookups)?,
             _ => Sample {
                 value: NFD_PER_S,
                 cpu_ns: Some(1e9 / NFD_PER_S),

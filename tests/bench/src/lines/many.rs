@@ -4,8 +4,9 @@
 
 use anyhow::{Context, Result, ensure};
 
+use crate::generator::{Access, Asked, Holds};
 use crate::line::{Case, How, Line, Reach, Role, Sample};
-use crate::lookups::{Access, Bed, Holds};
+use crate::lookups::Bed;
 
 const FEW: u64 = 8_192 + 17;
 
@@ -29,19 +30,19 @@ impl Many {
     }
 
     /// Cases of one bed follow one another, so that it is made once a round.
-    fn bed(&mut self, case: usize) -> Result<&Bed> {
+    fn bed(&mut self, case: usize) -> Result<(&Bed, u64)> {
         let wanted = case.min(UNIFORM);
+        let (entries, size) = match wanted {
+            LARGE => (FEW, 1024),
+            SMALL => (FEW, 64),
+            _ => (self.entries(), 64),
+        };
         if self.bed.as_ref().is_none_or(|(made, _)| *made != wanted) {
             self.bed = None;
-            let (entries, size) = match wanted {
-                LARGE => (FEW, 1024),
-                SMALL => (FEW, 64),
-                _ => (self.entries(), 64),
-            };
             self.bed = Some((wanted, Bed::new(entries, size)?));
         }
         let (_, bed) = self.bed.as_ref().context("there is no bed")?;
-        Ok(bed)
+        Ok((bed, entries))
     }
 }
 
@@ -81,13 +82,17 @@ impl Line for Many {
 
     fn measure(&mut self, case: usize) -> Result<Sample> {
         let lookups = self.lookups;
-        let bed = self.bed(case)?;
-        let access = if case == ZIPF {
-            Access::Zipf
-        } else {
-            Access::Uniform
+        let (bed, entries) = self.bed(case)?;
+        let asked = Asked {
+            entries,
+            holds: Holds::PathAndPage,
+            access: if case == ZIPF {
+                Access::Zipf
+            } else {
+                Access::Uniform
+            },
         };
-        let (sample, answer) = bed.ours(Holds::PathAndPage, access, lookups)?;
+        let (sample, answer) = bed.ours(asked, lookups)?;
         let payload = if case == LARGE { 1024 } else { 64 };
         ensure!(
             answer > payload,
