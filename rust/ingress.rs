@@ -2,8 +2,8 @@
 
 //! Frames in: from a device to the engine.
 //!
-//! Context: softirq. A frame's bytes are copied to memory of ours and only then looked at: a local
-//! sender may still be writing to the pages that a frame came in.
+//! Context: softirq. A frame's bytes are copied to memory of ours, each once, and only then looked at:
+//! a local sender may still be writing to the pages that a frame came in.
 
 use crate::{
     net::{
@@ -20,6 +20,7 @@ use feed_core::{
         limits::FRAME_MAX,
         Mac,
         PortId,
+        Rest,
         Rx, //
     },
     Drop as DropReason, //
@@ -54,6 +55,16 @@ impl Receive for Ingress {
     }
 }
 
+impl Rest for Frame<'_> {
+    fn bytes(&self) -> usize {
+        self.len()
+    }
+
+    fn copy(&self, at: usize, to: &mut [u8]) -> bool {
+        Frame::copy(self, at, to)
+    }
+}
+
 impl Ingress {
     fn accept(&self, frame: &Frame<'_>) -> Result<(), Drop> {
         let len = frame.len();
@@ -66,7 +77,7 @@ impl Ingress {
             mac: Mac(frame.source()),
             group: frame.is_group(),
         };
-        match self.node.receive(rx, len, |room| frame.copy(0, room)) {
+        match self.node.receive(rx, frame) {
             Some(true) => Ok(()),
             Some(false) => Err(Drop::Truncated),
             // The namespace is at its end.

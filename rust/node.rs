@@ -66,6 +66,7 @@ use feed_core::{
         shards::FRAME_START,
         Config,
         Engine,
+        Rest,
         Rx,
         ShardSet,
         Shards,
@@ -73,7 +74,8 @@ use feed_core::{
         Tables, //
     },
     id::DiscoveryId,
-    siphash::SipKey, //
+    siphash::SipKey,
+    wire::head_len, //
 };
 use kernel::{
     impl_has_work,
@@ -135,7 +137,7 @@ pub(crate) struct World {
 struct Inner {
     engine: KernelEngine,
     env: KernelEnv,
-    /// A received frame: copied first, then looked at, so that its sender cannot change it.
+    /// The head of a received frame: copied first, then looked at, so that its sender cannot change it.
     frame: KVVec<u8>,
 }
 
@@ -326,6 +328,38 @@ fn wait_key(id: &DiscoveryId) -> u64 {
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
+/// What is behind the head of a received frame.
+struct Behind<'a, F> {
+    frame: &'a F,
+    start: usize,
+}
+
+impl<F: Rest> Rest for Behind<'_, F> {
+    fn bytes(&self) -> usize {
+        self.frame.bytes().saturating_sub(self.start)
+    }
+
+    fn copy(&self, at: usize, to: &mut [u8]) -> bool {
+        self.frame.copy(self.start.saturating_add(at), to)
+    }
+}
+
+/// Copies as much of a frame as is to be looked at; `None` if it is too long, or shorter than it says.
+fn copy_head<'a>(memory: &'a mut [u8], frame: &impl Rest) -> Option<&'a [u8]> {
+    let mut have = 0;
+    loop {
+        // It grows with each call, and is never more than the frame.
+        let wanted = head_len(memory.get(..have)?, frame.bytes());
+        if wanted <= have {
+            return memory.get(..have);
+        }
+        if !frame.copy(have, memory.get_mut(have..wanted)?) {
+            return None;
+        }
+        have = wanted;
+    }
+}
+
 impl Node {
     /// Runs `call` on the engine of a feed, then does what it left to do. `None` when the
     /// namespace is at its end.
@@ -358,51 +392,55 @@ impl Node {
         }
     }
 
-    /// Hands a received frame of `len` bytes to those engines that it has messages for; `copy`
-    /// writes its first bytes to our memory.
+    /// Hands a received frame to those engines that it has messages for. False if it is shorter than
+    /// it says.
     ///
     /// Context: softirq.
     pub(crate) fn receive(
         self: &Arc<Self>,
         rx: Rx,
-        len: usize,
-        copy: impl Fn(&mut [u8]) -> bool,
+        frame: &impl Rest,
     ) -> Option<bool> {
         let mut start = [0; FRAME_START];
-        if self.engines.len() > 1 && !start.get_mut(..len.min(FRAME_START)).is_some_and(&copy) {
-            return Some(false);
+        if self.engines.len() > 1 {
+            let here = frame.bytes().min(FRAME_START);
+            if !start.get_mut(..here).is_some_and(|start| frame.copy(0, start)) {
+                return Some(false);
+            }
         }
         let mut rest = ShardSet::default();
         let first = self.shards.of_frame(&start);
-        let copied = self.with_copy(first, len, &copy, |inner, now, frame| {
-            rest = inner.engine.on_frame(now, rx, frame, &mut inner.env);
+        let copied = self.with_head(first, frame, |inner, now, head, behind| {
+            rest = inner.engine.on_frame_head(now, rx, head, behind, &mut inner.env);
         });
         // Seldom: frames are mostly about one feed. Copied once more, they may have changed, and
         // each engine goes by its own copy alone.
         while let Some(shard) = rest.pop() {
-            self.with_copy(shard, len, &copy, |inner, now, frame| {
-                inner.engine.on_frame_again(now, rx, frame, &mut inner.env);
+            self.with_head(shard, frame, |inner, now, head, behind| {
+                inner.engine.on_frame_again(now, rx, head, behind, &mut inner.env);
             });
         }
         copied
     }
 
-    /// Lets `call` look at an engine's own copy of a frame.
+    /// Lets `call` look at an engine's own copy of a frame's head; the payload is copied to where it
+    /// is to stay.
     #[inline]
-    fn with_copy(
+    fn with_head(
         self: &Arc<Self>,
         shard: usize,
-        len: usize,
-        copy: impl Fn(&mut [u8]) -> bool,
-        call: impl FnOnce(&mut Inner, u64, &[u8]),
+        frame: &impl Rest,
+        call: impl FnOnce(&mut Inner, u64, &[u8], &dyn Rest),
     ) -> Option<bool> {
         self.with_inner(shard, |inner, now| {
             // Taken out for the call, which gets the rest.
             let mut memory = core::mem::take(&mut inner.frame);
-            let copied = memory.get_mut(..len).is_some_and(copy);
-            if copied {
-                call(inner, now, memory.get(..len).unwrap_or(&[]));
+            let head = copy_head(&mut memory, frame);
+            if let Some(head) = head {
+                let start = head.len();
+                call(inner, now, head, &Behind { frame, start });
             }
+            let copied = head.is_some();
             inner.frame = memory;
             copied
         })

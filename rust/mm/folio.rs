@@ -111,6 +111,21 @@ impl Folio {
         true
     }
 
+    /// Lends bytes to `fill`, to be written. `None` if the range is not inside. As for
+    /// [`Folio::write`], nobody else writes or reads them meanwhile. Context: as `fill`.
+    #[inline]
+    pub(crate) fn fill<R>(
+        &self,
+        offset: usize,
+        len: usize,
+        fill: impl FnOnce(&mut [u8]) -> R,
+    ) -> Option<R> {
+        let to = self.bytes(offset, len)?;
+        // SAFETY: Valid for `len` bytes by `bytes()`, as long as the reference is held, and zeroed or
+        // written when the folio was made. Only who reserved the bytes uses them.
+        Some(fill(unsafe { core::slice::from_raw_parts_mut(to.as_ptr(), len) }))
+    }
+
     /// Lends bytes that nobody writes at present to `look`. Context: as `look`.
     #[inline]
     pub(crate) fn lend<R>(

@@ -282,6 +282,30 @@ impl Folios {
         true
     }
 
+    /// Lends bytes to `fill` to be written, piece by piece as they lie in memory, with how many come
+    /// before it, until it returns false. True if that was all of the range. Nobody else uses them.
+    /// Context: as `fill`.
+    #[inline]
+    pub(crate) fn fill(
+        &self,
+        offset: usize,
+        len: usize,
+        mut fill: impl FnMut(usize, &mut [u8]) -> bool,
+    ) -> bool {
+        let mut done = 0;
+        while done < len {
+            let Some((folio, at, room)) = self.at(offset + done) else {
+                return false;
+            };
+            let now = room.min(len - done);
+            if folio.fill(at, now, |bytes| fill(done, bytes)) != Some(true) {
+                return false;
+            }
+            done += now;
+        }
+        true
+    }
+
     /// Lends bytes to `look`, in the pieces in which they lie in memory, no more than
     /// [`RUN_PAGES`]. Nobody may be writing them. `None` if the range is not inside.
     /// Context: as `look`.

@@ -39,6 +39,7 @@ use feed_core::{
         Full,
         Payload,
         PortId,
+        Rest,
         VerifyJob, //
     },
     id::{
@@ -203,6 +204,16 @@ impl Env for KernelEnv {
     fn extent_write(&mut self, extent: &mut Extent, offset: u32, bytes: &[u8]) {
         // The engine stays inside; if it did not, the hash would be wrong and nothing published.
         let _ = extent.write(offset, bytes);
+    }
+
+    fn extent_take(
+        &mut self,
+        extent: &mut Extent,
+        offset: u32,
+        len: u32,
+        rest: &dyn Rest,
+    ) -> bool {
+        extent.fill(offset, len, |done, bytes| rest.copy(done, bytes))
     }
 
     fn extent_cv(

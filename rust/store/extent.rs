@@ -85,6 +85,22 @@ impl Extent {
                 .write((self.taken.place.offset + offset) as usize, bytes)
     }
 
+    /// Has `fill` write unverified bytes to their place, piece by piece, see [`Folios::fill`]. False
+    /// if they would not be inside, or `fill` says so.
+    ///
+    /// [`Folios::fill`]: crate::mm::Folios::fill
+    pub(crate) fn fill(
+        &mut self,
+        offset: u32,
+        len: u32,
+        fill: impl FnMut(usize, &mut [u8]) -> bool,
+    ) -> bool {
+        let inside = offset.checked_add(len).is_some_and(|end| end <= self.len);
+        let start = self.taken.place.offset as usize + offset as usize;
+
+        inside && self.taken.folios.fill(start, len as usize, fill)
+    }
+
     /// Lends the bytes from `offset` on, in the pieces in which they lie in memory: every one but
     /// the last is whole chunks. `None` if they are not inside.
     pub(crate) fn lend<R>(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 //! Blob bytes in: copied to the reserved extent, hashed there, published there.
 
-use super::env::{Charge, Counter, Env, Event, Memory, Proved};
+use super::env::{Charge, Counter, Env, Event, Memory, Proved, Rest};
 use super::feeds::Feed;
 use super::held::{self, Waits};
 use super::nodes;
@@ -15,7 +15,7 @@ use crate::id::{BlobName, DiscoveryId, Hash, HashBuf, Hashes};
 use crate::object::TreeOf;
 use crate::proof::{verify_blob_page, verify_blob_path};
 use crate::tree::Node;
-use crate::wire::{BlobData, BlobPage, BlobPath, MAX_BLOB_PATH, WINDOW};
+use crate::wire::{BlobData, BlobPage, BlobPath, Payload, MAX_BLOB_PATH, WINDOW};
 
 type Siblings = HashBuf<MAX_BLOB_PATH>;
 
@@ -115,14 +115,13 @@ impl<M: Memory, E: Env> Engine<M, E> {
     pub(super) fn take_blob_data(
         &mut self,
         now: u64,
-        _: &Rx,
         slot: u32,
         m: &BlobData<'_>,
+        behind: &dyn Rest,
         env: &mut E,
     ) -> Result<(), Drop> {
         let (index, _) = self.transfer_of(slot, m.window)?;
-        let bytes = m.payload.bytes();
-        let len = u32::try_from(bytes.len()).map_err(|_| Drop::OutOfRange)?;
+        let len = u32::try_from(m.payload.len()).map_err(|_| Drop::OutOfRange)?;
         let transfer = self
             .transfers
             .table
@@ -136,12 +135,21 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
         transfer.hops = transfer.hops.max(m.answer.hops);
         if transfer.page != pending::NONE {
-            return self.take_chunks(now, slot, index, m.offset, bytes, env);
+            return self.take_chunks(now, slot, index, m, behind, env);
         }
         let Some(extent) = transfer.extent.as_mut() else {
             return Err(Drop::StoreFull);
         };
-        env.extent_write(extent, m.offset, bytes);
+        match m.payload {
+            Payload::Bytes(bytes) => env.extent_write(extent, m.offset, bytes),
+            Payload::Trailing(len) => {
+                if !env.extent_take(extent, m.offset, len, behind) {
+                    // What it has overwritten is not to be trusted either.
+                    transfer.uncover_all();
+                    return Err(Drop::Truncated);
+                }
+            }
+        }
         transfer.cover(m.offset, len);
         self.check_window(now, slot, index, env)
     }
@@ -153,8 +161,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
         now: u64,
         slot: u32,
         index: u32,
-        offset: u32,
-        bytes: &[u8],
+        m: &BlobData<'_>,
+        behind: &dyn Rest,
         env: &mut E,
     ) -> Result<(), Drop> {
         let kept = self.keep_chunks(index, offset, bytes, env);
@@ -172,25 +180,37 @@ impl<M: Memory, E: Env> Engine<M, E> {
         env: &mut E,
     ) -> Result<(), Drop> {
         let mut wrong = false;
-        let mut rest = bytes;
-        for chunk in offset / CHUNK..WINDOW {
-            if rest.is_empty() {
+        let mut done = 0;
+        let len = m.payload.len();
+        for chunk in m.offset / CHUNK..WINDOW {
+            if done >= len {
                 break;
             }
-            let (part, behind) = rest.split_at_checked(CHUNK as usize).unwrap_or((rest, &[]));
-            rest = behind;
+            let size = len.saturating_sub(done).min(CHUNK as usize);
             let cv = self.page_hash_of(index, chunk);
-            let Some(hasher) = self.hasher.first_mut() else {
+            let (Some(hasher), Some(scratch)) = (
+                self.hasher.first_mut(),
+                self.scratch.get_mut(..CHUNK as usize),
+            ) else {
                 return Err(Drop::StoreFull);
             };
             let Some(transfer) = self.transfers.table.get_mut(index) else {
                 return Err(Drop::Unsolicited);
             };
             let start = chunk.saturating_mul(CHUNK);
-            let whole = transfer.len.saturating_sub(start).min(CHUNK) as usize == part.len();
-            if offset % CHUNK != 0 || !whole {
+            let whole = transfer.len.saturating_sub(start).min(CHUNK) as usize == size;
+            if m.offset % CHUNK != 0 || !whole {
                 return Err(Drop::PartialChunk);
             }
+            let part = match m.payload {
+                Payload::Bytes(bytes) => bytes.get(done..done.saturating_add(size)),
+                Payload::Trailing(_) => {
+                    let room = scratch.get_mut(..size);
+                    room.and_then(|room| behind.copy(done, room).then_some(&*room))
+                }
+            };
+            let part = part.ok_or(Drop::Truncated)?;
+            done = done.saturating_add(size);
             let number = u32::from(transfer.window)
                 .saturating_mul(WINDOW)
                 .saturating_add(chunk);

@@ -55,6 +55,17 @@ pub struct Payload {
     pub len: u32,
 }
 
+/// The rest of a received frame: bytes that nobody has looked at yet and that their sender may still
+/// change. What is done with them is done with a copy.
+pub trait Rest {
+    /// How many they are.
+    fn bytes(&self) -> usize;
+
+    /// Copies those from `at` on, and is asked for none of them twice. False if there are not so many,
+    /// or they cannot be had: then `to` may hold anything.
+    fn copy(&self, at: usize, to: &mut [u8]) -> bool;
+}
+
 /// Who pays for what is stored, and how dear it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Charge {
@@ -280,6 +291,16 @@ pub trait Env {
 
     /// Copies unverified bytes to their place. `offset + bytes.len()` is within the extent.
     fn extent_write(&mut self, extent: &mut Self::Extent, offset: u32, bytes: &[u8]);
+
+    /// Copies the first `len` bytes of `rest` to their place. `offset + len` is within the extent. False
+    /// if they could not be had: then anything may be in their place.
+    fn extent_take(
+        &mut self,
+        extent: &mut Self::Extent,
+        offset: u32,
+        len: u32,
+        rest: &dyn Rest,
+    ) -> bool;
 
     /// The chaining value of `chunks` of the extent, counted in the window, or the blob's hash if
     /// `root`. `first_chunk` is the number in the blob of the window's chunk 0. The range is one chunk or all

@@ -50,7 +50,7 @@ pub mod limits;
 pub mod shards;
 
 pub use env::{
-    BlobInfo, Charge, Counter, Dest, Env, Event, Full, Mac, Memory, Payload, PortId, Proved,
+    BlobInfo, Charge, Counter, Dest, Env, Event, Full, Mac, Memory, Payload, PortId, Proved, Rest,
     SignedKind, VerifyJob,
 };
 pub use feeds::FeedState;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 //! Frames in: each message goes to whoever it concerns.
 
-use super::env::{Counter, Env, Event, Mac, Memory, PortId};
+use super::env::{Counter, Env, Event, Mac, Memory, PortId, Rest};
 use super::limits::MESSAGES_PER_FRAME;
 use super::pending::{Down, Pending, Want};
 use super::{Engine, ShardSet};
 use crate::cookie;
 use crate::error::Drop;
 use crate::token::{Binding, Token, MAC_GROUP};
-use crate::wire::{FrameView, Message};
+use crate::wire::{BlobData, FrameView, Message};
 
 /// How a frame came in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -19,6 +19,19 @@ pub struct Rx {
     pub mac: Mac,
     /// It was sent to the group, not to this node alone.
     pub group: bool,
+}
+
+/// Behind a frame that was copied whole.
+struct Nothing;
+
+impl Rest for Nothing {
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    fn copy(&self, _: usize, to: &mut [u8]) -> bool {
+        to.is_empty()
+    }
 }
 
 /// Entries that one frame can concern; answers of one lookup share a token.
@@ -50,16 +63,36 @@ impl<M: Memory, E: Env> Engine<M, E> {
     ///
     /// Context: softirq, with the engine's lock.
     pub fn on_frame(&mut self, now: u64, rx: Rx, frame: &[u8], env: &mut E) -> ShardSet {
+        self.on_frame_head(now, rx, frame, &Nothing, env)
+    }
+
+    /// As [`Engine::on_frame`] of a frame whose payload has not been copied yet: `head` is as much of it
+    /// as [`crate::wire::head_len`] asks for. The payload is copied once, to where it stays if it is good.
+    pub fn on_frame_head(
+        &mut self,
+        now: u64,
+        rx: Rx,
+        head: &[u8],
+        behind: &dyn Rest,
+        env: &mut E,
+    ) -> ShardSet {
         env.event(Event::Count(Counter::FramesIn));
         let mut others = ShardSet::default();
-        self.take_frame(now, rx, frame, Some(&mut others), env);
+        self.take_frame(now, rx, head, behind, Some(&mut others), env);
         others
     }
 
-    /// As [`Engine::on_frame`], for an engine that another one named: what concerns the frame as
+    /// As [`Engine::on_frame_head`], for an engine that another one named: what concerns the frame as
     /// a whole was counted there.
-    pub fn on_frame_again(&mut self, now: u64, rx: Rx, frame: &[u8], env: &mut E) {
-        self.take_frame(now, rx, frame, None, env);
+    pub fn on_frame_again(
+        &mut self,
+        now: u64,
+        rx: Rx,
+        head: &[u8],
+        behind: &dyn Rest,
+        env: &mut E,
+    ) {
+        self.take_frame(now, rx, head, behind, None, env);
     }
 
     #[inline]
@@ -67,7 +100,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
         &mut self,
         now: u64,
         rx: Rx,
-        frame: &[u8],
+        head: &[u8],
+        behind: &dyn Rest,
         mut others: Option<&mut ShardSet>,
         env: &mut E,
     ) {
@@ -85,7 +119,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         {
             return self.drop_at(env, Drop::OwnEcho, &rx);
         }
-        let view = match FrameView::parse(frame) {
+        let view = match FrameView::parse_head(head, behind.bytes()) {
             Ok(view) => view,
             Err(reason) => return self.drop_at(env, reason, &rx),
         };
@@ -121,6 +155,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 Message::LookupCons(m) => self.serve_cons(now, &rx, trusted, m, env),
                 Message::LookupBlob(m) => self.serve_blob(now, &rx, trusted, m, env),
                 Message::Follow(m) => self.serve_follow(now, &rx, trusted, m, env),
+                Message::BlobData(m) => {
+                    self.take_blob_frame(now, &rx, &view, m, behind, &mut touched, env)
+                }
                 answer => {
                     self.take_answer(now, &rx, &view, answer, &mut messages, &mut touched, env)
                 }
@@ -211,9 +248,44 @@ impl<M: Memory, E: Env> Engine<M, E> {
             Message::Entry(m) => self.take_entry(now, slot, m, env),
             Message::BlobPath(m) => self.take_blob_path(now, rx, slot, m, env),
             Message::BlobPage(m) => self.take_blob_page(now, rx, slot, m, env),
-            Message::BlobData(m) => self.take_blob_data(now, rx, slot, m, env),
             _ => Err(Drop::Unsupported),
         };
+        self.close_answer(now, rx, view, slot, is_news, &result, touched, env);
+        result
+    }
+
+    /// As [`Engine::take_answer`], for what most frames of a transfer are.
+    #[allow(clippy::too_many_arguments)]
+    #[inline(never)]
+    fn take_blob_frame(
+        &mut self,
+        now: u64,
+        rx: &Rx,
+        view: &FrameView<'_>,
+        m: &BlobData<'_>,
+        behind: &dyn Rest,
+        touched: &mut Touched,
+        env: &mut E,
+    ) -> Result<(), Drop> {
+        let slot = self.open_answer(now, rx, view, m.answer.token, env)?;
+        let result = self.take_blob_data(now, slot, m, behind, env);
+        self.close_answer(now, rx, view, slot, true, &result, touched, env);
+        result
+    }
+
+    /// Common to all answers: what follows from how it was taken.
+    #[allow(clippy::too_many_arguments)]
+    fn close_answer(
+        &mut self,
+        now: u64,
+        rx: &Rx,
+        view: &FrameView<'_>,
+        slot: u32,
+        is_news: bool,
+        result: &Result<(), Drop>,
+        touched: &mut Touched,
+        env: &mut E,
+    ) {
         if result.is_ok() && is_news {
             self.note_progress(now, rx, slot, view.header.limited);
             if !touched.note(slot) {
@@ -227,7 +299,6 @@ impl<M: Memory, E: Env> Engine<M, E> {
             self.neighbours.penalise(rx.port, rx.mac, now);
             self.hasten(slot, now);
         }
-        result
     }
 
     /// Whether an answer brings something, if it is good: neither a refusal nor the head that is held

@@ -30,6 +30,8 @@ pub(super) struct Transfer<X> {
     pub extent: Option<X>,
     /// One bit for each 64 B that came.
     covered: [u64; 8],
+    /// How many bits are set.
+    count: u32,
     /// Unverified siblings; meaningless without `path_len`.
     pub path: [Hash; MAX_BLOB_PATH],
     pub path_len: u8,
@@ -53,6 +55,7 @@ impl<X> Default for Transfer<X> {
             len: 0,
             extent: None,
             covered: [0; 8],
+            count: 0,
             path: [Hash::ZERO; MAX_BLOB_PATH],
             path_len: 0,
             path_verified: false,
@@ -77,22 +80,27 @@ impl<X> Transfer<X> {
     /// Marks bytes that were written. A range that ends with the window may end anywhere.
     pub(super) fn cover(&mut self, offset: u32, len: u32) {
         let last = units(offset.saturating_add(len));
-        for (word, start) in self.covered.iter_mut().zip(WORDS) {
-            *word |= bits_between(start, offset / RANGE_UNIT, last);
+        for (word, bits) in words_between(&mut self.covered, offset / RANGE_UNIT, last) {
+            let added = (bits & !*word).count_ones();
+            *word |= bits;
+            self.count = self.count.saturating_add(added);
         }
     }
 
     /// Forgets a chunk that was wrong.
     pub(super) fn uncover(&mut self, chunk: u32) {
         let unit = chunk.saturating_mul(UNITS);
-        if let Some(word) = self.covered.get_mut((unit >> 6) as usize) {
-            *word &= !(0xffffu64.wrapping_shl(unit & 63));
+        for (word, bits) in words_between(&mut self.covered, unit, unit.saturating_add(UNITS)) {
+            let taken = (bits & *word).count_ones();
+            *word &= !bits;
+            self.count = self.count.saturating_sub(taken);
         }
     }
 
     /// Forgets everything that came.
     pub(super) fn uncover_all(&mut self) {
         self.covered = [0; 8];
+        self.count = 0;
     }
 
     /// Chunks of which a byte is missing.
@@ -122,32 +130,38 @@ impl<X> Transfer<X> {
     }
 
     /// Whether all of a range is there already.
-    pub(super) fn has(&self, offset: u32, len: u32) -> bool {
+    pub(super) fn has(&mut self, offset: u32, len: u32) -> bool {
         let last = units(offset.saturating_add(len));
-        self.covered.iter().zip(WORDS).all(|(word, start)| {
-            let want = bits_between(start, offset / RANGE_UNIT, last);
-            word & want == want
-        })
+        words_between(&mut self.covered, offset / RANGE_UNIT, last)
+            .all(|(word, bits)| *word & bits == bits)
     }
 
     /// Whether no byte is missing.
     pub(super) fn is_complete(&self) -> bool {
-        self.has(0, self.len)
+        self.count >= units(self.len)
     }
 }
 
-/// The units that the words of a transfer's map begin with.
-const WORDS: [u32; 8] = [0, 64, 128, 192, 256, 320, 384, 448];
+/// Units of a word of a transfer's map.
+const WORD: u32 = 64;
 
-/// Of the units from `first` up to `last`, those that the word from unit `start` on has.
-fn bits_between(start: u32, first: u32, last: u32) -> u64 {
-    let below = |unit: u32| {
-        let bits = unit.saturating_sub(start).min(64);
-        u64::MAX
-            .checked_shr(64u32.saturating_sub(bits))
-            .unwrap_or(0)
+/// The words of a map that have units from `first` up to `last`, and their bits in each.
+fn words_between(
+    map: &mut [u64; 8],
+    first: u32,
+    last: u32,
+) -> impl Iterator<Item = (&mut u64, u64)> {
+    let below = |unit: u32, start: u32| {
+        let bits = unit.saturating_sub(start).min(WORD);
+        u64::MAX.checked_shr(WORD.saturating_sub(bits)).unwrap_or(0)
     };
-    below(last) & !below(first)
+    let range = (first / WORD) as usize..last.div_ceil(WORD) as usize;
+    let words = map.get_mut(range).unwrap_or(&mut []);
+    let starts = (first / WORD..).map(|word| word.saturating_mul(WORD));
+    words
+        .iter_mut()
+        .zip(starts)
+        .map(move |(word, start)| (word, below(last, start) & !below(first, start)))
 }
 
 pub(super) struct Transfers<X, M: Memory> {

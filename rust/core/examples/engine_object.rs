@@ -26,6 +26,19 @@ impl Lend<Boxes> for Boxes {
     }
 }
 
+/// The rest of a frame that has none.
+struct Short;
+
+impl Rest for Short {
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    fn copy(&self, _: usize, _: &mut [u8]) -> bool {
+        false
+    }
+}
+
 /// A world that has nothing and keeps nothing.
 pub struct Void(u64);
 
@@ -67,6 +80,10 @@ impl Env for Void {
 
     fn extent_write(&mut self, _: &mut u32, _: u32, _: &[u8]) {}
 
+    fn extent_take(&mut self, _: &mut u32, _: u32, len: u32, rest: &dyn Rest) -> bool {
+        rest.bytes() >= len as usize
+    }
+
     fn extent_cv(&mut self, _: &u32, _: Range<u8>, _: u64, _: bool) -> Hash {
         Hash::ZERO
     }
@@ -102,7 +119,8 @@ macro_rules! entry_points {
 
 entry_points! {
     engine_on_frame(e: &mut Small, now: u64, rx: Rx, frame: &[u8], env: &mut Void) -> ShardSet = e.on_frame(now, rx, frame, env);
-    engine_on_frame_again(e: &mut Small, now: u64, rx: Rx, frame: &[u8], env: &mut Void) = e.on_frame_again(now, rx, frame, env);
+    engine_on_frame_head(e: &mut Small, now: u64, rx: Rx, head: &[u8], env: &mut Void) -> ShardSet = e.on_frame_head(now, rx, head, &Short, env);
+    engine_on_frame_again(e: &mut Small, now: u64, rx: Rx, head: &[u8], env: &mut Void) = e.on_frame_again(now, rx, head, &Short, env);
     shards_of_frame(shards: &Shards, start: &[u8]) -> usize = shards.of_frame(start);
     shards_of(shards: &Shards, id: &DiscoveryId) -> usize = shards.of(id);
     engine_on_verdict(e: &mut Small, now: u64, job: u64, ok: bool, env: &mut Void) = e.on_verdict(now, job, ok, env);

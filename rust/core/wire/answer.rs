@@ -440,9 +440,10 @@ impl<'a> Page<'a> {
 /// Bytes that end a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Payload<'a> {
-    /// Here they are. Parsing always gives these.
+    /// Here they are. Parsing a whole frame always gives these.
     Bytes(&'a [u8]),
-    /// So many, which the caller attaches behind the built frame.
+    /// So many, which the caller attaches behind the built frame, or has not copied yet from behind the
+    /// parsed one.
     Trailing(u32),
 }
 

@@ -132,7 +132,7 @@ pub struct BlobData<'a> {
 }
 
 impl<'a> BlobData<'a> {
-    pub(super) fn parse(flags: u8, body: &'a [u8]) -> Result<Self, Drop> {
+    pub(super) fn parse(flags: u8, body: &'a [u8], behind: usize) -> Result<Self, Drop> {
         let mut r = Reader::new(body);
         let mut read = || {
             let (answer, pre_reserved, count) = Answer::read(&mut r)?;
@@ -146,11 +146,15 @@ impl<'a> BlobData<'a> {
             ))
         };
         let (answer, window, offset, count, reserved) = read().ok_or(Drop::Malformed)?;
-        let bytes = r.rest();
-        let end = u32::try_from(bytes.len())
+        let payload = if behind == 0 {
+            Payload::Bytes(r.rest())
+        } else {
+            Payload::Trailing(u32::try_from(behind).map_err(|_| Drop::OutOfRange)?)
+        };
+        let end = u32::try_from(payload.len())
             .ok()
             .and_then(|len| offset.checked_add(len));
-        let in_window = !bytes.is_empty() && end.is_some_and(|end| end <= WINDOW_BYTES);
+        let in_window = !payload.is_empty() && end.is_some_and(|end| end <= WINDOW_BYTES);
         let aligned = offset & RANGE_UNIT.wrapping_sub(1) == 0;
         check(
             u32::from(flags) | reserved,
@@ -160,7 +164,7 @@ impl<'a> BlobData<'a> {
             answer,
             window,
             offset,
-            payload: Payload::Bytes(bytes),
+            payload,
         })
     }
 

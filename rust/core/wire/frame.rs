@@ -2,8 +2,8 @@
 //! Frames: a header and messages one after the other.
 
 use super::{
-    is_known, Message, CRITICAL, FRAME_HEADER_LEN, FRAME_LIMITED, FRAME_MIN, FRAME_VERSION,
-    MESSAGE_HEADER_LEN, TYPE_END,
+    is_known, Message, BLOB_HEADER_LEN, CRITICAL, FRAME_HEADER_LEN, FRAME_LIMITED, FRAME_MIN,
+    FRAME_VERSION, MESSAGE_HEADER_LEN, TYPE_BLOB_DATA, TYPE_BLOB_PATH, TYPE_END,
 };
 use crate::bytes::{Reader, Writer};
 use crate::error::Drop;
@@ -25,13 +25,23 @@ pub struct FrameView<'a> {
     /// Its header.
     pub header: FrameHeader,
     messages: &'a [u8],
+    /// Bytes of the last message that are not here.
+    behind: usize,
 }
 
 impl<'a> FrameView<'a> {
     /// Reads what follows the Ethernet header. Bytes after the length that the header states are
     /// padding and not looked at.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Drop> {
-        let mut r = Reader::new(bytes);
+        Self::parse_head(bytes, 0)
+    }
+
+    /// Reads a frame of which only the head is here, see [`head_len`], and behind it are so many bytes
+    /// more. Its last message may be a BLOB_DATA whose payload is [`Payload::Trailing`].
+    ///
+    /// [`Payload::Trailing`]: super::Payload::Trailing
+    pub fn parse_head(head: &'a [u8], more: usize) -> Result<Self, Drop> {
+        let mut r = Reader::new(head);
         let version = r.u8().ok_or(Drop::Truncated)?;
         if version != FRAME_VERSION {
             return Err(Drop::BadVersion);
@@ -44,9 +54,15 @@ impl<'a> FrameView<'a> {
         if flags & !FRAME_LIMITED != 0 || reserved != 0 {
             return Err(Drop::Reserved);
         }
-        let messages = r.take(usize::from(len)).ok_or(Drop::Truncated)?;
+        let len = usize::from(len);
+        let here = len.min(r.rest().len());
+        let behind = len.saturating_sub(here);
+        if behind > more {
+            return Err(Drop::Truncated);
+        }
+        let messages = r.take(here).ok_or(Drop::Truncated)?;
         let mut rest = messages;
-        while let Some(Ok(raw)) = next_raw(&mut rest) {
+        while let Some(Ok(raw)) = next_raw(&mut rest, behind) {
             if raw.kind & CRITICAL != 0 && !is_known(raw.kind) {
                 return Err(Drop::UnknownCritical);
             }
@@ -59,6 +75,7 @@ impl<'a> FrameView<'a> {
                 cookie_give,
             },
             messages,
+            behind,
         })
     }
 
@@ -67,6 +84,7 @@ impl<'a> FrameView<'a> {
     pub fn messages(&self) -> Messages<'a> {
         Messages {
             rest: self.messages,
+            behind: self.behind,
         }
     }
 }
@@ -75,14 +93,15 @@ impl<'a> FrameView<'a> {
 #[derive(Clone, Debug)]
 pub struct Messages<'a> {
     rest: &'a [u8],
+    behind: usize,
 }
 
 impl<'a> Iterator for Messages<'a> {
     type Item = Result<Message<'a>, Drop>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let item =
-            next_raw(&mut self.rest)?.and_then(|raw| Message::parse(raw.kind, raw.flags, raw.body));
+        let item = next_raw(&mut self.rest, self.behind)?
+            .and_then(|raw| Message::parse(raw.kind, raw.flags, raw.body, raw.behind));
         if item == Err(Drop::Malformed) {
             self.rest = &[];
         }
@@ -90,14 +109,52 @@ impl<'a> Iterator for Messages<'a> {
     }
 }
 
+/// How many bytes of a frame of `len` bytes behind its Ethernet header must be copied before anybody
+/// looks at it, of which the first are `copied`: if it is more than those, so many are to be copied and
+/// the question asked again. All of it, but for the payload of a BLOB_DATA that ends the frame.
+pub fn head_len(copied: &[u8], len: usize) -> usize {
+    let first = FRAME_HEADER_LEN.saturating_add(BLOB_HEADER_LEN);
+    if copied.len() < first {
+        return first.min(len);
+    }
+    blob_data_head(copied).map_or(len, |head| head.min(len))
+}
+
+/// Where the payload of the BLOB_DATA that ends the frame begins, or what must be here to tell.
+fn blob_data_head(copied: &[u8]) -> Option<usize> {
+    let mut r = Reader::new(copied);
+    let (_, len) = (r.u16()?, r.u16()?);
+    let end = FRAME_HEADER_LEN.checked_add(usize::from(len))?;
+    let mut at = FRAME_HEADER_LEN;
+    // At most its path comes before it.
+    for _ in 0..2 {
+        let head = at.checked_add(BLOB_HEADER_LEN)?;
+        let Some(bytes) = copied.get(at..head) else {
+            return Some(head);
+        };
+        let mut r = Reader::new(bytes);
+        let (kind, _, len) = (r.u8()?, r.u8()?, r.u16()?);
+        at = at.checked_add(usize::from(len))?;
+        match kind {
+            TYPE_BLOB_DATA => return (at == end).then_some(head),
+            TYPE_BLOB_PATH => {}
+            _ => return None,
+        }
+    }
+    None
+}
+
 struct Raw<'a> {
     kind: u8,
     flags: u8,
     body: &'a [u8],
+    /// Bytes of the body that are not here.
+    behind: usize,
 }
 
-/// Cuts the next message off `rest`: `None` at the end, `Malformed` where lengths make no sense.
-fn next_raw<'a>(rest: &mut &'a [u8]) -> Option<Result<Raw<'a>, Drop>> {
+/// Cuts the next message off `rest`, which `behind` bytes follow that are not here: `None` at the end,
+/// `Malformed` where lengths make no sense.
+fn next_raw<'a>(rest: &mut &'a [u8], behind: usize) -> Option<Result<Raw<'a>, Drop>> {
     if rest.first().is_none_or(|kind| *kind == TYPE_END) {
         *rest = &[];
         return None;
@@ -105,8 +162,20 @@ fn next_raw<'a>(rest: &mut &'a [u8]) -> Option<Result<Raw<'a>, Drop>> {
     let mut r = Reader::new(rest);
     let mut cut = || {
         let (kind, flags, len) = (r.u8()?, r.u8()?, r.u16()?);
-        let body = r.take(usize::from(len).checked_sub(MESSAGE_HEADER_LEN)?)?;
-        Some(Raw { kind, flags, body })
+        let len = usize::from(len).checked_sub(MESSAGE_HEADER_LEN)?;
+        // Only the payload of a BLOB_DATA may be missing, and only all of it.
+        let missing = len.saturating_sub(r.rest().len());
+        let headed = r.rest().len() == BLOB_HEADER_LEN.saturating_sub(MESSAGE_HEADER_LEN);
+        if missing > 0 && !(kind == TYPE_BLOB_DATA && headed && missing == behind) {
+            return None;
+        }
+        let body = r.take(len.saturating_sub(missing))?;
+        Some(Raw {
+            kind,
+            flags,
+            body,
+            behind: missing,
+        })
     };
     let raw = cut();
     *rest = if raw.is_some() { r.rest() } else { &[] };

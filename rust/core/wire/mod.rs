@@ -11,7 +11,7 @@ mod lookup;
 
 pub use answer::{Answer, Cons, Entry, Grant, Head, Page, Path, Payload, Reason, Refusal};
 pub use blob::{BlobData, BlobPage, BlobPath};
-pub use frame::{Built, FrameBuilder, FrameHeader, FrameView, Messages};
+pub use frame::{head_len, Built, FrameBuilder, FrameHeader, FrameView, Messages};
 pub use lookup::{Follow, LookupBlob, LookupCons, LookupHead, LookupRange, Preamble};
 
 use crate::error::Drop;
@@ -211,8 +211,9 @@ const fn is_reserved(kind: u8) -> bool {
 }
 
 impl<'a> Message<'a> {
-    /// Reads one message. `body` is what follows the message header.
-    fn parse(kind: u8, flags: u8, body: &'a [u8]) -> Result<Self, Drop> {
+    /// Reads one message. `body` is what follows the message header, but for `behind` bytes at its end
+    /// that are not here, which only the payload of a BLOB_DATA may be.
+    fn parse(kind: u8, flags: u8, body: &'a [u8], behind: usize) -> Result<Self, Drop> {
         match kind {
             TYPE_REFUSAL => Refusal::parse(flags, body).map(Message::Refusal),
             TYPE_HEAD => Head::parse(flags, body).map(Message::Head),
@@ -223,7 +224,7 @@ impl<'a> Message<'a> {
             TYPE_ENTRY => Entry::parse(flags, body).map(Message::Entry),
             TYPE_BLOB_PATH => BlobPath::parse(flags, body).map(Message::BlobPath),
             TYPE_BLOB_PAGE => BlobPage::parse(flags, body).map(Message::BlobPage),
-            TYPE_BLOB_DATA => BlobData::parse(flags, body).map(Message::BlobData),
+            TYPE_BLOB_DATA => BlobData::parse(flags, body, behind).map(Message::BlobData),
             TYPE_LOOKUP_HEAD => LookupHead::parse(flags, body).map(Message::LookupHead),
             TYPE_LOOKUP_RANGE => LookupRange::parse(flags, body).map(Message::LookupRange),
             TYPE_LOOKUP_CONS => LookupCons::parse(flags, body).map(Message::LookupCons),

@@ -4,11 +4,13 @@
 #![allow(dead_code)]
 
 mod author;
+mod behind;
 mod net;
 pub mod siege;
 mod store;
 
 pub use author::Author;
+pub use behind::Behind;
 pub use net::{mac_of, Link, Net, Node, Seen};
 pub use store::World;
 

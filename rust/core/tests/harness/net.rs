@@ -13,7 +13,7 @@ use feed_core::id::DiscoveryId;
 use feed_core::siphash::SipKey;
 use feed_core::wire::{FrameView, Message, ANY_AGE};
 
-use super::{ms, Host, Rng, Vectors, World};
+use super::{ms, Behind, Host, Rng, Vectors, World};
 
 pub type Node = NodeOf;
 
@@ -53,14 +53,26 @@ impl NodeOf {
         engines.filter_map(Engine::next_deadline).min()
     }
 
-    /// As a shell does it: where the start points to, then to whom that engine names.
+    /// As a shell does it: where the start points to, then to whom that engine names; the head first,
+    /// the payload where it is to stay. Every fourth frame is copied whole.
     fn on_frame(&mut self, now: u64, rx: Rx, bytes: &[u8]) {
+        self.world.taken += 1;
+        let is_whole = self.world.taken % 4 == 0;
+        let cut = || {
+            if is_whole {
+                (bytes, Behind::new(&[]))
+            } else {
+                Behind::split(bytes)
+            }
+        };
         let start = &bytes[..bytes.len().min(FRAME_START)];
         let (engine, world) = self.shard(self.shards.of_frame(start));
-        let mut rest = engine.on_frame(now, rx, bytes, world);
+        let (head, behind) = cut();
+        let mut rest = engine.on_frame_head(now, rx, head, &behind, world);
         while let Some(shard) = rest.pop() {
             let (engine, world) = self.shard(shard);
-            engine.on_frame_again(now, rx, bytes, world);
+            let (head, behind) = cut();
+            engine.on_frame_again(now, rx, head, &behind, world);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use feed_core::blob::{window_len, WindowHasher};
 use feed_core::engine::{
-    BlobInfo, Charge, Counter, Dest, Env, Event, Full, Payload, Proved, VerifyJob,
+    BlobInfo, Charge, Counter, Dest, Env, Event, Full, Payload, Proved, Rest, VerifyJob,
 };
 use feed_core::id::{BlobName, DiscoveryId, Hash};
 use feed_core::object::ObjectKey;
@@ -31,6 +31,8 @@ pub struct World {
     /// Refuse every n-th reservation or slot (0: none).
     pub fail_every: u64,
     writes: u64,
+    /// Frames that came in.
+    pub taken: u64,
     pub out: Vec<(Dest, Vec<u8>)>,
     pub jobs: Vec<VerifyJob>,
     pub jobs_max: usize,
@@ -51,6 +53,7 @@ impl World {
             full: false,
             fail_every: 0,
             writes: 0,
+            taken: 0,
             out: Vec::new(),
             jobs: Vec::new(),
             jobs_max: 64,
@@ -176,6 +179,13 @@ impl Env for World {
 
     fn extent_write(&mut self, extent: &mut Extent, offset: u32, bytes: &[u8]) {
         extent.bytes[offset as usize..offset as usize + bytes.len()].copy_from_slice(bytes);
+    }
+
+    fn extent_take(&mut self, extent: &mut Extent, offset: u32, len: u32, rest: &dyn Rest) -> bool {
+        rest.copy(
+            0,
+            &mut extent.bytes[offset as usize..(offset + len) as usize],
+        )
     }
 
     fn extent_cv(

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! The part of a frame that is not copied before it is looked at.
+
+use std::cell::Cell;
+
+use feed_core::engine::Rest;
+use feed_core::wire::head_len;
+
+/// Bytes that can be had once each.
+pub struct Behind<'a> {
+    bytes: &'a [u8],
+    /// How many there really are, whatever [`Rest::bytes`] says.
+    pub there: usize,
+    /// Where the next copy begins at the earliest.
+    next: Cell<usize>,
+}
+
+impl<'a> Behind<'a> {
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Behind {
+            bytes,
+            there: bytes.len(),
+            next: Cell::new(0),
+        }
+    }
+
+    /// Cuts a frame where its payload begins.
+    pub fn split(frame: &'a [u8]) -> (&'a [u8], Self) {
+        let mut copied = 0;
+        for _ in 0..4 {
+            let wanted = head_len(&frame[..copied], frame.len());
+            if wanted <= copied {
+                let (head, rest) = frame.split_at(copied);
+                return (head, Behind::new(rest));
+            }
+            copied = wanted;
+        }
+        panic!("a head has no end");
+    }
+
+    /// How many bytes are left to be had.
+    pub fn left(&self) -> usize {
+        self.bytes.len() - self.next.get()
+    }
+}
+
+impl Rest for Behind<'_> {
+    fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn copy(&self, at: usize, to: &mut [u8]) -> bool {
+        assert!(at >= self.next.get(), "a byte is read twice");
+        self.next.set(at + to.len());
+        if at + to.len() > self.there {
+            to.fill(0xee);
+            return false;
+        }
+        to.copy_from_slice(&self.bytes[at..at + to.len()]);
+        true
+    }
+}
