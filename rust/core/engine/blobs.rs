@@ -144,8 +144,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
             Payload::Bytes(bytes) => env.extent_write(extent, m.offset, bytes),
             Payload::Trailing(len) => {
                 if !env.extent_take(extent, m.offset, len, behind) {
-                    // What it has overwritten is not to be trusted either.
-                    transfer.uncover_all();
+                    // Anything may be there now.
+                    transfer.uncover(m.offset, len);
                     return Err(Drop::Truncated);
                 }
             }
@@ -165,7 +165,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         behind: &dyn Rest,
         env: &mut E,
     ) -> Result<(), Drop> {
-        let kept = self.keep_chunks(index, offset, bytes, env);
+        let kept = self.keep_chunks(index, m, behind, env);
         // A wrong chunk may have been one that is here already: the others complete the window.
         let checked = self.check_window(now, slot, index, env);
         kept.and(checked)
@@ -175,8 +175,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
     fn keep_chunks(
         &mut self,
         index: u32,
-        offset: u32,
-        bytes: &[u8],
+        m: &BlobData<'_>,
+        behind: &dyn Rest,
         env: &mut E,
     ) -> Result<(), Drop> {
         let mut wrong = false;
@@ -403,7 +403,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             };
             if missing.wrapping_shr(chunk) & 1 == 1 {
                 // Parts of a chunk cannot be checked.
-                transfer.uncover(chunk);
+                transfer.uncover(chunk.saturating_mul(CHUNK), CHUNK);
                 continue;
             }
             let Some(extent) = transfer.extent.as_ref() else {
@@ -419,7 +419,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 n: first.saturating_add(u64::from(chunk)),
             });
             if !ok {
-                transfer.uncover(chunk);
+                transfer.uncover(chunk.saturating_mul(CHUNK), CHUNK);
             }
         }
     }

@@ -87,10 +87,10 @@ impl<X> Transfer<X> {
         }
     }
 
-    /// Forgets a chunk that was wrong.
-    pub(super) fn uncover(&mut self, chunk: u32) {
-        let unit = chunk.saturating_mul(UNITS);
-        for (word, bits) in words_between(&mut self.covered, unit, unit.saturating_add(UNITS)) {
+    /// Forgets bytes that are wrong, or may be.
+    pub(super) fn uncover(&mut self, offset: u32, len: u32) {
+        let last = units(offset.saturating_add(len));
+        for (word, bits) in words_between(&mut self.covered, offset / RANGE_UNIT, last) {
             let taken = (bits & *word).count_ones();
             *word &= !bits;
             self.count = self.count.saturating_sub(taken);

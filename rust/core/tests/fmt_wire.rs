@@ -476,6 +476,107 @@ fn frame_builder__payload_behind_the_buffer() {
     assert!(!absurd.emit(&mut builder), "the length field cannot say it");
 }
 
+/// Asks what must be copied of a frame, as a kernel does; gives that, and the rest.
+fn split(frame: &[u8]) -> (&[u8], &[u8]) {
+    let mut copied = 0;
+    for _ in 0..4 {
+        let wanted = head_len(&frame[..copied], frame.len());
+        assert!(wanted <= frame.len());
+        if wanted <= copied {
+            return frame.split_at(copied);
+        }
+        copied = wanted;
+    }
+    panic!("the head of {frame:02x?} has no end");
+}
+
+/// A frame in two parts means what the whole frame means.
+fn check_split(frame: &[u8]) -> Result<usize, TestCaseError> {
+    let (head, rest) = split(frame);
+    let (whole, parts) = (
+        FrameView::parse(frame),
+        FrameView::parse_head(head, rest.len()),
+    );
+    prop_assert_eq!(whole.map(|view| view.header), parts.map(|view| view.header));
+    let (Ok(whole), Ok(parts)) = (whole, parts) else {
+        return Ok(0);
+    };
+    let mut behind = 0;
+    let mut parts = parts.messages();
+    for message in whole.messages() {
+        let part = parts.next();
+        let (Ok(Message::BlobData(data)), Some(Ok(Message::BlobData(part)))) = (message, part)
+        else {
+            prop_assert_eq!(Some(message), part);
+            continue;
+        };
+        match part.payload {
+            Payload::Bytes(_) => prop_assert_eq!(data, part),
+            Payload::Trailing(len) => {
+                behind = len as usize;
+                prop_assert_eq!(data.payload.bytes(), &rest[..behind]);
+                let payload = data.payload;
+                prop_assert_eq!(data, BlobData { payload, ..part });
+            }
+        }
+    }
+    prop_assert_eq!(parts.next(), None);
+    Ok(behind)
+}
+
+#[test]
+fn head__is_what_comes_before_a_payload_that_ends_the_frame() {
+    let data = raw(
+        TYPE_BLOB_DATA,
+        0,
+        &[[0; 20].to_vec(), payload(640)].concat(),
+    );
+    let path = raw(TYPE_BLOB_PATH, 0, &[[0; 20].to_vec(), payload(96)].concat());
+    let page = raw(TYPE_BLOB_PAGE, 0, &[[0; 20].to_vec(), payload(96)].concat());
+    let alone = frame(&data);
+    assert_eq!(split(&alone).1, payload(640));
+    let behind_its_path = frame(&[&path[..], &data].concat());
+    assert_eq!(split(&behind_its_path).1, payload(640));
+    let padded = [&alone[..], &[9; 5]].concat();
+    assert_eq!(split(&padded).1, [&payload(640)[..], &[9; 5]].concat());
+    for whole in [
+        frame(&[&page[..], &data].concat()),
+        frame(&[&data[..], &path].concat()),
+        frame(&[&path[..], &path, &data].concat()),
+        frame(&page),
+        frame(&[]),
+        alone[..40].to_vec(),
+        vec![],
+    ] {
+        assert_eq!(split(&whole).1, [], "{whole:02x?}");
+    }
+}
+
+#[test]
+fn head__lengths_that_lie() {
+    let data = raw(
+        TYPE_BLOB_DATA,
+        0,
+        &[[0; 20].to_vec(), payload(640)].concat(),
+    );
+    let good = frame(&data);
+    let (head, rest) = split(&good);
+    assert!(FrameView::parse_head(head, rest.len()).is_ok());
+    let short = FrameView::parse_head(head, rest.len() - 1);
+    assert_eq!(short.map(|_| ()), Err(Drop::Truncated));
+    // Each of the two lengths says more, or less, than the other.
+    for (at, by) in [(2, 64), (2, -64), (HEADER + 2, 64), (HEADER + 2, -64)] {
+        let mut lie = good.clone();
+        let len = u16::from_le_bytes([lie[at], lie[at + 1]]);
+        lie[at..at + 2].copy_from_slice(&len.wrapping_add_signed(by).to_le_bytes());
+        let Ok(view) = FrameView::parse_head(&lie[..head.len()], rest.len()) else {
+            continue;
+        };
+        let trailing = |message| matches!(message, Ok(Message::BlobData(data)) if matches!(data.payload, Payload::Trailing(_)));
+        assert!(!view.messages().any(trailing), "{at} {by}");
+    }
+}
+
 #[test]
 fn blob_data__fits_its_blob() {
     let (blob, _) = blob_of(&payload(100_000));
@@ -548,6 +649,54 @@ proptest! {
         if let Ok(parsed) = parse(&bytes) {
             prop_assert!(parsed.len() <= 1);
         }
+    }
+
+    #[test]
+    fn head__any_frame_in_two_parts(
+        messages in prop::collection::vec(
+            (
+                prop_oneof![
+                    Just(TYPE_BLOB_DATA),
+                    Just(TYPE_BLOB_PATH),
+                    Just(TYPE_BLOB_PAGE),
+                    Just(TYPE_END),
+                    any::<u8>()
+                ],
+                prop::collection::vec(any::<u8>(), 0..300),
+                any::<bool>(),
+            ),
+            0..4,
+        ),
+        damage in prop::option::of((0usize..120, any::<u8>())),
+        cut in prop::option::of(0usize..400),
+    ) {
+        let bytes = messages.iter().flat_map(|(kind, body, tidy)| {
+            let mut body = body.clone();
+            if *tidy && body.len() >= 20 {
+                // Reserved fields and places that hold.
+                body[..4].fill(0);
+                body[12..20].fill(0);
+            }
+            raw(*kind, 0, &body)
+        });
+        let mut bytes = frame(&bytes.collect::<Vec<_>>());
+        if let Some((at, to)) = damage {
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte = to;
+            }
+        }
+        bytes.truncate(cut.unwrap_or(usize::MAX));
+        check_split(&bytes)?;
+    }
+
+    #[test]
+    fn head__payloads_stay_behind(len in 1usize..3000, path in 0usize..12) {
+        let count = [0, 0, path as u8, 0];
+        let path = raw(TYPE_BLOB_PATH, 0, &[&count[..], &[0; 16], &vec![7; path * 32]].concat());
+        let data = raw(TYPE_BLOB_DATA, 0, &[[0; 20].to_vec(), payload(len)].concat());
+        let bytes = frame(&[&path[..], &data].concat());
+        let behind = check_split(&bytes)?;
+        prop_assert!(behind == len || bytes.len() == FRAME_MIN);
     }
 
     #[test]
