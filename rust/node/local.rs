@@ -46,6 +46,7 @@ use feed_core::{
         },
         FeedMemory,
         FeedState,
+        FeedsWanted,
         ForkEvidence,
         Refused,
         Wanted, //
@@ -98,8 +99,9 @@ const RECOVER_MS: u32 = 5_000;
 /// Feeds that one user may author in a namespace: each is kept in kernel memory for good.
 const OWN_FEEDS_MAX: usize = 8_192;
 
-/// Feeds that a node knows at most, own and foreign: 32 MiB. Beyond, idle ones are forgotten.
-const FEEDS_MAX: usize = 65_536;
+/// Feeds that a node knows at most, own and foreign: 64 MiB, which the namespace's creator pays for.
+/// Beyond, idle ones are forgotten.
+const FEEDS_MAX: usize = 262_144;
 
 /// The errno of a refusal by the engine's tables.
 pub(super) fn errno(refused: Refused) -> Error {
@@ -145,9 +147,17 @@ impl Node {
     pub(crate) fn feed_open(self: &Arc<Self>, id: &DiscoveryId, name: Name) -> Result {
         self.world.store.activate();
         for _ in 0..2 {
-            let opened = self.with_engine(id, |engine, _, _| engine.feed_open(id, Some(name)));
-            match opened.ok_or(ENETDOWN)? {
-                Err(Refused::Full) => self.grow_tables(),
+            let opened = self.with_engine(id, |engine, _, _| {
+                (engine.feed_open(id, Some(name)), self.feeds_wanted(engine).is_some())
+            });
+            let (opened, crowded) = opened.ok_or(ENETDOWN)?;
+            if crowded {
+                // In time: programs may open feeds faster than the chores come by, and idle ones
+                // would make room.
+                self.grow_tables();
+            }
+            match opened {
+                Err(Refused::Full) => {}
                 done => return done.map_err(errno),
             }
         }
@@ -240,21 +250,20 @@ impl Node {
         unpack_leaf(&bytes).map(|(leaf, _)| leaf)
     }
 
-    /// How many feeds an engine should have room for, if more than now and no more than it may.
-    pub(super) fn feeds_wanted(&self, engine: &KernelEngine) -> Option<usize> {
-        let most = FEEDS_MAX / self.shards.count();
-        engine.feeds_wanted().filter(|len| *len <= most)
+    /// What an engine should have room for, if more than now and no more than it may.
+    pub(super) fn feeds_wanted(&self, engine: &KernelEngine) -> Option<FeedsWanted> {
+        engine.feeds_wanted(FEEDS_MAX / self.shards.count())
     }
 
-    /// Moves the feeds to larger tables where the present ones are crowded.
+    /// Adds memory for feeds where the tables are crowded.
     pub(super) fn grow_tables(self: &Arc<Self>) {
         for shard in 0..self.engines.len() {
             let wanted = self.with_shard(shard, |engine, _, _| self.feeds_wanted(engine));
-            let Some(len) = wanted.flatten() else { continue };
+            let Some(wanted) = wanted.flatten() else { continue };
             // Without memory the tables stay as they are, and the engine recycles idle feeds.
-            if let Ok(memory) = self.world.payer.charge(|| FeedMemory::lend(len, &mut Lender)) {
-                let old = self.with_shard(shard, |engine, _, _| engine.grow_feeds(memory));
-                drop(old);
+            if let Ok(memory) = self.world.payer.charge(|| FeedMemory::lend(wanted, &mut Lender)) {
+                let left = self.with_shard(shard, |engine, _, _| engine.grow_feeds(memory));
+                drop(left);
             }
         }
     }

@@ -7,11 +7,13 @@
 use core::cell::Cell;
 
 use super::env::{Mac, Memory, PortId};
+use super::growing::Growing;
 use super::limits::{CLOCK_STEPS, FEED_HEADS_PER_S};
-use super::slab::Table;
+use crate::bytes::{Reader, Writer};
 use crate::grant::{SignedGrant, GRANT_LEN};
-use crate::head::{SignedHead, HEAD_LEN};
+use crate::head::{SignedHead, HEAD_BODY_LEN, HEAD_LEN};
 use crate::id::{DiscoveryId, Hash, Name};
+use crate::sign::SIGNATURE_LEN;
 use crate::siphash::{siphash13, SipKey};
 
 /// This node signs the feed.
@@ -24,55 +26,80 @@ pub(super) const FORKED: u16 = 1 << 2;
 pub(super) const NAMED: u16 = 1 << 3;
 /// A verified head is held.
 pub(super) const HEADED: u16 = 1 << 4;
-/// A verified grant is held.
-pub(super) const GRANTED: u16 = 1 << 5;
 /// Used since the hand came by.
 const RECENT: u16 = 1 << 6;
 /// This node may sign the feed: it stays known without a socket.
 pub(super) const KEPT: u16 = 1 << 7;
 
-/// One feed. At most 512 B in its table.
+/// Bytes of a head in front of its name.
+const HEAD_FRONT: usize = HEAD_BODY_LEN - 64;
+
+/// One feed, 256 B in its table. What a lookup needs to know first lies in one line of the
+/// processor's cache, with what the table puts in front.
+#[repr(C)]
 pub(super) struct Feed {
-    pub id: DiscoveryId,
-    pub name: Name,
-    head: [u8; HEAD_LEN],
-    grant: [u8; GRANT_LEN],
-    pub root: Hash,
     pub n: u64,
-    /// When the head was verified or heard again, µs.
-    pub verified_at: u64,
+    pub id: DiscoveryId,
     pub epoch: u32,
     pub flags: u16,
     /// Hops that the head had come.
     pub hops: u8,
     /// Good heads verified in `rate_second`.
     rate_count: u8,
-    rate_second: u32,
+    /// When the head was verified or heard again, µs.
+    pub verified_at: u64,
     /// Sockets that have the feed open.
     pub opens: u32,
+    /// The epoch of the verified grant, 0 without one.
+    granted: u32,
     /// The neighbour of the last good answer; `LOCAL` is none.
     pub via_port: PortId,
     pub via_mac: Mac,
+    /// The low bits of the second.
+    rate_second: u16,
+    /// The held head: what stands in front of its name, the name (which may be known without a head), the root
+    /// and the signature, in the order of [`SignedHead::bytes`].
+    front: [u8; HEAD_FRONT],
+    pub name: Name,
+    pub root: Hash,
+    signature: [u8; SIGNATURE_LEN],
 }
 
 impl Default for Feed {
     fn default() -> Self {
         Feed {
-            id: DiscoveryId::default(),
-            name: Name::default(),
-            head: [0; HEAD_LEN],
-            grant: [0; GRANT_LEN],
-            root: Hash::ZERO,
             n: 0,
-            verified_at: 0,
+            id: DiscoveryId::default(),
             epoch: 0,
             flags: 0,
             hops: 0,
             rate_count: 0,
-            rate_second: 0,
+            verified_at: 0,
             opens: 0,
+            granted: 0,
             via_port: PortId::LOCAL,
             via_mac: Mac::default(),
+            rate_second: 0,
+            front: [0; HEAD_FRONT],
+            name: Name::default(),
+            root: Hash::ZERO,
+            signature: [0; SIGNATURE_LEN],
+        }
+    }
+}
+
+/// A verified grant. Few feeds have one.
+pub(super) struct Granted {
+    /// The feed's place.
+    feed: u32,
+    bytes: [u8; GRANT_LEN],
+}
+
+impl Default for Granted {
+    fn default() -> Self {
+        Granted {
+            feed: 0,
+            bytes: [0; GRANT_LEN],
         }
     }
 }
@@ -84,49 +111,49 @@ impl Feed {
 
     /// The verified head.
     pub(super) fn head(&self) -> Option<SignedHead> {
-        if self.has(HEADED) {
-            SignedHead::parse(&self.head).ok()
-        } else {
-            None
-        }
+        SignedHead::parse(&self.head_bytes()?).ok()
     }
 
     /// The verified head's bytes.
-    pub(super) fn head_bytes(&self) -> Option<&[u8; HEAD_LEN]> {
-        self.has(HEADED).then_some(&self.head)
-    }
-
-    /// The verified grant.
-    pub(super) fn grant(&self) -> Option<SignedGrant> {
-        if self.has(GRANTED) {
-            SignedGrant::parse(&self.grant).ok()
-        } else {
-            None
+    pub(super) fn head_bytes(&self) -> Option<[u8; HEAD_LEN]> {
+        if !self.has(HEADED) {
+            return None;
         }
+        let mut bytes = [0; HEAD_LEN];
+        Writer::new(&mut bytes)
+            .put(&self.front)
+            .put(&self.name.0)
+            .put(&self.root.0)
+            .put(&self.signature);
+        Some(bytes)
     }
 
     /// The epoch of the verified grant, 0 without one: nothing older may be told, or asked for.
     pub(super) fn granted_epoch(&self) -> u32 {
-        self.grant().map_or(0, |grant| grant.grant.epoch)
+        self.granted
     }
 
     pub(super) fn set_head(&mut self, head: &SignedHead, hops: u8, now: u64) {
-        self.head = head.bytes;
-        self.name = head.head.name;
+        let mut bytes = Reader::new(&head.bytes);
+        let parts = (bytes.array(), bytes.array(), bytes.array(), bytes.array());
+        let (Some(front), Some(name), Some(root), Some(signature)) = parts else {
+            return;
+        };
+        (self.front, self.signature) = (*front, *signature);
+        (self.name, self.root) = (Name(*name), Hash(*root));
         self.epoch = head.head.epoch;
         self.n = head.head.n;
-        self.root = head.head.root;
         self.hops = hops;
         self.verified_at = now;
         self.flags |= HEADED | NAMED;
     }
 
-    /// Holds a verified grant. Whether it has ended the epoch of the held head, which is gone then:
+    /// A grant is held. Whether it has ended the epoch of the held head, which is gone then:
     /// whoever has the old key may have signed it after the name key had taken the feed away.
-    pub(super) fn set_grant(&mut self, grant: &SignedGrant) -> bool {
-        self.grant = grant.bytes;
+    fn grant_from(&mut self, grant: &SignedGrant) -> bool {
         self.name = grant.grant.name;
-        self.flags |= GRANTED | NAMED;
+        self.granted = grant.grant.epoch;
+        self.flags |= NAMED;
         let ends = self.has(HEADED) && self.epoch < grant.grant.epoch;
         if ends {
             self.flags &= !HEADED;
@@ -163,8 +190,8 @@ impl Feed {
     }
 }
 
-fn second_of(now: u64) -> u32 {
-    now.wrapping_div(1_000_000) as u32
+fn second_of(now: u64) -> u16 {
+    now.wrapping_div(1_000_000) as u16
 }
 
 /// A copy of what is known of a feed, for sockets and dumps.
@@ -193,23 +220,23 @@ pub struct FeedState {
 }
 
 pub(super) struct Feeds<M: Memory> {
-    pub table: Table<Feed, M>,
+    pub table: Growing<Feed, M>,
+    /// Under the feed's index.
+    pub grants: Growing<Granted, M>,
     key: SipKey,
     hand: u32,
     /// Where the feed is that was looked up last: the steps of one call ask for the same one.
     last: Cell<u32>,
-    /// Inserts that found no place.
-    pub refused: u32,
 }
 
 impl<M: Memory> Feeds<M> {
-    pub(super) fn new(table: Table<Feed, M>, key: SipKey) -> Self {
+    pub(super) fn new(table: Growing<Feed, M>, grants: Growing<Granted, M>, key: SipKey) -> Self {
         Feeds {
             table,
+            grants,
             key,
             hand: 0,
             last: Cell::new(0),
-            refused: 0,
         }
     }
 
@@ -248,34 +275,66 @@ impl<M: Memory> Feeds<M> {
                 id: *id,
                 ..Feed::default()
             };
-            if self.table.insert(self.hash(id), feed).is_none() {
-                self.refused = self.refused.saturating_add(1);
-                return None;
-            }
+            self.table.insert(self.hash(id), feed)?;
         }
         self.get_mut(id)
     }
 
+    /// Forgets a feed that nobody here needs, best one that was not used since the hand came by.
     fn make_room(&mut self) {
+        let mut victim = None;
         for _ in 0..CLOCK_STEPS {
             let at = self.hand;
             self.hand = (at as usize)
                 .wrapping_add(1)
                 .checked_rem(self.table.capacity())
                 .unwrap_or(0) as u32;
-            let Some(feed) = self.table.get_mut(at) else {
+            let Some(feed) = self.table.get_mut(at).filter(|feed| feed.is_idle()) else {
                 continue;
             };
-            if !feed.is_idle() {
-                continue;
+            if !feed.has(RECENT) {
+                victim = Some(at);
+                break;
             }
-            if feed.has(RECENT) {
-                feed.flags &= !RECENT;
-                continue;
-            }
-            self.table.remove(at);
-            return;
+            feed.flags &= !RECENT;
+            victim = victim.or(Some(at));
         }
+        let Some(at) = victim else { return };
+        self.table.remove(at);
+        if let Some(grant) = self.find_grant(at) {
+            self.grants.remove(grant);
+        }
+    }
+
+    fn find_grant(&self, feed: u32) -> Option<u32> {
+        self.grants.find(feed, |granted| granted.feed == feed)
+    }
+
+    /// The verified grant of the feed in place `index`.
+    fn grant_at(&self, index: u32) -> Option<SignedGrant> {
+        self.table.get(index).filter(|feed| feed.granted > 0)?;
+        let granted = self.grants.get(self.find_grant(index)?)?;
+        SignedGrant::parse(&granted.bytes).ok()
+    }
+
+    /// The verified grant of a feed.
+    pub(super) fn grant(&self, id: &DiscoveryId) -> Option<SignedGrant> {
+        self.grant_at(self.find(id)?)
+    }
+
+    /// Holds a verified grant of a feed that is made if it is not known. Whether it has ended the
+    /// epoch of the held head; `None` when there is no room.
+    pub(super) fn set_grant(&mut self, id: &DiscoveryId, grant: &SignedGrant) -> Option<bool> {
+        self.open(id)?;
+        let index = self.find(id)?;
+        let at = match self.find_grant(index) {
+            Some(at) => at,
+            None => self.grants.insert(index, Granted::default())?,
+        };
+        let granted = self.grants.get_mut(at)?;
+        granted.feed = index;
+        granted.bytes = grant.bytes;
+        Some(self.table.get_mut(index)?.grant_from(grant))
     }
 
     /// A copy of what is known of the feed in place `index`.
@@ -285,7 +344,7 @@ impl<M: Memory> Feeds<M> {
             id: feed.id,
             name: feed.has(NAMED).then_some(feed.name),
             head: feed.head(),
-            grant: feed.grant(),
+            grant: self.grant_at(index),
             verified_at: feed.verified_at,
             hops: feed.hops,
             is_own: feed.has(OWN),

@@ -231,8 +231,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let mut used = 0;
         if let Some(feed) = feed.filter(|_| lacks && may) {
             let Some(head) = feed.head() else { return };
-            let grant = feed
-                .grant()
+            let grant = self
+                .feeds
+                .grant(&feed.id)
                 .filter(|grant| grant.grant.epoch == feed.epoch && down.held_epoch < feed.epoch);
             let (name, epoch, n, hops) =
                 (feed.name, feed.epoch, feed.n, feed.hops.saturating_add(1));

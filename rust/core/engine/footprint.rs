@@ -5,6 +5,7 @@
 use core::mem::size_of;
 
 use super::feeds::Feed;
+use super::growing::Place;
 use super::pending::{Down, Pending};
 use super::routes::Known;
 use super::slab::{Deadline, Keyed, Slot};
@@ -12,7 +13,7 @@ use super::slab::{Deadline, Keyed, Slot};
 /// Bytes of one record in each table, its place in the hash table and in queues included.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Footprint {
-    /// A feed that is known.
+    /// A feed that is known, without a grant.
     pub feed: usize,
     /// A lookup that is in flight.
     pub pending: usize,
@@ -24,7 +25,7 @@ pub struct Footprint {
 
 /// Of this build.
 pub const FOOTPRINT: Footprint = Footprint {
-    feed: size_of::<Slot<Keyed<Feed>>>() + size_of::<u32>(),
+    feed: size_of::<Place<Feed>>() + size_of::<u32>(),
     pending: size_of::<Slot<Keyed<Pending>>>()
         + size_of::<u32>()
         + size_of::<Deadline>()

@@ -70,10 +70,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// Judges a head that came by what is held of its feed.
     pub(super) fn judge(&self, id: &DiscoveryId, new: &SignedHead) -> Result<HeadAction, Drop> {
         let feed = self.feeds.get(id);
-        let (head, grant) = (
-            feed.and_then(|feed| feed.head()),
-            feed.and_then(|feed| feed.grant()),
-        );
+        let (head, grant) = (feed.and_then(|feed| feed.head()), self.feeds.grant(id));
         let held = verify::Held {
             head: head.as_ref().map(|h| &h.head),
             grant: grant.as_ref().map(|g| &g.grant),
@@ -154,7 +151,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             Ok(_) => {}
         }
         let mine = self.feeds.get(&id).and_then(|feed| feed.head_bytes());
-        if mine.is_some_and(|mine| self.forks.has(&id, mine, &new.bytes)) {
+        if mine.is_some_and(|mine| self.forks.has(&id, &mine, &new.bytes)) {
             // Both signatures were checked, and it was reported.
             return Err(Drop::Fork);
         }
@@ -269,11 +266,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
             self.held.release(index);
             return Err(reason);
         }
-        let Some(feed) = self.feeds.open(&id) else {
+        let Some(ends) = self.feeds.set_grant(&id, &grant) else {
             self.held.release(index);
             return Err(Drop::FeedsFull);
         };
-        if feed.set_grant(&grant) {
+        if ends {
             // An author here is none any more, and readers have to ask for the new epoch's head.
             self.disown(&id);
             env.wake(&id);
@@ -413,10 +410,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let Some(feed) = self.feeds.open(id) else {
             return false;
         };
-        let old = feed
-            .head_bytes()
-            .is_some()
-            .then_some((feed.epoch, feed.n, feed.root));
+        let old = feed.has(HEADED).then_some((feed.epoch, feed.n, feed.root));
         feed.set_head(new, hops, now);
         if self.forks.get(id).is_some() {
             feed.flags |= FORKED;

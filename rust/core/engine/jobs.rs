@@ -98,7 +98,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let feed = self.feeds.get(&held.id);
         let (head, grant) = (
             feed.and_then(|feed| feed.head()),
-            feed.and_then(|feed| feed.grant()),
+            self.feeds.grant(&held.id),
         );
         signer(
             &verify::Held {
@@ -127,10 +127,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     #[inline(never)]
     pub(super) fn may_grant(&self, id: &DiscoveryId, new: &Grant) -> Result<(), Drop> {
         let feed = self.feeds.get(id);
-        let (head, grant) = (
-            feed.and_then(|feed| feed.head()),
-            feed.and_then(|feed| feed.grant()),
-        );
+        let (head, grant) = (feed.and_then(|feed| feed.head()), self.feeds.grant(id));
         check_grant(
             &verify::Held {
                 head: head.as_ref().map(|h| &h.head),

@@ -65,7 +65,7 @@ pub const DOWNS_PER_ENTRY: usize = 1024;
 /// Lengths of the tables that the shell lends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Sizes {
-    /// Feeds known at once (512 B each). Can grow later.
+    /// Feeds known at once (260 B each), rounded up to whole pieces of the table. Can grow later.
     pub feeds: usize,
     /// Ports, at most [`PORTS_MAX`].
     pub ports: usize,

@@ -21,6 +21,7 @@ mod deliver;
 mod feeds;
 mod follow;
 mod footprint;
+mod growing;
 mod heads;
 mod held;
 mod jobs;
@@ -62,7 +63,7 @@ pub use recent::ForkEvidence;
 pub use recv::Rx;
 pub use routes::Route;
 pub use shards::{ShardSet, Shards};
-pub use tables::{FeedMemory, Tables};
+pub use tables::{FeedMemory, FeedsWanted, Tables};
 
 use crate::blob::WindowHasher;
 use crate::error::Drop;

@@ -212,6 +212,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         id: &DiscoveryId,
         env: &mut E,
     ) -> bool {
+        let grant = self.feeds.grant(id);
         let Some(feed) = self.feeds.get_mut(id).filter(|feed| feed.has(HEADED)) else {
             return false;
         };
@@ -226,9 +227,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if !demand.is_met(&head.head, env.wall_ms()) {
             return false;
         }
-        let grant = feed
-            .grant()
-            .filter(|grant| grant.grant.epoch == feed.epoch && down.held_epoch < feed.epoch);
+        let grant =
+            grant.filter(|grant| grant.grant.epoch == feed.epoch && down.held_epoch < feed.epoch);
         let (name, epoch, n) = (feed.name, feed.epoch, feed.n);
         let extends = down.held_epoch == epoch && 0 < down.held_n && down.held_n < n;
         let of = TreeOf::Feed { name, epoch };

@@ -285,35 +285,6 @@ impl<T: Default, M: Memory> Table<T, M> {
     pub(super) fn is_live(&self, index: u32, generation: u8) -> bool {
         self.slab.is_live(index, generation)
     }
-
-    /// Moves everything into longer memory and gives the old one back. Indices stay.
-    ///
-    /// Context: process; the work is linear in the table's length.
-    pub(super) fn grow(&mut self, memory: Hashed<T, M>) -> Hashed<T, M> {
-        let (slots, buckets) = memory;
-        if slots.len() < self.slab.slots.len() {
-            return (slots, buckets);
-        }
-        let old_slots = core::mem::replace(&mut self.slab.slots, slots);
-        let old_buckets = core::mem::replace(&mut self.buckets, buckets);
-        let mut old_slots = old_slots;
-        for (to, from) in self.slab.slots.iter_mut().zip(old_slots.iter_mut()) {
-            core::mem::swap(to, from);
-        }
-        for index in 0..self.slab.fresh {
-            let Some(hash) = self.slab.get(index).map(|keyed| keyed.hash) else {
-                continue;
-            };
-            let Some(bucket) = self.bucket(hash) else {
-                continue;
-            };
-            let head = core::mem::replace(bucket, index.wrapping_add(1));
-            if let Some(keyed) = self.slab.get_mut(index) {
-                keyed.next = head;
-            }
-        }
-        (old_slots, old_buckets)
-    }
 }
 
 /// One deadline per slot of another table, the earliest on top.

@@ -2,7 +2,8 @@
 //! The memory of an engine, asked for once by the shell, in process context.
 
 use super::env::{Env, Mac, Memory, PortId};
-use super::feeds::{Feed, Feeds};
+use super::feeds::{Feed, Feeds, Granted};
+use super::growing::{Growing, Piece};
 use super::held::Held;
 use super::limits::{Lend, Sizes, FRAME_MAX, PORTS_MAX};
 use super::neighbours::{Neighbour, Neighbours};
@@ -18,7 +19,8 @@ use crate::blob::WindowHasher;
 
 /// All lent tables of an engine.
 pub struct Tables<M: Memory, E: Env> {
-    feeds: Hashed<Feed, M>,
+    feeds: Growing<Feed, M>,
+    grants: Growing<Granted, M>,
     ports: M::Of<Port>,
     routes: Hashed<Known, M>,
     neighbours: Hashed<Neighbour, M>,
@@ -52,7 +54,8 @@ impl<M: Memory, E: Env> Tables<M, E> {
     pub fn lend<L: Lend<M>>(sizes: &Sizes, lend: &mut L) -> Result<Self, L::Error> {
         let pending = sizes.pending.min(SHARD_SLOTS as usize);
         Ok(Tables {
-            feeds: hashed(lend, sizes.feeds)?,
+            feeds: Growing::lend(sizes.feeds, lend)?,
+            grants: Growing::lend(1, lend)?,
             ports: lend.lend(sizes.ports.min(PORTS_MAX))?,
             routes: hashed(lend, sizes.routes)?,
             neighbours: hashed(lend, sizes.neighbours)?,
@@ -75,7 +78,7 @@ impl<M: Memory, E: Env> Tables<M, E> {
         Engine {
             config,
             now: 0,
-            feeds: Feeds::new(table(self.feeds), key),
+            feeds: Feeds::new(self.feeds, self.grants, key),
             ports: Ports::new(self.ports),
             routes: Routes::new(table(self.routes), key),
             neighbours: Neighbours::new(table(self.neighbours), key),
@@ -97,30 +100,51 @@ impl<M: Memory, E: Env> Tables<M, E> {
     }
 }
 
-/// Memory for a longer feed table.
-pub struct FeedMemory<M: Memory>(Hashed<Feed, M>);
+/// How many feeds, and how many with a grant, the tables should have room for, where more than now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FeedsWanted {
+    feeds: Option<usize>,
+    grants: Option<usize>,
+}
+
+/// Memory for more feeds.
+pub struct FeedMemory<M: Memory> {
+    feeds: Option<Piece<Feed, M>>,
+    grants: Option<Piece<Granted, M>>,
+}
 
 impl<M: Memory> FeedMemory<M> {
-    /// Asks `lend` for a table of `len` feeds.
-    pub fn lend<L: Lend<M>>(len: usize, lend: &mut L) -> Result<Self, L::Error> {
-        hashed(lend, len).map(FeedMemory)
+    /// Asks `lend` for what is wanted.
+    pub fn lend<L: Lend<M>>(wanted: FeedsWanted, lend: &mut L) -> Result<Self, L::Error> {
+        let feeds = wanted.feeds.map(|len| Piece::lend_up_to(len, lend));
+        let grants = wanted.grants.map(|len| Piece::lend_up_to(len, lend));
+        Ok(FeedMemory {
+            feeds: feeds.transpose()?,
+            grants: grants.transpose()?,
+        })
     }
 }
 
 impl<M: Memory, E: Env> Engine<M, E> {
-    /// How many feeds the table should have room for, if more than it has now.
-    pub fn feeds_wanted(&self) -> Option<usize> {
-        let capacity = self.feeds.table.capacity();
-        let crowded = self.feeds.refused > 0
-            || self.feeds.table.len() > capacity.saturating_sub(capacity >> 2);
-        crowded.then_some(capacity.saturating_mul(2))
+    /// Whether the table of feeds should have more room than now; it never has room for more than
+    /// `most`.
+    pub fn feeds_wanted(&self, most: usize) -> Option<FeedsWanted> {
+        let wanted = FeedsWanted {
+            feeds: self.feeds.table.wanted(most),
+            grants: self.feeds.grants.wanted(most),
+        };
+        (wanted.feeds.is_some() || wanted.grants.is_some()).then_some(wanted)
     }
 
-    /// Moves the feeds into longer memory and gives the old one back, to be freed outside of the
-    /// lock. Memory that is shorter is given back unused.
+    /// Adds memory to the table of feeds. What cannot be used, because it was added already, is
+    /// given back, to be freed outside of the lock.
     pub fn grow_feeds(&mut self, memory: FeedMemory<M>) -> FeedMemory<M> {
-        self.feeds.refused = 0;
-        FeedMemory(self.feeds.table.grow(memory.0))
+        FeedMemory {
+            feeds: memory.feeds.and_then(|piece| self.feeds.table.grow(piece)),
+            grants: memory
+                .grants
+                .and_then(|piece| self.feeds.grants.grow(piece)),
+        }
     }
 }
 
@@ -132,7 +156,8 @@ mod tests {
     /// What a node pays per thing that it knows.
     #[test]
     fn sizes__are_bounded() {
-        assert!(size_of::<Slot<crate::engine::slab::Keyed<Feed>>>() <= 512);
+        assert_eq!(size_of::<crate::engine::growing::Place<Feed>>(), 256);
+        assert!(size_of::<crate::engine::growing::Place<Granted>>() <= 208);
         assert!(size_of::<Slot<crate::engine::slab::Keyed<Pending>>>() <= 256);
         assert!(size_of::<Slot<Down>>() <= 160);
         assert!(size_of::<Slot<crate::engine::slab::Keyed<Transfer<[u64; 4]>>>>() <= 512);
