@@ -9,7 +9,8 @@
 //! Locks: `io` serialises the calls that move data on one socket. It is held across copies to and
 //! from the caller's memory and belongs to this socket alone, as af_unix's `iolock` does; a reader
 //! lets go of it while it waits. `state` is short: nothing sleeps on the network or touches user
-//! memory under it. Order: `io`, `state`, then the locks of the feed ([`author`]) and of the node.
+//! memory under it, for mmap() takes it with the address space locked. Order: `io`, the address
+//! space's, `state`, then the locks of the feed ([`author`]) and of the node.
 
 pub(crate) mod author;
 mod draft;
@@ -31,6 +32,7 @@ use crate::net::errno::{
     ESOCKTNOSUPPORT, //
 };
 use crate::{
+    mm::NewMapping,
     net::namespace::Registered,
     net::sock::{
         Message,
@@ -331,7 +333,7 @@ impl Protocol for FeedSocket {
         }
     }
 
-    fn option(&self, _sk: Sock<'_>, level: i32, name: i32, room: &OptionRoom) -> Result {
+    fn option(&self, sk: Sock<'_>, level: i32, name: i32, room: &OptionRoom) -> Result {
         if level != SOL_FEED {
             return Err(ENOPROTOOPT);
         }
@@ -364,6 +366,7 @@ impl Protocol for FeedSocket {
                 };
                 room.write(&info.to_bytes())
             }
+            FEED_OPT_MAP => reader::map::take(self, sk, room),
             _ => Err(ENOPROTOOPT),
         }
     }
@@ -400,7 +403,11 @@ impl Protocol for FeedSocket {
     }
 
     fn splice_read(&self, sk: Sock<'_>, pipe: &PipeCall, len: usize, nonblock: bool) -> Result<usize> {
-        reader::splice(self, sk, pipe, len, nonblock)
+        reader::splice::splice(self, sk, pipe, len, nonblock)
+    }
+
+    fn mmap(&self, _sk: Sock<'_>, mapping: &NewMapping<'_>) -> Result {
+        reader::map::show(self, mapping)
     }
 
     fn splice_eof(&self, sk: Sock<'_>) {

@@ -27,6 +27,8 @@ pub(crate) static SOCKETS: Pair = Pair::new();
 pub(crate) static SEGMENTS: Pair = Pair::new();
 /// Reservations in segments.
 pub(crate) static EXTENTS: Pair = Pair::new();
+/// Entries that programs map, or are about to.
+pub(crate) static USER_PAGES: Pair = Pair::new();
 
 impl Pair {
     const fn new() -> Self {
@@ -65,11 +67,13 @@ impl Account {
 
 impl Drop for Account {
     fn drop(&mut self) {
-        let [ports, sockets, segments, extents] = [&PORTS, &SOCKETS, &SEGMENTS, &EXTENTS]
-            .map(|pair| (pair.made.load(Relaxed), pair.gone.load(Relaxed)));
+        let [ports, sockets, segments, extents, pages] =
+            [&PORTS, &SOCKETS, &SEGMENTS, &EXTENTS, &USER_PAGES]
+                .map(|pair| (pair.made.load(Relaxed), pair.gone.load(Relaxed)));
         pr_info!(
-            "unloaded: ports created {} freed {}, sockets opened {} closed {}, segments created {} freed {}, extents reserved {} released {}\n",
+            "unloaded: ports created {} freed {}, sockets opened {} closed {}, segments created {} freed {}, extents reserved {} released {}, mappings created {} freed {}\n",
             ports.0, ports.1, sockets.0, sockets.1, segments.0, segments.1, extents.0, extents.1,
+            pages.0, pages.1,
         );
     }
 }

@@ -5,7 +5,10 @@
 //! Nothing queues on a socket. A receive call looks whether the bytes at the cursor are in the
 //! store; if not, the engine asks for them, and for some more ahead, and the call sleeps until the
 //! feed is woken. Bytes are copied from the page cache to the program; [`Reader`] knows which of
-//! them came over a link.
+//! them came over a link. [`map`] and [`splice`] hand out pages instead.
+
+pub(super) mod map;
+pub(super) mod splice;
 
 use super::{
     uapi::*,
@@ -21,9 +24,9 @@ use crate::net::errno::{
     EOPNOTSUPP, //
 };
 use crate::{
+    mm::UserPages,
     net::sock::{
         Message,
-        PipeCall,
         Sock,
         POLLERR,
         POLLIN,
@@ -85,6 +88,20 @@ pub(crate) struct Reading {
     bytes: u64,
     fetched: u64,
     timeouts: u64,
+    /// A second cursor, in the entry at the first: what is before it was here when FEED_OPT_MAP
+    /// looked for the whole entry.
+    gathering: Option<Reader>,
+    /// The entry that mmap() will show.
+    taken: Option<Arc<UserPages>>,
+}
+
+/// Which cursor of a [`Reading`] is meant.
+#[derive(Clone, Copy)]
+enum At {
+    /// Where the next byte is read.
+    Cursor,
+    /// Where the first byte is missing for the whole entry.
+    Gathering,
 }
 
 /// The errno of a wish that cannot be fulfilled.
@@ -119,6 +136,8 @@ impl Reading {
             bytes: 0,
             fetched: 0,
             timeouts: 0,
+            gathering: None,
+            taken: None,
         };
         if let Err(e) = this.advance_connect(node) {
             node.feed_close(&id);
@@ -196,6 +215,7 @@ impl Reading {
     /// next receive call says so.
     pub(super) fn seek(&mut self, node: &Arc<Node>, seq: u64, offset: u64) -> Result {
         let offset = u32::try_from(offset).map_err(|_| EINVAL)?;
+        self.gathering = None;
         let known = node.head(&self.id).map_or(0, |head| head.head.n);
         if seq == FEED_SEQ_NEW {
             if offset != 0 {
@@ -214,14 +234,33 @@ impl Reading {
         Ok(())
     }
 
-    /// Looks at the cursor and asks for what is missing.
-    fn pump(&mut self, node: &Arc<Node>, buffer: u32) -> Status {
+    /// The cursor for [`At::Gathering`], at the beginning of the entry if that is new.
+    fn gathering(&mut self) -> &mut Reader {
+        let (seq, offset) = self.cursor.position();
+        if self.gathering.as_ref().is_some_and(|at| at.position().0 != seq) {
+            self.gathering = None;
+        }
+        self.gathering.get_or_insert_with(|| {
+            let mut cursor = self.cursor.clone();
+            if offset != 0 {
+                cursor.seek(seq, 0);
+            }
+            cursor
+        })
+    }
+
+    /// Looks at a cursor and asks for what is missing.
+    fn pump(&mut self, node: &Arc<Node>, at: At, buffer: u32) -> Status {
         let bytes = u64::from(buffer);
         let credit = Credit {
             windows: (bytes / u64::from(WINDOW_BYTES)).clamp(1, WINDOWS_MAX) as u32,
             bytes,
         };
-        let status = node.pump(&mut self.cursor, &credit);
+        let cursor = match at {
+            At::Cursor => &mut self.cursor,
+            At::Gathering => self.gathering(),
+        };
+        let status = node.pump(cursor, &credit);
         if matches!(status, Status::NotYet) && !self.following {
             self.following = true;
             node.follow(&self.id, true);
@@ -244,7 +283,9 @@ impl Reading {
                 }
             };
         }
-        match self.pump(node, sk.receive_buffer()) {
+        // Who has asked for a whole entry waits for that.
+        let at = if self.gathering.is_some() { At::Gathering } else { At::Cursor };
+        match self.pump(node, at, sk.receive_buffer()) {
             // What a receive call would wait for, see `look`.
             Status::Waiting
             | Status::NotYet
@@ -260,7 +301,7 @@ impl Reading {
             return 0;
         }
         let offset = self.cursor.position().1;
-        match self.pump(node, WINDOW_BYTES) {
+        match self.pump(node, At::Cursor, WINDOW_BYTES) {
             Status::Ready { leaf, .. } => i32::try_from(leaf.len.saturating_sub(offset)).unwrap_or(0),
             _ => 0,
         }
@@ -306,8 +347,8 @@ struct Found {
 }
 
 impl FeedSocket {
-    /// One look at the cursor.
-    fn look(&self, sk: Sock<'_>) -> Result<Look> {
+    /// One look at a cursor.
+    fn look(&self, sk: Sock<'_>, at: At) -> Result<Look> {
         let mut state = self.state.lock();
         if state.shut & SHUT_RECEIVE != 0 {
             return Ok(Look::End);
@@ -318,10 +359,14 @@ impl FeedSocket {
             Role::Reader(reading) if !reading.connected => return Err(ENOTCONN),
             Role::Reader(reading) => reading,
         };
-        match reading.pump(&self.node, sk.receive_buffer()) {
+        if matches!(at, At::Cursor) {
+            reading.gathering = None;
+        }
+        match reading.pump(&self.node, at, sk.receive_buffer()) {
             Status::Forked => Ok(Look::Forked),
             Status::Ready { leaf, hops, fetched } => {
-                let offset = reading.cursor.position().1;
+                let cursor = reading.gathering.as_ref().unwrap_or(&reading.cursor);
+                let offset = cursor.position().1;
                 if offset > leaf.len {
                     return Err(EINVAL);
                 }
@@ -341,6 +386,7 @@ impl FeedSocket {
     fn tell_fork(&self) -> Error {
         if let Role::Reader(reading) = &mut self.state.lock().role {
             reading.cursor.stay_on_branch();
+            reading.gathering = None;
         }
         EBADMSG
     }
@@ -403,6 +449,7 @@ impl FeedSocket {
     fn sleep(
         &self,
         sk: Sock<'_>,
+        at: At,
         known: bool,
         full: bool,
         called: u64,
@@ -428,7 +475,7 @@ impl FeedSocket {
         let renew = until(now, if full { FULL_MS } else { RENEW_MS });
         let wake_at = [Some(renew), patience, search].into_iter().flatten().min().unwrap_or(renew);
         let slice_ms = wake_at.saturating_sub(now).div_ceil(1_000);
-        let look = || match self.look(sk) {
+        let look = || match self.look(sk, at) {
             Ok(Look::Wait { known: still, .. }) if still == known => None,
             Ok(Look::Data(found)) => Some(Some(found)),
             _ => Some(None),
@@ -464,7 +511,7 @@ pub(super) fn receive(
     loop {
         let looked = match seen.take().filter(|found| socket.is_at(found)) {
             Some(found) => Ok(Look::Data(found)),
-            None => socket.look(sk),
+            None => socket.look(sk, At::Cursor),
         };
         let found = match looked {
             Ok(Look::Data(found)) => found,
@@ -475,7 +522,7 @@ pub(super) fn receive(
             Ok(Look::Wait { .. }) if nonblock => return Err(EAGAIN),
             Ok(Look::Wait { known, full }) => {
                 drop(io);
-                let slept = socket.sleep(sk, known, full, called, begun);
+                let slept = socket.sleep(sk, At::Cursor, known, full, called, begun);
                 io = socket.io.lock();
                 match slept {
                     Ok(found) => {
@@ -575,80 +622,4 @@ fn copy_window(socket: &FeedSocket, msg: &mut Message<'_>, found: &Found, room: 
         }
     }
     Copied::All(bytes)
-}
-
-/// One splice call: pages of the store go to the pipe, never across an entry.
-pub(super) fn splice(
-    socket: &FeedSocket,
-    sk: Sock<'_>,
-    pipe: &PipeCall,
-    len: usize,
-    nonblock: bool,
-) -> Result<usize> {
-    let called = monotonic_us();
-    let mut done = 0;
-    let mut gone = 0;
-    let mut io = socket.io.lock();
-    while done < len {
-        let found = match socket.look(sk) {
-            Ok(Look::Data(found)) => found,
-            Ok(Look::End) => break,
-            Ok(Look::Forked) if done > 0 => break,
-            Ok(Look::Forked) => return Err(socket.tell_fork()),
-            Ok(Look::Wait { .. }) if done > 0 => break,
-            Ok(Look::Wait { .. }) if nonblock => return Err(EAGAIN),
-            Ok(Look::Wait { known, full }) => {
-                drop(io);
-                let slept = socket.sleep(sk, known, full, called, called);
-                io = socket.io.lock();
-                slept?;
-                continue;
-            }
-            Err(_) if done > 0 => break,
-            Err(e) => return Err(e),
-        };
-        if found.leaf.len == 0 {
-            // A pipe cannot carry an entry of no bytes: 0 would mean the end.
-            if !socket.advance(&found, 0) {
-                break;
-            }
-            continue;
-        }
-        let (window, inside, bytes) = window_part(&found, len - done);
-        let blob = found.leaf.blob_name();
-        let Some(pieces) = socket.node.world.store.blob_pages(&blob, window, inside, bytes) else {
-            gone += 1;
-            if gone > TRIES {
-                return if done > 0 { Ok(done) } else { Err(ETIMEDOUT) };
-            }
-            continue;
-        };
-        let mut added = 0;
-        let mut full = Ok(());
-        for Piece { folio, offset, len } in pieces {
-            match pipe.add(&folio, offset, len) {
-                Ok(bytes) => {
-                    added += bytes;
-                    if bytes < len {
-                        full = Err(EAGAIN);
-                        break;
-                    }
-                }
-                Err(e) => {
-                    full = Err(e);
-                    break;
-                }
-            }
-        }
-        if added == 0 {
-            return if done > 0 { Ok(done) } else { full.map(|()| 0) };
-        }
-        done += added;
-        let last = found.offset + added as u32 == found.leaf.len;
-        if !socket.advance(&found, added as u32) || last || full.is_err() {
-            break;
-        }
-    }
-    drop(io);
-    Ok(done)
 }

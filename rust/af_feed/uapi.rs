@@ -36,6 +36,7 @@ pub(crate) const FEED_OPT_FINAL: i32 = bindings::FEED_OPT_FINAL as i32;
 pub(crate) const FEED_OPT_NEXT_BY: i32 = bindings::FEED_OPT_NEXT_BY as i32;
 pub(crate) const FEED_OPT_FORK: i32 = bindings::FEED_OPT_FORK as i32;
 pub(crate) const FEED_OPT_TIMEOUT: i32 = bindings::FEED_OPT_TIMEOUT as i32;
+pub(crate) const FEED_OPT_MAP: i32 = bindings::FEED_OPT_MAP as i32;
 
 pub(crate) const FEED_CMSG_ENTRY: i32 = bindings::FEED_CMSG_ENTRY as i32;
 pub(crate) const FEED_CMSG_APPEND: i32 = bindings::FEED_CMSG_APPEND as i32;

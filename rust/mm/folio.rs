@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A reference to a folio of a [`Mapping`](super::Mapping).
+//! A reference to a folio, nearly always one of a [`Mapping`](super::Mapping).
 
 use super::PAGE_SIZE;
 use core::{
@@ -45,8 +45,32 @@ impl Folio {
         Self { folio }
     }
 
+    /// A page of zeroes that is in no file. It is charged to the current task's memory control
+    /// group. Context: process, may sleep.
+    pub(super) fn zeroed_page() -> Result<Self> {
+        // SAFETY: It computes flags.
+        let gfp = unsafe { bindings::cache_gfp(false) } | bindings::__GFP_ACCOUNT;
+        // SAFETY: Process context, as the caller promises; the flags are complete.
+        let folio = unsafe { bindings::filemap_alloc_folio(gfp | bindings::__GFP_ZERO, 0) };
+        let folio = NonNull::new(folio).ok_or(ENOMEM)?;
+
+        // INVARIANT: The reference of the allocation; `GFP_USER` is never high memory.
+        Ok(Self { folio })
+    }
+
     pub(super) fn as_ptr(&self) -> *mut bindings::folio {
         self.folio.as_ptr()
+    }
+
+    /// Whether both are of the same folio.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.folio == other.folio
+    }
+
+    /// Number of the frame of memory that its first page lies in.
+    pub(super) fn frame(&self) -> usize {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::folio_frame(self.as_ptr()) as usize }
     }
 
     /// Its length in bytes: a page, or 64 KiB.

@@ -61,6 +61,11 @@ pgoff_t feed_helper_folio_index(const struct folio *folio)
 	return folio->index;
 }
 
+unsigned long feed_helper_folio_frame(const struct folio *folio)
+{
+	return folio_pfn(folio);
+}
+
 struct mem_cgroup *feed_helper_memcg_of_current(void)
 {
 	return get_mem_cgroup_from_mm(current->mm);

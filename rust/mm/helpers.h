@@ -20,6 +20,7 @@ unsigned long feed_helper_inode_cached_pages(const struct inode *inode);
 bool feed_helper_folio_trylock(struct folio *folio);
 size_t feed_helper_folio_size(const struct folio *folio);
 pgoff_t feed_helper_folio_index(const struct folio *folio);
+unsigned long feed_helper_folio_frame(const struct folio *folio);
 struct mem_cgroup *feed_helper_memcg_of_current(void);
 void feed_helper_memcg_put(struct mem_cgroup *memcg);
 struct mem_cgroup *feed_helper_set_active_memcg(struct mem_cgroup *memcg);

@@ -8,11 +8,12 @@
 //! swap when it needs memory. What must stay is held by a [`Folio`] reference.
 //!
 //! No address-space operation of ours exists, so no folio can call into the module after it
-//! is gone.
+//! is gone. Programs see pages by [`UserPages`] only.
 
 mod folio;
 mod mapping;
 mod memcg;
+mod user;
 
 pub(crate) use folio::Folio;
 pub(crate) use mapping::{
@@ -23,6 +24,10 @@ pub(crate) use mapping::{
     RUN_PAGES, //
 };
 pub(crate) use memcg::MemCgroup;
+pub(crate) use user::{
+    NewMapping,
+    UserPages, //
+};
 
 use feed_bindings as bindings;
 use kernel::prelude::*;

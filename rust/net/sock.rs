@@ -29,9 +29,12 @@ use kernel::{
 };
 
 use super::net::Net;
-use crate::sync::{
-    Relay,
-    WaitTable, //
+use crate::{
+    mm::NewMapping,
+    sync::{
+        Relay,
+        WaitTable, //
+    }, //
 };
 
 /// Poll bits as `poll(2)` knows them.
@@ -184,9 +187,15 @@ impl OptionValue {
 pub(crate) struct OptionRoom {
     value: *mut c_void,
     len: *mut c_int,
+    nonblock: bool,
 }
 
 impl OptionRoom {
+    /// Whether the caller does not want to wait for what is asked for.
+    pub(crate) fn nonblock(&self) -> bool {
+        self.nonblock
+    }
+
     /// Writes as much of `bytes` as there is room for and says how much that was, as the other
     /// families do. Context: process, may fault.
     ///
@@ -359,6 +368,9 @@ pub(crate) trait Protocol: Send + Sync + Sized + 'static {
     fn receive(&self, sk: Sock<'_>, msg: &mut Message<'_>, len: usize, flags: u32) -> Result<usize>;
     /// `splice` from the socket.
     fn splice_read(&self, sk: Sock<'_>, pipe: &PipeCall, len: usize, nonblock: bool) -> Result<usize>;
+    /// `mmap` of the socket. The program's address space is locked meanwhile: nothing may wait, nor
+    /// touch its memory, nor take a lock under which others do.
+    fn mmap(&self, sk: Sock<'_>, mapping: &NewMapping<'_>) -> Result;
     /// The source of a `splice` or `sendfile` into the socket has ended.
     fn splice_eof(&self, sk: Sock<'_>);
 }

@@ -41,6 +41,12 @@ for author in c python; do
 	done
 done
 
+say "entries in memory"
+seed=$(head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n')
+name=$(must exchange_c author give "$seed" four five six)
+check_equal "libfeed maps what was given" "$(on reader "$EXAMPLES/map" "feed:$name" 3 2>&1 | tr '\n' '|')" \
+	"0: four|1: five|2: six|"
+
 check "socat hears" on reader sh -c "
 	name=$(printf '%s' "${feed#feed:}")
 	socat -u -T 3 SOCKET-CONNECT:18:0:x000000000000\$(printf '00%.0s' 1 2 3 4 5 6 7 8)\$name,socktype=5 - | grep -q 'words of rust'"

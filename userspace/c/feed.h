@@ -93,6 +93,14 @@ ssize_t feed_read(int fd, void *buf, size_t len, struct feed_entry_info *info,
 ssize_t feed_read_entry(int fd, void **buf, size_t *size,
 			struct feed_entry_info *info);
 
+/* The next whole entry in this program's memory without a copy: *@at shows
+ * info->len bytes that nobody can change, until feed_unmap_entry(). It is NULL
+ * for an empty entry. At the end of a closed feed -1 with ENODATA; ENOBUFS when
+ * RLIMIT_MEMLOCK does not allow it: then read it.
+ */
+int feed_map_entry(int fd, const void **at, struct feed_entry_info *info);
+int feed_unmap_entry(const void *at, size_t len);
+
 /* The next piece comes from byte @offset of entry @seq. */
 int feed_seek(int fd, uint64_t seq, uint64_t offset);
 

@@ -17,6 +17,27 @@
  * entry that does not exist yet is waited for as long as SO_RCVTIMEO says; one
  * that exists and does not come within FEED_OPT_TIMEOUT is ETIMEDOUT.
  *
+ * FEED_OPT_MAP takes the next entry as a whole, for mmap(). It waits for it and
+ * fails as recv() does, but that the end of a feed is ENODATA, and gives what
+ * FEED_CMSG_ENTRY would; with O_NONBLOCK it is EAGAIN as long as some of the
+ * entry is not here, which was asked for and which poll() waits for. One mmap()
+ * then shows the entry, from any page of it on: the pages of the node's store,
+ * read-only and pinned until the last mapping of them has gone. Bytes behind
+ * the end of the entry, up to the end of its last page, are 0.
+ *
+ *	FEED_OPT_MAP	ENOBUFS		this user would have more pinned than
+ *					RLIMIT_MEMLOCK, two pages for each entry
+ *					included; none is taken
+ *	mmap()		ENODATA		no entry was taken, or it was mapped
+ *			EINVAL		more is asked for than pages of the entry
+ *			EACCES		PROT_WRITE
+ *			EPERM		PROT_EXEC
+ *
+ * A mapping outlives close(), and munmap() of a part of it pins no less; the
+ * socket ends with it. The kernel cannot pin such pages for direct I/O,
+ * vmsplice() or MSG_ZEROCOPY (EFAULT): write() and send() copy, splice() and
+ * sendfile() need no mapping.
+ *
  * All integers that cross this interface are in host byte order; &struct
  * feed_head is a wire image and therefore little-endian on every machine.
  */
@@ -85,6 +106,7 @@ enum {
 	FEED_OPT_NEXT_BY	= 11,	/* set: __u64 ms since 1970, 0 = no promise; author */
 	FEED_OPT_FORK		= 12,	/* get: struct feed_fork; ENODATA if none */
 	FEED_OPT_TIMEOUT	= 13,	/* set/get: __u64 ms; connect() and recv(); 5000 */
+	FEED_OPT_MAP		= 14,	/* get: struct feed_entry_info; reader; then mmap() */
 };
 
 /* Control messages at level SOL_FEED. */
@@ -109,7 +131,7 @@ struct feed_seek {
 #define FEED_ENTRY_AGE_UNKNOWN	0x0004	/* this node's clock is not set */
 
 /**
- * struct feed_entry_info - what is known of the entry just received
+ * struct feed_entry_info - what is known of the entry just received or taken
  * @seq: its index
  * @time: author's time, ms since 1970; 0 = unstated. Orders nothing.
  * @head_age: ms since the author signed the head it was read under

@@ -15,7 +15,10 @@ use super::{
     Sock,
     ADDRESS_MAX, //
 };
-use crate::bindings;
+use crate::{
+    bindings,
+    mm::NewMapping, //
+};
 use core::{
     marker::PhantomData,
     mem::size_of,
@@ -65,7 +68,7 @@ impl<T: Protocol> Tables<T> {
         getsockopt: Some(getsockopt::<T>),
         sendmsg: Some(sendmsg::<T>),
         recvmsg: Some(recvmsg::<T>),
-        mmap: Some(bindings::sock_no_mmap),
+        mmap: Some(mmap::<T>),
         splice_read: Some(splice_read::<T>),
         splice_eof: Some(splice_eof::<T>),
         // SAFETY: Every other member is an optional function pointer; zero means "not given".
@@ -86,6 +89,18 @@ unsafe fn with<T: Protocol, R>(
         let sk = (*sock).sk;
         let state = &*(*sk.cast::<Carrier<T>>()).state;
         f(state, Sock { sk: NonNull::new_unchecked(sk), _call: PhantomData })
+    }
+}
+
+/// Whether the program has set `O_NONBLOCK`. A socket of the kernel's own has no file.
+///
+/// # Safety
+/// `sock` is live for the call, and so is its file.
+unsafe fn is_nonblocking(sock: *mut bindings::socket) -> bool {
+    // SAFETY: By the contract.
+    unsafe {
+        let file = (*sock).file;
+        !file.is_null() && (*file).f_flags & bindings::O_NONBLOCK != 0
     }
 }
 
@@ -281,9 +296,11 @@ unsafe extern "C" fn getsockopt<T: Protocol>(
     value: *mut u8,
     len: *mut c_int,
 ) -> c_int {
-    let room = OptionRoom { value: value.cast(), len };
     // SAFETY: The socket layer's contract for `getsockopt`.
-    unsafe { with::<T, _>(sock, |state, sk| errno(state.option(sk, level, name, &room))) }
+    unsafe {
+        let room = OptionRoom { value: value.cast(), len, nonblock: is_nonblocking(sock) };
+        with::<T, _>(sock, |state, sk| errno(state.option(sk, level, name, &room)))
+    }
 }
 
 unsafe extern "C" fn sendmsg<T: Protocol>(
@@ -326,8 +343,7 @@ unsafe extern "C" fn splice_read<T: Protocol>(
 ) -> isize {
     // SAFETY: The socket layer's contract for `splice_read`: the file and pipe are live.
     let result = unsafe {
-        let nonblock = (*(*sock).file).f_flags & bindings::O_NONBLOCK != 0
-            || flags & bindings::SPLICE_F_NONBLOCK != 0;
+        let nonblock = is_nonblocking(sock) || flags & bindings::SPLICE_F_NONBLOCK != 0;
         with::<T, _>(sock, |state, sk| {
             state.splice_read(sk, &PipeCall { pipe }, len, nonblock)
         })
@@ -335,6 +351,19 @@ unsafe extern "C" fn splice_read<T: Protocol>(
     match result {
         Ok(n) => isize::try_from(n).unwrap_or(isize::MAX),
         Err(e) => e.to_errno() as isize,
+    }
+}
+
+unsafe extern "C" fn mmap<T: Protocol>(
+    _file: *mut bindings::file,
+    sock: *mut bindings::socket,
+    vma: *mut bindings::vm_area_struct,
+) -> c_int {
+    // SAFETY: The socket layer's contract for `mmap`: the mapping is being set up, and holds the
+    // file of the socket.
+    unsafe {
+        let mapping = NewMapping::from_raw(vma);
+        with::<T, _>(sock, |state, sk| errno(state.mmap(sk, &mapping)))
     }
 }
 

@@ -35,6 +35,8 @@ const char *feed_strerror(int err)
 		return "the store is full; raise its limit: sudo feedctl store set limit SIZE";
 	case EDQUOT:
 		return "your own feeds have reached this user's limit";
+	case ENOBUFS:
+		return "no room to pin more of it in memory; raise RLIMIT_MEMLOCK, unmap others, or read it";
 	case ENODATA:
 		return "nothing there: no head is known yet, or the closed feed has ended";
 	default:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 //! Entries as a reader gets them.
 
+use std::ops::Deref;
 use std::time::Duration;
 
 use crate::sys;
@@ -54,6 +55,29 @@ pub struct Entry {
     pub data: Vec<u8>,
     /// What is known of them.
     pub info: EntryInfo,
+}
+
+/// One whole entry, in this program's memory without a copy: pages of the node's store, pinned
+/// until this is dropped. They count as locked memory.
+#[derive(Debug)]
+pub struct MappedEntry {
+    pub(crate) map: sys::Mapping,
+    /// What is known of it.
+    pub info: EntryInfo,
+}
+
+impl Deref for MappedEntry {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.map.bytes()
+    }
+}
+
+impl AsRef<[u8]> for MappedEntry {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
 }
 
 /// State and counters of one socket.

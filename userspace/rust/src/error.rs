@@ -115,6 +115,9 @@ pub fn advice(errno: i32) -> Option<&'static str> {
         libc::EPIPE => "the feed is closed for ever; go on under a new key",
         libc::ENOSPC => "the store is full; raise its limit: sudo feedctl store set limit SIZE",
         libc::EDQUOT => "the feeds of this user have reached their limit",
+        libc::ENOBUFS => {
+            "no room to pin more of it in memory; raise RLIMIT_MEMLOCK, drop other mapped entries, or read it"
+        }
         libc::EPERM | libc::EACCES => "this needs CAP_NET_ADMIN; run it with sudo",
         _ => return None,
     })

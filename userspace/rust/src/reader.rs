@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use crate::entry::{Entry, EntryInfo, Info};
+use crate::entry::{Entry, EntryInfo, Info, MappedEntry};
 use crate::error::{Error, Result};
 use crate::head::{Fork, Head};
 use crate::name::Name;
@@ -192,6 +192,26 @@ impl Reader {
                         .max(filled + FIRST_ROOM);
                     data.resize(room, 0);
                 }
+            }
+        }
+    }
+
+    /// The next whole entry as [`next_entry`](Self::next_entry) has it, but not copied: the pages of
+    /// the node's store become this program's, to read.
+    ///
+    /// Fails with `ENOBUFS` when more would be pinned than `RLIMIT_MEMLOCK` allows.
+    pub fn map_entry(&self) -> Result<Option<MappedEntry>> {
+        let raw: sys::EntryInfo = match sys::option(self.fd.as_fd(), sys::OPT_MAP) {
+            Err(e) if e.raw_os_error() == Some(libc::ENODATA) => return Ok(None),
+            result => result.map_err(|e| Error::os("take an entry to map", e))?,
+        };
+        let info = EntryInfo::from(&raw);
+        match sys::map(self.fd.as_fd(), raw.len as usize) {
+            Ok(map) => Ok(Some(MappedEntry { map, info })),
+            Err(e) => {
+                // It was taken: go back, so that the next call gives it again.
+                self.seek(info.seq, 0)?;
+                Err(Error::os("map an entry", e))
             }
         }
     }

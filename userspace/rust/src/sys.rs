@@ -25,6 +25,7 @@ pub(crate) const OPT_FINAL: c_int = 10;
 pub(crate) const OPT_NEXT_BY: c_int = 11;
 pub(crate) const OPT_FORK: c_int = 12;
 pub(crate) const OPT_TIMEOUT: c_int = 13;
+pub(crate) const OPT_MAP: c_int = 14;
 
 const CMSG_ENTRY: c_int = 1;
 const CMSG_APPEND: c_int = 2;
@@ -376,6 +377,60 @@ pub(crate) fn send_file(to: BorrowedFd<'_>, from: BorrowedFd<'_>, len: usize) ->
     check_len(unsafe { libc::sendfile(to.as_raw_fd(), from.as_raw_fd(), ptr::null_mut(), len) })
 }
 
+/// An entry in this program's memory.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    /// Dangling if `len` is 0.
+    at: ptr::NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: Memory that nobody writes, and that any thread may unmap.
+unsafe impl Send for Mapping {}
+// SAFETY: As above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: Mapped for that many bytes as long as `self` lives, and the kernel lets nobody
+        // write them, itself included.
+        unsafe { std::slice::from_raw_parts(self.at.as_ptr(), self.len) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        if self.len > 0 {
+            // SAFETY: What `map` has mapped, with nothing borrowed from it any more.
+            unsafe { libc::munmap(self.at.as_ptr().cast(), self.len) };
+        }
+    }
+}
+
+/// Maps the entry that the socket has taken last, of `len` bytes.
+pub(crate) fn map(fd: BorrowedFd<'_>, len: usize) -> io::Result<Mapping> {
+    if len == 0 {
+        let at = ptr::NonNull::dangling();
+        return Ok(Mapping { at, len });
+    }
+    // SAFETY: The kernel chooses the place.
+    let at = unsafe {
+        libc::mmap(
+            ptr::null_mut(),
+            len,
+            libc::PROT_READ,
+            libc::MAP_SHARED,
+            fd.as_raw_fd(),
+            0,
+        )
+    };
+    if at == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    let at = ptr::NonNull::new(at.cast()).ok_or_else(io::Error::last_os_error)?;
+    Ok(Mapping { at, len })
+}
+
 /// Random bytes of the kernel's generator.
 pub(crate) fn random(buf: &mut [u8; 32]) -> io::Result<()> {
     // SAFETY: `buf` is writable for its length. Up to 256 bytes come whole.
@@ -488,6 +543,7 @@ mod tests {
             ("FEED_OPT_NEXT_BY", OPT_NEXT_BY.into()),
             ("FEED_OPT_FORK", OPT_FORK.into()),
             ("FEED_OPT_TIMEOUT", OPT_TIMEOUT.into()),
+            ("FEED_OPT_MAP", OPT_MAP.into()),
             ("FEED_CMSG_ENTRY", CMSG_ENTRY.into()),
             ("FEED_CMSG_APPEND", CMSG_APPEND.into()),
             ("FEED_ENTRY_NETWORK", ENTRY_NETWORK.into()),

@@ -1,0 +1,668 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * mmap() of entries.
+ *
+ *   mapped                      all that one node can show, as numbered cases
+ *   mapped author COUNT SIZE    appends entries to the feed that `hold` reads
+ *   mapped hold COUNT SIZE      maps them all, closes the socket, compares, says
+ *                               "holding"; compares again at the end of its input
+ *   mapped again COUNT SIZE     maps, compares and unmaps one after the other
+ */
+#define _GNU_SOURCE
+#include <err.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/uio.h>
+
+#include "feedsock.h"
+
+#define PAGE	4096ul
+#define HELD	700	/* the feed of author, hold and again */
+
+typedef struct feed_entry_info entry_info;
+
+static size_t pages_of(size_t len)
+{
+	return (len + PAGE - 1) / PAGE * PAGE;
+}
+
+/* What entries are made of: no two pages of any two are alike, and no byte 0. */
+static uint8_t byte_of(uint64_t entry, size_t at)
+{
+	uint64_t x = (entry + 1) * 0x9e3779b97f4a7c15ull + at / 8 * 0xbf58476d1ce4e5b9ull;
+
+	x ^= x >> 29;
+	x *= 0x94d049bb133111ebull;
+	return (x >> (at % 8 * 8)) | 1;
+}
+
+static uint8_t *content(uint64_t entry, size_t len)
+{
+	uint8_t *bytes = malloc(len + 1);
+
+	CHECK(bytes);
+	for (size_t i = 0; i < len; i++)
+		bytes[i] = byte_of(entry, i);
+	return bytes;
+}
+
+static void append_entry(int fd, uint64_t entry, size_t len)
+{
+	uint8_t *bytes = content(entry, len);
+
+	CHECK_EQ(send(fd, bytes, len, 0), len);
+	free(bytes);
+}
+
+/* An author's feed of entries of these lengths, and its reader. */
+static int reader_of(uint32_t number, const size_t *lens, int count)
+{
+	int author = new_author(number);
+
+	for (int i = 0; i < count; i++)
+		append_entry(author, i, lens[i]);
+	close(author);
+	return reader(number, 0);
+}
+
+static int reader_of_one(uint32_t number, size_t len)
+{
+	return reader_of(number, &len, 1);
+}
+
+static int take_raw(int fd, entry_info *info)
+{
+	socklen_t len = sizeof(*info);
+
+	memset(info, 0xee, sizeof(*info));
+	return getsockopt(fd, SOL_FEED, FEED_OPT_MAP, info, &len);
+}
+
+static entry_info take(int fd)
+{
+	entry_info info;
+
+	CHECK_EQ(take_raw(fd, &info), 0);
+	return info;
+}
+
+static void *map_at(int fd, size_t len, off_t offset)
+{
+	return mmap(NULL, len, PROT_READ, MAP_SHARED, fd, offset);
+}
+
+static uint8_t *map(int fd, size_t len)
+{
+	uint8_t *at = map_at(fd, len, 0);
+
+	CHECK(at != MAP_FAILED);
+	return at;
+}
+
+static void no_map(int fd, size_t len, int prot, int flags, off_t offset, int error)
+{
+	errno = 0;
+	CHECK(mmap(NULL, len, prot, flags, fd, offset) == MAP_FAILED);
+	if (errno != error)
+		FAIL("mmap: %s, not %s", strerrorname_np(errno), strerrorname_np(error));
+}
+
+/* Bytes from `from` on, up to the end of the page of the last one. */
+static void compare(const uint8_t *at, uint64_t entry, size_t len, size_t from)
+{
+	for (size_t i = from; i < pages_of(len); i++) {
+		uint8_t want = i < len ? byte_of(entry, i) : 0;
+
+		if (at[i - from] != want)
+			FAIL("byte %zu of entry %llu is %02x, not %02x", i,
+			     (unsigned long long)entry, at[i - from], want);
+	}
+}
+
+/* --- what it gives --- */
+
+static const size_t LENS[] = {
+	1, 100, 1023, 1024, 1025, 4095, 4096, 4097, 8191, 8192, 32767, 32768, 32769, 36863, 36864,
+	36865, 65535, 65536, 65537, 69632, 1 << 20, (1 << 20) + 5,
+};
+#define COUNT	((int)(sizeof(LENS) / sizeof(*LENS)))
+
+static void every_length(void)
+{
+	int fd = reader_of(600, LENS, COUNT);
+	uint8_t *at[COUNT];
+
+	for (int i = 0; i < COUNT; i++) {
+		entry_info info = take(fd);
+
+		CHECK_EQ(info.seq, i);
+		CHECK_EQ(info.len, LENS[i]);
+		CHECK_EQ(info.hops, 0);
+		CHECK_EQ(info.flags & FEED_ENTRY_NETWORK, 0);
+		CHECK(info.time != 0);
+		at[i] = map(fd, info.len);
+	}
+	for (int i = 0; i < COUNT; i++) {
+		compare(at[i], i, LENS[i], 0);
+		CHECK_EQ(munmap(at[i], LENS[i]), 0);
+	}
+}
+
+static void part_of_it(void)
+{
+	size_t len = 5 * 32768 + 5000;
+	int fd = reader_of_one(601, len);
+
+	for (size_t from = 0; from < len; from += 3 * PAGE) {
+		struct feed_seek back = { 0, 0 };
+		uint8_t *at;
+
+		CHECK_EQ(setsockopt(fd, SOL_FEED, FEED_OPT_SEEK, &back, sizeof(back)), 0);
+		take(fd);
+		at = map_at(fd, len - from, from);
+		CHECK(at != MAP_FAILED);
+		compare(at, 0, len, from);
+		CHECK_EQ(munmap(at, len - from), 0);
+
+		/* One page alone, for a program of its own. */
+		CHECK_EQ(setsockopt(fd, SOL_FEED, FEED_OPT_SEEK, &back, sizeof(back)), 0);
+		take(fd);
+		at = mmap(NULL, 1, PROT_READ, MAP_PRIVATE, fd, from);
+		CHECK(at != MAP_FAILED);
+		compare(at, 0, len < from + PAGE ? len : from + PAGE, from);
+		CHECK_EQ(munmap(at, 1), 0);
+	}
+}
+
+static void beside_recv(void)
+{
+	size_t lens[] = { 50000, 40000, 30 };
+	uint8_t *want = content(1, 40000), got[40000], *at;
+	struct feed_info info;
+	socklen_t len = sizeof(info);
+	int fd = reader_of(602, lens, 3);
+
+	/* Half of it was read: it is taken from its first byte on. */
+	CHECK_EQ(recv(fd, got, 35000, 0), 35000);
+	CHECK_EQ(take(fd).seq, 0);
+	at = map(fd, 50000);
+	compare(at, 0, 50000, 0);
+	CHECK_EQ(recv(fd, got, sizeof(got), 0), 40000);
+	CHECK(!memcmp(got, want, sizeof(got)));
+	CHECK_EQ(take(fd).seq, 2);
+	CHECK_EQ(getsockopt(fd, SOL_FEED, FEED_OPT_INFO, &info, &len), 0);
+	CHECK_EQ(info.next, 3);
+	CHECK_EQ(info.offset, 0);
+	CHECK_EQ(info.entries, 3);
+	CHECK_EQ(info.bytes, 35000 + 50000 + 40000 + 30);
+}
+
+static void of_no_bytes(void)
+{
+	int author = new_author(603), one = 1, fd;
+	char control[CMSG_SPACE(sizeof(struct feed_append))] = { 0 };
+	struct feed_append how = { .flags = FEED_APPEND_EMPTY };
+	struct msghdr msg = { .msg_control = control, .msg_controllen = sizeof(control) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	entry_info info;
+
+	c->cmsg_level = SOL_FEED;
+	c->cmsg_type = FEED_CMSG_APPEND;
+	c->cmsg_len = CMSG_LEN(sizeof(how));
+	memcpy(CMSG_DATA(c), &how, sizeof(how));
+	CHECK_EQ(sendmsg(author, &msg, 0), 0);
+	append(author, "x");
+	CHECK_EQ(setsockopt(author, SOL_FEED, FEED_OPT_FINAL, &one, sizeof(one)), 0);
+	fd = reader(603, 0);
+	info = take(fd);
+	CHECK_EQ(info.seq, 0);
+	CHECK_EQ(info.len, 0);
+	no_map(fd, 1, PROT_READ, MAP_SHARED, 0, EINVAL);
+	CHECK_EQ(take(fd).seq, 1);
+	CHECK_ERR(take_raw(fd, &info), ENODATA);
+	/* What was taken last is still there. */
+	CHECK_EQ(*map(fd, 1), 'x');
+}
+
+/* --- what it refuses --- */
+
+static void one_each(void)
+{
+	size_t len = 10 * PAGE + 1;
+	int fd = reader_of_one(610, len);
+	uint8_t *at;
+
+	no_map(fd, len, PROT_READ, MAP_SHARED, 0, ENODATA);
+	take(fd);
+	no_map(fd, len + PAGE, PROT_READ, MAP_SHARED, 0, EINVAL);
+	no_map(fd, len, PROT_READ, MAP_SHARED, PAGE, EINVAL);
+	no_map(fd, 1, PROT_READ, MAP_SHARED, 11 * PAGE, EINVAL);
+	no_map(fd, 1, PROT_READ, MAP_SHARED, 1ll << 62, EINVAL);
+	no_map(fd, 0, PROT_READ, MAP_SHARED, 0, EINVAL);
+	at = map(fd, len);
+	no_map(fd, len, PROT_READ, MAP_SHARED, 0, ENODATA);
+	compare(at, 0, len, 0);
+}
+
+static void who_may(void)
+{
+	int fd = feed_socket(), author;
+	entry_info info;
+
+	CHECK_ERR(take_raw(fd, &info), ENOTCONN);
+	no_map(fd, PAGE, PROT_READ, MAP_SHARED, 0, ENOTCONN);
+	author = new_author(611);
+	append_entry(author, 0, 2 * PAGE);
+	CHECK_ERR(take_raw(author, &info), EOPNOTSUPP);
+	no_map(author, PAGE, PROT_READ, MAP_SHARED, 0, EOPNOTSUPP);
+}
+
+static void nobody_writes(void)
+{
+	size_t len = 3 * PAGE;
+	int fd = reader_of_one(612, len), mem, status;
+	uint8_t *shared, *private;
+	struct feed_seek back = { 0, 0 };
+	pid_t pid;
+
+	take(fd);
+	no_map(fd, len, PROT_READ | PROT_WRITE, MAP_SHARED, 0, EACCES);
+	no_map(fd, len, PROT_READ | PROT_WRITE, MAP_PRIVATE, 0, EACCES);
+	no_map(fd, len, PROT_WRITE, MAP_PRIVATE, 0, EACCES);
+	no_map(fd, len, PROT_READ | PROT_EXEC, MAP_PRIVATE, 0, EPERM);
+	shared = map(fd, len);
+	CHECK_EQ(setsockopt(fd, SOL_FEED, FEED_OPT_SEEK, &back, sizeof(back)), 0);
+	take(fd);
+	private = mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0);
+	CHECK(private != MAP_FAILED);
+	for (int i = 0; i < 2; i++) {
+		uint8_t *at = i ? private : shared;
+
+		CHECK_ERR(mprotect(at, len, PROT_READ | PROT_WRITE), EACCES);
+		CHECK_ERR(mprotect(at, len, PROT_READ | PROT_EXEC), EACCES);
+		/* A store by the program itself, ... */
+		pid = fork();
+		CHECK(pid >= 0);
+		if (!pid) {
+			*(volatile uint8_t *)at = 0x55;
+			_exit(0);
+		}
+		CHECK_EQ(waitpid(pid, &status, 0), pid);
+		CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+		/* ... and what debuggers do, which passes by the protection elsewhere. */
+		mem = open("/proc/self/mem", O_RDWR);
+		CHECK(mem >= 0);
+		CHECK_EQ(pwrite(mem, "\x55", 1, (off_t)(uintptr_t)at), -1);
+		close(mem);
+		/* The kernel writes for the program. */
+		mem = open("/dev/zero", O_RDONLY);
+		CHECK(mem >= 0);
+		CHECK_ERR(read(mem, at, 1), EFAULT);
+		close(mem);
+		compare(at, 0, len, 0);
+		CHECK_EQ(mprotect(at, len, PROT_NONE), 0);
+		CHECK_EQ(mprotect(at, len, PROT_READ), 0);
+		compare(at, 0, len, 0);
+	}
+}
+
+static void advice(void)
+{
+	static const int refused[] = { MADV_DONTNEED, MADV_FREE, MADV_REMOVE, MADV_PAGEOUT, MADV_COLD };
+	size_t len = 20 * PAGE;
+	int fd = reader_of_one(613, len), pipes[2];
+	struct iovec part;
+	uint8_t *at, *copy = malloc(len);
+	FILE *file = tmpfile();
+
+	take(fd);
+	at = map(fd, len);
+	for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++)
+		CHECK_EQ(madvise(at, len, refused[i]), -1);
+	madvise(at, len, MADV_WILLNEED);
+	compare(at, 0, len, 0);
+	/* Copies can be had of it, references cannot. */
+	CHECK(file && copy);
+	CHECK_EQ(write(fileno(file), at, len), len);
+	CHECK_EQ(pread(fileno(file), copy, len, 0), len);
+	compare(copy, 0, len, 0);
+	CHECK_EQ(pipe(pipes), 0);
+	part = (struct iovec){ at, PAGE };
+	CHECK_ERR(vmsplice(pipes[1], &part, 1, 0), EFAULT);
+}
+
+static void nothing_there(void)
+{
+	size_t lens[] = { 100, 200 };
+	int fd = reader_of(614, lens, 2);
+	struct timeval soon = { 0, 50000 };
+	entry_info info;
+
+	/* Nothing moves when the answer cannot be written. */
+	CHECK_ERR(getsockopt(fd, SOL_FEED, FEED_OPT_MAP, NULL, &(socklen_t){ sizeof(info) }), EFAULT);
+	CHECK_ERR(getsockopt(fd, SOL_FEED, FEED_OPT_MAP, &info, NULL), EFAULT);
+	CHECK_ERR(getsockopt(fd, SOL_FEED, FEED_OPT_MAP, &info, &(socklen_t){ -1 }), EINVAL);
+	CHECK_ERR(setsockopt(fd, SOL_FEED, FEED_OPT_MAP, &info, sizeof(info)), ENOPROTOOPT);
+	CHECK_EQ(take(fd).seq, 0);
+	CHECK_EQ(take(fd).seq, 1);
+	CHECK_EQ(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon)), 0);
+	CHECK_ERR(take_raw(fd, &info), EAGAIN);
+	nonblocking(fd);
+	CHECK_ERR(take_raw(fd, &info), EAGAIN);
+	CHECK_EQ(shutdown(fd, SHUT_RD), 0);
+	CHECK_ERR(take_raw(fd, &info), ENODATA);
+	compare(map(fd, 200), 1, 200, 0);
+}
+
+static void *append_later(void *number)
+{
+	int fd = feed_socket();
+	address a;
+
+	set_seed(fd, (uint32_t)(uintptr_t)number);
+	a = address_of(fd, 0, 0);
+	CHECK_EQ(bind_to(fd, &a), 0);
+	usleep(50000);
+	append_entry(fd, 1, 70000);
+	close(fd);
+	return NULL;
+}
+
+static void waits_for_it(void)
+{
+	int fd = reader_of_one(615, 10);
+	pthread_t thread;
+
+	take(fd);
+	CHECK_EQ(pthread_create(&thread, NULL, append_later, (void *)615ul), 0);
+	CHECK_EQ(take(fd).seq, 1);
+	compare(map(fd, 70000), 1, 70000, 0);
+	pthread_join(thread, NULL);
+}
+
+/* --- how long it lasts --- */
+
+static void outlives_the_socket(void)
+{
+	size_t len = 50 * PAGE + 17;
+	int fd = reader_of_one(620, len), status;
+	uint8_t *at, *moved;
+	pid_t pid;
+
+	take(fd);
+	at = map(fd, len);
+	close(fd);
+	compare(at, 0, len, 0);
+	/* Moved, but never larger; with a hole; in a child that keeps it. */
+	CHECK(mremap(at, len, 2 * len, MREMAP_MAYMOVE) == MAP_FAILED);
+	moved = mmap(NULL, pages_of(len), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(moved != MAP_FAILED);
+	moved = mremap(at, pages_of(len), pages_of(len), MREMAP_MAYMOVE | MREMAP_FIXED, moved);
+	CHECK(moved != MAP_FAILED);
+	compare(moved, 0, len, 0);
+	CHECK_EQ(munmap(moved + 20 * PAGE, 10 * PAGE), 0);
+	pid = fork();
+	CHECK(pid >= 0);
+	if (!pid) {
+		usleep(100000);
+		compare(moved, 0, 20 * PAGE, 0);
+		compare(moved + 30 * PAGE, 0, len, 30 * PAGE);
+		_exit(0);
+	}
+	CHECK_EQ(munmap(moved, 20 * PAGE), 0);
+	compare(moved + 30 * PAGE, 0, len, 30 * PAGE);
+	CHECK_EQ(munmap(moved + 30 * PAGE, pages_of(len) - 30 * PAGE), 0);
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+}
+
+static void outlives_the_connection(void)
+{
+	size_t len = 9 * PAGE;
+	int fd = reader_of_one(621, len);
+	struct sockaddr none = { .sa_family = AF_UNSPEC };
+	uint8_t *at;
+
+	take(fd);
+	at = map(fd, len);
+	take(reader(621, 0));
+	CHECK_EQ(connect(fd, &none, sizeof(none)), 0);
+	no_map(fd, len, PROT_READ, MAP_SHARED, 0, ENOTCONN);
+	compare(at, 0, len, 0);
+	/* Replaced in place. */
+	CHECK(mmap(at, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == at);
+	compare(at + PAGE, 0, len, PAGE);
+}
+
+static void limited(void)
+{
+	struct rlimit few = { 16 * PAGE, 16 * PAGE };
+	size_t lens[] = { 15 * PAGE, 4 * PAGE, 4 * PAGE, 4 * PAGE };
+	int fd = reader_of(622, lens, 4);
+	entry_info info;
+	uint8_t *at[2], got[15 * PAGE];
+
+	CHECK_EQ(setrlimit(RLIMIT_MEMLOCK, &few), 0);
+	CHECK_EQ(setresuid(1234, 1234, 1234), 0);
+	CHECK_ERR(take_raw(fd, &info), ENOBUFS);
+	CHECK_ERR(take_raw(fd, &info), ENOBUFS);
+	/* It can be read all the same. */
+	CHECK_EQ(recv(fd, got, sizeof(got), 0), 15 * PAGE);
+	/* 4 pages and 2 for each. */
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQ(take(fd).seq, i + 1);
+		at[i] = map(fd, 4 * PAGE);
+	}
+	CHECK_ERR(take_raw(fd, &info), ENOBUFS);
+	CHECK_EQ(munmap(at[0], PAGE), 0);
+	CHECK_ERR(take_raw(fd, &info), ENOBUFS);
+	CHECK_EQ(munmap(at[0] + PAGE, 3 * PAGE), 0);
+	CHECK_EQ(take(fd).seq, 3);
+	compare(map(fd, 4 * PAGE), 3, 4 * PAGE, 0);
+	compare(at[1], 2, 4 * PAGE, 0);
+}
+
+/* --- what others do meanwhile --- */
+
+static int stop;
+
+static void *meddle(void *arg)
+{
+	int fd = (int)(uintptr_t)arg;
+	unsigned int dice = (unsigned int)pthread_self();
+
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+		struct feed_seek to = { rand_r(&dice) % 3, 0 };
+		uint8_t got[100], *at;
+		entry_info info;
+
+		switch (rand_r(&dice) % 4) {
+		case 0:
+			setsockopt(fd, SOL_FEED, FEED_OPT_SEEK, &to, sizeof(to));
+			break;
+		case 1:
+			recv(fd, got, sizeof(got), MSG_DONTWAIT);
+			break;
+		case 2:
+			take_raw(fd, &info);
+			break;
+		default:
+			at = map_at(fd, PAGE, 0);
+			if (at == MAP_FAILED)
+				break;
+			/* Whose page it is cannot be known, but it is one. */
+			for (uint64_t entry = 0, right = 0; !right; entry++) {
+				CHECK(entry < 3);
+				right = at[0] == byte_of(entry, 0) && at[4095] == byte_of(entry, 4095);
+			}
+			munmap(at, PAGE);
+		}
+	}
+	return NULL;
+}
+
+static void many_at_once(void)
+{
+	size_t lens[] = { 40000, PAGE, 300000 };
+	int fd = reader_of(630, lens, 3);
+	pthread_t threads[4];
+
+	nonblocking(fd);
+	for (int i = 0; i < 4; i++)
+		CHECK_EQ(pthread_create(&threads[i], NULL, meddle, (void *)(uintptr_t)fd), 0);
+	usleep(1500000);
+	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+}
+
+/* The nth thing from now on that can fail in this thread does. */
+static void fail(int file, int nth)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", nth);
+	/* Reading the number is such a thing. */
+	while (pwrite(file, text, strlen(text), 0) < 0)
+		CHECK_EQ(errno, EFAULT);
+}
+
+/* Whether it is still to come; it may be the telling itself. */
+static int is_to_fail(int file)
+{
+	char text[16] = "";
+
+	return pread(file, text, sizeof(text) - 1, 0) < 0 || atoi(text) > 0;
+}
+
+/*
+ * Every single allocation of the two calls fails once, where the kernel can.
+ * The story has told it to make that of all allocations, silently.
+ */
+static void without_memory(void)
+{
+	size_t len = 40 * PAGE + 100;
+	/* Far from everything, so that it needs page tables of its own; and in two of them. */
+	uint8_t *far = (uint8_t *)(uintptr_t)(0x200000000000ull + (2 << 20) - 20 * PAGE);
+	int fd, nth, file, more, failed = 0;
+
+	if (access("/proc/self/fail-nth", W_OK)) {
+		printf("    # this kernel cannot have its allocations fail\n");
+		return;
+	}
+	fd = reader_of_one(631, len);
+	file = open("/proc/self/fail-nth", O_RDWR);
+	CHECK(file >= 0);
+	for (nth = 1, more = 1; more; nth++) {
+		struct feed_seek back = { 0, 0 };
+		uint8_t *at = MAP_FAILED;
+		entry_info info;
+		int done, error;
+
+		CHECK_EQ(setsockopt(fd, SOL_FEED, FEED_OPT_SEEK, &back, sizeof(back)), 0);
+		fail(file, nth);
+		done = take_raw(fd, &info);
+		if (!done)
+			at = mmap(far, len, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
+		error = errno;
+		more = !is_to_fail(file);
+		fail(file, 0);
+		if (done || at == MAP_FAILED) {
+			/* What is copied to the program may fail likewise. */
+			CHECK(error == ENOMEM || (done && error == EFAULT));
+			failed++;
+			/* It can be had afterwards. */
+			if (done)
+				CHECK_EQ(take(fd).seq, 0);
+			at = mmap(far, len, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
+			CHECK(at != MAP_FAILED);
+		}
+		compare(at, 0, len, 0);
+		CHECK_EQ(munmap(at, len), 0);
+		CHECK(nth < 1000);
+	}
+	printf("    # of %d allocations and copies %d were missed\n", nth - 2, failed);
+	CHECK(failed > 3);
+}
+
+static const struct ktap_case CASES[] = {
+	{ "mmap: entries of every length, zeroes behind them", every_length },
+	{ "mmap: from any page on, shared and private", part_of_it },
+	{ "mmap: in turns with recv()", beside_recv },
+	{ "mmap: an empty entry has no pages, a final feed no more", of_no_bytes },
+	{ "mmap: once for each entry taken, and not beyond it", one_each },
+	{ "mmap: readers only", who_may },
+	{ "mmap: nobody writes, by no way", nobody_writes },
+	{ "mmap: no advice takes pages out, no call pins them", advice },
+	{ "mmap: nothing to take", nothing_there },
+	{ "mmap: waits for an entry to come", waits_for_it },
+	{ "mmap: outlives close(), moved, cut and inherited", outlives_the_socket },
+	{ "mmap: outlives the connection", outlives_the_connection },
+	{ "mmap: RLIMIT_MEMLOCK", limited },
+	{ "mmap: seeks, reads and maps of four threads at once", many_at_once },
+	{ "mmap: without memory", without_memory },
+};
+
+/* --- for the story --- */
+
+static int hold(int count, size_t size)
+{
+	uint8_t **at = calloc(count, sizeof(*at));
+	int fd = reader(HELD, 0);
+	char c;
+
+	for (int i = 0; i < count; i++) {
+		CHECK_EQ(take(fd).len, size);
+		at[i] = map(fd, size);
+	}
+	close(fd);
+	for (int i = 0; i < count; i++)
+		compare(at[i], i, size, 0);
+	printf("holding\n");
+	fflush(stdout);
+	while (read(STDIN_FILENO, &c, 1) > 0)
+		;
+	for (int i = 0; i < count; i++)
+		compare(at[i], i, size, 0);
+	printf("right\n");
+	return 0;
+}
+
+static int again(int count, size_t size)
+{
+	int fd = reader(HELD, 0), hops = 0;
+
+	for (int i = 0; i < count; i++) {
+		entry_info info = take(fd);
+		uint8_t *at = map(fd, size);
+
+		CHECK_EQ(info.seq, i);
+		CHECK_EQ(info.len, size);
+		hops += info.hops;
+		compare(at, i, size, 0);
+		CHECK_EQ(munmap(at, size), 0);
+	}
+	printf("right, %d hops\n", hops);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	int count = argc > 2 ? atoi(argv[2]) : 0;
+	size_t size = argc > 3 ? strtoul(argv[3], NULL, 10) : 0;
+
+	if (argc == 1)
+		return ktap_main(CASES, sizeof(CASES) / sizeof(*CASES));
+	if (argc != 4 || count < 1 || size < 1)
+		errx(2, "see the head of the source");
+	if (!strcmp(argv[1], "hold"))
+		return hold(count, size);
+	if (!strcmp(argv[1], "again"))
+		return again(count, size);
+	if (strcmp(argv[1], "author"))
+		errx(2, "%s is not known", argv[1]);
+	for (int fd = new_author(HELD), i = 0; i < count; i++)
+		append_entry(fd, i, size);
+	return 0;
+}
