@@ -13,7 +13,10 @@ use crate::{
         },
         skb::Drop, //
     },
-    node::Node, //
+    node::{
+        Node,
+        SHORT, //
+    }, //
 };
 use feed_core::{
     engine::{
@@ -49,9 +52,39 @@ impl Ingress {
 impl Receive for Ingress {
     fn receive(&self, frame: &Frame<'_>) -> Result<(), Drop> {
         let outcome = self.accept(frame);
-        let stats = &self.node.world.stats;
-        stats.received(self.port.0, frame.wire_len(), outcome.is_err());
+        self.count(frame, outcome);
         outcome
+    }
+
+    fn receive_all(&self, frames: &mut [Option<Frame<'_>>]) {
+        let is_short = |frame: &Option<Frame<'_>>| {
+            frame.as_ref().is_none_or(|frame| frame.len() <= SHORT)
+        };
+        // In the order in which they came: an entry may need the page before it.
+        for run in frames.chunk_by_mut(|one, next| is_short(one) == is_short(next)) {
+            match run {
+                [_, _, ..] if run.first().is_some_and(is_short) => {
+                    self.node.receive_short(self.port, run);
+                }
+                _ => {
+                    for frame in run.iter_mut().flatten() {
+                        frame.outcome = self.accept(frame);
+                    }
+                }
+            }
+            for frame in run.iter().flatten() {
+                self.count(frame, frame.outcome);
+            }
+        }
+    }
+}
+
+/// How a frame came in.
+pub(crate) fn rx(port: PortId, frame: &Frame<'_>) -> Rx {
+    Rx {
+        port,
+        mac: Mac(frame.source()),
+        group: frame.is_group(),
     }
 }
 
@@ -72,16 +105,16 @@ impl Ingress {
             self.node.world.stats.dropped(DropReason::Oversized);
             return Err(Drop::Malformed);
         }
-        let rx = Rx {
-            port: self.port,
-            mac: Mac(frame.source()),
-            group: frame.is_group(),
-        };
-        match self.node.receive(rx, frame) {
+        match self.node.receive(rx(self.port, frame), frame) {
             Some(true) => Ok(()),
             Some(false) => Err(Drop::Truncated),
             // The namespace is at its end.
             None => Err(Drop::Unwanted),
         }
+    }
+
+    fn count(&self, frame: &Frame<'_>, outcome: Result<(), Drop>) {
+        let stats = &self.node.world.stats;
+        stats.received(self.port.0, frame.wire_len(), outcome.is_err());
     }
 }

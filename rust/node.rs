@@ -26,10 +26,16 @@ pub(crate) mod memory;
 
 use crate::{
     af_feed::author::OwnFeed,
-    ingress::Ingress,
+    ingress::{
+        self,
+        Ingress, //
+    },
     mm::MemCgroup,
     net::{
-        hook::Hook,
+        hook::{
+            Frame,
+            Hook, //
+        },
         namespace::{
             Namespace,
             Pernet,
@@ -37,6 +43,7 @@ use crate::{
         },
         net::Net,
         random,
+        skb::Drop as Reason,
         softirq, //
     },
     pairs,
@@ -66,12 +73,14 @@ use feed_core::{
         shards::FRAME_START,
         Config,
         Engine,
+        PortId,
         Rest,
         Rx,
         ShardSet,
         Shards,
         Sizes,
-        Tables, //
+        Tables,
+        AHEAD, //
     },
     id::DiscoveryId,
     siphash::SipKey,
@@ -139,6 +148,44 @@ struct Inner {
     env: KernelEnv,
     /// The head of a received frame: copied first, then looked at, so that its sender cannot change it.
     frame: KVVec<u8>,
+    /// Short frames that have come together, copied likewise.
+    batch: KVec<[u8; SHORT]>,
+}
+
+/// Bytes of a frame that may be taken together with others: nearly all lookups are shorter.
+pub(crate) const SHORT: usize = 256;
+
+impl Inner {
+    /// Takes those of `frames` whose bits are in `mine`; `rest` says who has more messages in each.
+    fn take_batch(
+        &mut self,
+        now: u64,
+        port: PortId,
+        frames: &mut [Option<Frame<'_>>],
+        mine: u32,
+        rest: &mut [ShardSet; AHEAD],
+    ) {
+        let Self { engine, env, batch, .. } = self;
+        let mut lens = [None; AHEAD];
+        let places = frames.iter_mut().zip(batch.iter_mut()).zip(&mut lens);
+        for (at, ((frame, room), len)) in places.enumerate() {
+            let Some(frame) = frame.as_mut().filter(|_| mine & 1 << at != 0) else {
+                continue;
+            };
+            if room.get_mut(..frame.len()).is_some_and(|room| frame.copy(0, room)) {
+                *len = Some(frame.len());
+            } else {
+                frame.outcome = Err(Reason::Truncated);
+            }
+        }
+        let copies = batch.iter().zip(lens).map(|(bytes, len)| bytes.get(..len?));
+        engine.look_ahead(copies.clone().flatten(), env);
+        for ((frame, bytes), rest) in frames.iter().zip(copies).zip(rest) {
+            if let (Some(frame), Some(bytes)) = (frame, bytes) {
+                *rest = engine.on_frame(now, ingress::rx(port, frame), bytes, env);
+            }
+        }
+    }
 }
 
 /// An engine, and what calls it.
@@ -160,8 +207,9 @@ impl Shard {
         let inner = KBox::new(
             Inner {
                 engine: Engine::new(config, tables),
-                env: KernelEnv::new(world.clone()),
+                env: KernelEnv::new(world.clone())?,
                 frame,
+                batch: KVec::from_elem([0; SHORT], AHEAD, GFP_KERNEL_ACCOUNT)?,
             },
             GFP_KERNEL_ACCOUNT,
         )?;
@@ -413,14 +461,63 @@ impl Node {
         let copied = self.with_head(first, frame, |inner, now, head, behind| {
             rest = inner.engine.on_frame_head(now, rx, head, behind, &mut inner.env);
         });
-        // Seldom: frames are mostly about one feed. Copied once more, they may have changed, and
-        // each engine goes by its own copy alone.
-        while let Some(shard) = rest.pop() {
+        self.receive_again(rest, rx, frame);
+        copied
+    }
+
+    /// As [`Node::receive`], for at most [`AHEAD`] frames of at most [`SHORT`] bytes that have come
+    /// together: each engine's lock is taken once for all of its frames. They are told what became
+    /// of them.
+    pub(crate) fn receive_short(self: &Arc<Self>, port: PortId, frames: &mut [Option<Frame<'_>>]) {
+        let mut shards = [0; AHEAD];
+        let mut left = 0u32;
+        for (at, (frame, shard)) in frames.iter().zip(&mut shards).enumerate() {
+            let Some(frame) = frame else {
+                continue;
+            };
+            left |= 1 << at;
+            let mut start = [0; FRAME_START];
+            // One that is shorter is found out about when it is copied.
+            if self.engines.len() > 1 && frame.copy(0, &mut start) {
+                *shard = self.shards.of_frame(&start);
+            }
+        }
+        while let Some(shard) = shards.get(left.trailing_zeros() as usize).copied() {
+            let bits = shards.iter().zip(0..).filter(|(of, _)| **of == shard);
+            let mine = left & bits.fold(0, |bits, (_, at)| bits | 1 << at);
+            left &= !mine;
+            let mut rest = [ShardSet::default(); AHEAD];
+            let taken = self.with_inner(shard, |inner, now| {
+                inner.take_batch(now, port, frames, mine, &mut rest)
+            });
+            for (at, (frame, rest)) in frames.iter_mut().zip(&mut rest).enumerate() {
+                let Some(frame) = frame.as_mut().filter(|_| mine & 1 << at != 0) else {
+                    continue;
+                };
+                if taken.is_none() {
+                    frame.outcome = Err(Reason::Unwanted);
+                }
+                let rx = ingress::rx(port, frame);
+                self.receive_again(*rest, rx, frame);
+            }
+        }
+    }
+
+    /// Hands a frame to further engines that it has messages for.
+    ///
+    /// Seldom: frames are mostly about one feed. Copied once more, they may have changed, and each
+    /// engine goes by its own copy alone.
+    fn receive_again(
+        self: &Arc<Self>,
+        mut shards: ShardSet,
+        rx: Rx,
+        frame: &impl Rest,
+    ) {
+        while let Some(shard) = shards.pop() {
             self.with_head(shard, frame, |inner, now, head, behind| {
                 inner.engine.on_frame_again(now, rx, head, behind, &mut inner.env);
             });
         }
-        copied
     }
 
     /// Lets `call` look at an engine's own copy of a frame's head; the payload is copied to where it

@@ -67,9 +67,47 @@ pub enum TreeOf {
     Blob(BlobName),
 }
 
-impl TreeOf {
-    fn key(&self, full: bool, tier: u8, index: u64) -> ObjectKey {
-        let (kind, scope, owner) = match (self, full) {
+/// An object of a tree's nodes, whichever tree that is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Group {
+    full: bool,
+    tier: u8,
+    index: u64,
+}
+
+impl Group {
+    /// The object that a node lies in, and its slot there.
+    pub(crate) fn of(node: Node) -> (Self, u16) {
+        match node {
+            Node::Full(Pos { level, index }) => {
+                let tier = level / WINDOW_HEIGHT;
+                let row = u32::from(level % WINDOW_HEIGHT);
+                // A row of a tile has 32 >> row nodes; before it lie the rows below.
+                let in_row = index & u64::from(WINDOW.wrapping_shr(row).wrapping_sub(1));
+                let before = 64u16.saturating_sub(64u16.wrapping_shr(row));
+                let slot = before.saturating_add(in_row as u16);
+                let height = u32::from(WINDOW_HEIGHT).wrapping_sub(row);
+                let group = Group {
+                    full: true,
+                    tier,
+                    index: index.wrapping_shr(height),
+                };
+                (group, slot)
+            }
+            Node::Edge { n, level } => {
+                let group = Group {
+                    full: false,
+                    tier: 0,
+                    index: n,
+                };
+                (group, u16::from(level))
+            }
+        }
+    }
+
+    /// Its key in one tree.
+    pub(crate) fn key(&self, tree: &TreeOf) -> ObjectKey {
+        let (kind, scope, owner) = match (tree, self.full) {
             (TreeOf::Feed { name, epoch }, true) => (Kind::Tile, *epoch, name.0),
             (TreeOf::Feed { name, epoch }, false) => (Kind::Edge, *epoch, name.0),
             (TreeOf::Blob(blob), true) => (Kind::BlobTile, blob.len, blob.hash.0),
@@ -77,9 +115,9 @@ impl TreeOf {
         };
         ObjectKey {
             kind,
-            tier,
+            tier: self.tier,
             scope,
-            index,
+            index: self.index,
             owner,
         }
     }
@@ -87,19 +125,8 @@ impl TreeOf {
 
 /// The object and slot of a node.
 pub fn locate(tree: &TreeOf, node: Node) -> (ObjectKey, u16) {
-    match node {
-        Node::Full(Pos { level, index }) => {
-            let tier = level / WINDOW_HEIGHT;
-            let row = u32::from(level % WINDOW_HEIGHT);
-            // A row of a tile has 32 >> row nodes; before it lie the rows below.
-            let in_row = index & u64::from(WINDOW.wrapping_shr(row).wrapping_sub(1));
-            let before = 64u16.saturating_sub(64u16.wrapping_shr(row));
-            let slot = before.saturating_add(in_row as u16);
-            let height = u32::from(WINDOW_HEIGHT).wrapping_sub(row);
-            (tree.key(true, tier, index.wrapping_shr(height)), slot)
-        }
-        Node::Edge { n, level } => (tree.key(false, 0, n), u16::from(level)),
-    }
+    let (group, slot) = Group::of(node);
+    (group.key(tree), slot)
 }
 
 /// The object and slot of a leaf.

@@ -108,14 +108,7 @@ impl Folio {
         let (from, to) = (from.as_ptr(), out.as_mut_ptr());
         // SAFETY: `from` is valid for that many bytes, and `out` is memory of the caller alone.
         // The store does not point readers at bytes that are still being written.
-        unsafe {
-            // Hashes and leaves are most of what is read: without a call for a known length.
-            match out.len() {
-                32 => ptr::copy_nonoverlapping(from, to, 32),
-                64 => ptr::copy_nonoverlapping(from, to, 64),
-                len => ptr::copy_nonoverlapping(from, to, len),
-            }
-        }
+        unsafe { ptr::copy_nonoverlapping(from, to, out.len()) };
         true
     }
 
@@ -203,6 +196,83 @@ impl Folio {
     #[inline]
     pub(crate) fn into_raw(self) -> *mut bindings::folio {
         ManuallyDrop::new(self).as_ptr()
+    }
+}
+
+/// A folio whose bytes are read more than once: what a read has to know of it is asked for once.
+///
+/// # Invariants
+///
+/// `start` is the address of the folio's first byte, `len` its length, and `index` that of its first
+/// page.
+pub(crate) struct Span {
+    folio: Folio,
+    start: NonNull<u8>,
+    len: usize,
+    index: u64,
+}
+
+// SAFETY: As for `Folio`.
+unsafe impl Send for Span {}
+// SAFETY: As for `Folio`.
+unsafe impl Sync for Span {}
+
+impl Span {
+    /// Takes over the reference. Context: any.
+    #[inline]
+    pub(crate) fn new(folio: Folio) -> Option<Self> {
+        let (len, index) = (folio.len(), folio.index());
+        // INVARIANT: As just asked for.
+        Some(Self {
+            start: folio.bytes(0, 0)?,
+            len,
+            index,
+            folio,
+        })
+    }
+
+    /// Where the byte `at` of page `page` of the mapping is, if it and `len` bytes from there are inside.
+    #[inline]
+    pub(crate) fn offset(&self, page: u64, at: usize, len: usize) -> Option<usize> {
+        let pages = usize::try_from(page.checked_sub(self.index)?).ok()?;
+        let offset = pages.checked_mul(PAGE_SIZE)?.checked_add(at)?;
+        (offset.checked_add(len)? <= self.len).then_some(offset)
+    }
+
+    /// The folio.
+    #[inline]
+    pub(crate) fn folio(&self) -> &Folio {
+        &self.folio
+    }
+
+    /// Asks the memory for the bytes at `offset`.
+    #[inline]
+    pub(crate) fn prefetch(&self, offset: usize) {
+        if offset < self.len {
+            // SAFETY: Inside of the folio by the type invariant and the check above.
+            super::prefetch(unsafe { self.start.as_ptr().add(offset) });
+        }
+    }
+
+    /// As [`Folio::read`].
+    #[inline]
+    pub(crate) fn read(&self, offset: usize, out: &mut [u8]) -> bool {
+        if offset.checked_add(out.len()).is_none_or(|end| end > self.len) {
+            return false;
+        }
+        let to = out.as_mut_ptr();
+        // SAFETY: Inside of the folio by the type invariant and the check above, and `out` is memory
+        // of the caller alone. The store does not point readers at bytes that are still being written.
+        unsafe {
+            let from = self.start.as_ptr().add(offset);
+            // Hashes and leaves are most of what is read: without a call for a known length.
+            match out.len() {
+                32 => ptr::copy_nonoverlapping(from, to, 32),
+                64 => ptr::copy_nonoverlapping(from, to, 64),
+                len => ptr::copy_nonoverlapping(from, to, len),
+            }
+        }
+        true
     }
 }
 

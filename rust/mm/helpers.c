@@ -3,6 +3,7 @@
  * What Rust cannot say about the page cache and memory control groups: inline
  * functions, macros and bit fields of the kernel, one each.
  */
+#include <linux/prefetch.h>
 #include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
@@ -49,6 +50,11 @@ unsigned long feed_helper_inode_cached_pages(const struct inode *inode)
 bool feed_helper_folio_trylock(struct folio *folio)
 {
 	return folio_trylock(folio);
+}
+
+void feed_helper_prefetch_line(const void *at)
+{
+	prefetch(at);
 }
 
 size_t feed_helper_folio_size(const struct folio *folio)

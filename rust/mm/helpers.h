@@ -18,6 +18,7 @@ void feed_helper_inode_set_private_file(struct inode *inode, bool pinned);
 struct address_space *feed_helper_inode_mapping(struct inode *inode);
 unsigned long feed_helper_inode_cached_pages(const struct inode *inode);
 bool feed_helper_folio_trylock(struct folio *folio);
+void feed_helper_prefetch_line(const void *at);
 size_t feed_helper_folio_size(const struct folio *folio);
 pgoff_t feed_helper_folio_index(const struct folio *folio);
 unsigned long feed_helper_folio_frame(const struct folio *folio);

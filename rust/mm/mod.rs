@@ -15,7 +15,10 @@ mod mapping;
 mod memcg;
 mod user;
 
-pub(crate) use folio::Folio;
+pub(crate) use folio::{
+    Folio,
+    Span, //
+};
 pub(crate) use mapping::{
     Folios,
     Mapping,
@@ -39,6 +42,13 @@ pub(crate) const PAGE_SIZE: usize = kernel::page::PAGE_SIZE;
 pub(crate) fn total_pages() -> usize {
     // SAFETY: It reads a counter.
     unsafe { bindings::totalram_pages() as usize }
+}
+
+/// Asks for the cache line at `at`, and does not wait for it. Any address will do.
+#[inline]
+pub(crate) fn prefetch<T>(at: *const T) {
+    // SAFETY: The memory is not touched: an address without any is ignored.
+    unsafe { bindings::prefetch_line(at.cast()) };
 }
 
 /// The effective user of the current task, as the initial user namespace numbers it.

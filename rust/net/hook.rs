@@ -38,7 +38,19 @@ pub(crate) trait Receive: Send + Sync + 'static {
     ///
     /// Context: softirq, RCU read side.
     fn receive(&self, frame: &Frame<'_>) -> Result<(), Reason>;
+
+    /// The same for frames that have arrived together; each takes down what became of it.
+    ///
+    /// Context: softirq, RCU read side.
+    fn receive_all(&self, frames: &mut [Option<Frame<'_>>]) {
+        for frame in frames.iter_mut().flatten() {
+            frame.outcome = self.receive(frame);
+        }
+    }
 }
+
+/// Frames that are handed on together: so many at most does a receiver hold its lock for.
+const BATCH: usize = 16;
 
 /// Bytes of an Ethernet header.
 const ETHERNET_HEADER: usize = bindings::ETH_HLEN as usize;
@@ -51,6 +63,8 @@ const ETHERNET_HEADER: usize = bindings::ETH_HLEN as usize;
 pub(crate) struct Frame<'a> {
     skb: NonNull<bindings::sk_buff>,
     header: NonNull<[u8; ETHERNET_HEADER]>,
+    /// What became of it.
+    pub(crate) outcome: Result<(), Reason>,
     _call: PhantomData<&'a bindings::sk_buff>,
 }
 
@@ -206,8 +220,10 @@ impl<R: Receive> Hook<R> {
     ) -> c_int {
         // SAFETY: `handler` is the first member of a `Self`, which lives until C has let go of it.
         let this = unsafe { &*handler.cast::<Self>() };
-        // SAFETY: C gives us this buffer.
-        unsafe { this.dispatch(skb) };
+        if let Some(skb) = NonNull::new(skb) {
+            // SAFETY: C gives us this buffer.
+            unsafe { this.dispatch(&[Some(skb)], &mut [const { None }]) };
+        }
         bindings::NET_RX_SUCCESS as c_int
     }
 
@@ -219,30 +235,41 @@ impl<R: Receive> Hook<R> {
     ) {
         // SAFETY: As in `one`.
         let this = unsafe { &*handler.cast::<Self>() };
-        // SAFETY: C gives us a list of buffers, which are ours from here on.
-        while let Some(skb) = NonNull::new(unsafe { bindings::skb_list_pop(list) }) {
+        loop {
+            // SAFETY: C gives us a list of buffers, which are ours from here on.
+            let batch: [_; BATCH] =
+                core::array::from_fn(|_| NonNull::new(unsafe { bindings::skb_list_pop(list) }));
             // SAFETY: Taken off the list just now.
-            unsafe { this.dispatch(skb.as_ptr()) };
+            unsafe { this.dispatch(&batch, &mut [const { None }; BATCH]) };
+            if matches!(batch, [.., None]) {
+                break;
+            }
         }
     }
 
+    /// Has `receiver` look at frames, and frees them. `frames` is room for as many, without any.
+    ///
     /// # Safety
     ///
-    /// `skb` must be a valid buffer that the caller gives up.
+    /// `skbs` must be valid buffers that the caller gives up.
     #[inline]
-    unsafe fn dispatch(&self, skb: *mut bindings::sk_buff) {
-        // SAFETY: The caller promises a valid buffer.
-        let outcome = match unsafe { self.frame(skb) } {
-            Ok(frame) => self.receiver.receive(&frame),
-            Err(reason) => Err(reason),
-        };
-        match outcome {
-            // SAFETY: The buffer is ours, and the frame that borrowed it is gone.
-            Ok(()) => unsafe { bindings::consume_skb(skb) },
-            // SAFETY: As above.
-            Err(reason) => unsafe {
-                bindings::sk_skb_reason_drop(core::ptr::null(), skb, reason as u32)
-            },
+    unsafe fn dispatch(
+        &self,
+        skbs: &[Option<NonNull<bindings::sk_buff>>],
+        frames: &mut [Option<Frame<'_>>],
+    ) {
+        for (skb, place) in skbs.iter().flatten().zip(&mut *frames) {
+            // SAFETY: The caller promises a valid buffer.
+            match unsafe { self.frame(*skb) } {
+                Ok(frame) => *place = Some(frame),
+                // SAFETY: The buffer is ours.
+                Err(reason) => unsafe { free(*skb, Err(reason)) },
+            }
+        }
+        self.receiver.receive_all(frames);
+        for frame in frames.iter_mut().filter_map(Option::take) {
+            // SAFETY: The buffer is ours, and whoever borrowed the frame has returned.
+            unsafe { free(frame.skb, frame.outcome) };
         }
     }
 
@@ -252,13 +279,13 @@ impl<R: Receive> Hook<R> {
     ///
     /// `skb` must be valid for `'a`.
     #[inline]
-    unsafe fn frame<'a>(&self, skb: *mut bindings::sk_buff) -> Result<Frame<'a>, Reason> {
+    unsafe fn frame<'a>(&self, skb: NonNull<bindings::sk_buff>) -> Result<Frame<'a>, Reason> {
         // SAFETY: The caller promises a valid buffer.
         let (device, kind, header) = unsafe {
             (
-                bindings::skb_device(skb),
-                u32::from(bindings::skb_pkt_type(skb)),
-                bindings::skb_eth_hdr(skb),
+                bindings::skb_device(skb.as_ptr()),
+                u32::from(bindings::skb_pkt_type(skb.as_ptr())),
+                bindings::skb_eth_hdr(skb.as_ptr()),
             )
         };
         // Belongs to a device on top of ours (a VLAN, a bond) and is offered to that, too.
@@ -272,15 +299,33 @@ impl<R: Receive> Hook<R> {
             return Err(Reason::OtherHost);
         }
         // A frame that was made up on this machine need not have a header at all.
-        let (Some(skb), Some(header)) = (NonNull::new(skb), NonNull::new(header.cast_mut())) else {
+        let Some(header) = NonNull::new(header.cast_mut()) else {
             return Err(Reason::Truncated);
         };
         // INVARIANT: `skb_eth_hdr` gives only whole headers.
         Ok(Frame {
             skb,
             header: header.cast(),
+            outcome: Ok(()),
             _call: PhantomData,
         })
+    }
+}
+
+/// Frees a buffer: as used, or as dropped for a reason.
+///
+/// # Safety
+///
+/// `skb` must be a valid buffer that the caller gives up.
+#[inline]
+unsafe fn free(skb: NonNull<bindings::sk_buff>, outcome: Result<(), Reason>) {
+    match outcome {
+        // SAFETY: The caller promises a valid buffer.
+        Ok(()) => unsafe { bindings::consume_skb(skb.as_ptr()) },
+        // SAFETY: As above.
+        Err(reason) => unsafe {
+            bindings::sk_skb_reason_drop(core::ptr::null(), skb.as_ptr(), reason as u32)
+        },
     }
 }
 

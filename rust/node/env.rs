@@ -84,14 +84,14 @@ pub(crate) struct KernelEnv {
 }
 
 impl KernelEnv {
-    pub(super) fn new(world: Arc<World>) -> Self {
-        Self {
+    pub(super) fn new(world: Arc<World>) -> Result<Self> {
+        Ok(Self {
             world,
             devices: KVec::new(),
             frames: Frames::new(),
             jobs_wait: JobsWait::No,
-            recent: RecentObjects::new(),
-        }
+            recent: RecentObjects::new()?,
+        })
     }
 
     /// Makes room for one more device, so that [`KernelEnv::add_device`] need not allocate.
@@ -158,6 +158,18 @@ impl Env for KernelEnv {
         self.world.store.slot_get_again(&mut self.recent, key, slot, out)
     }
 
+    fn slots_get(&mut self, key: &ObjectKey, slots: &[u8], out: &mut [u8]) -> bool {
+        self.world.store.slots_get_again(&mut self.recent, key, slots, out)
+    }
+
+    fn slots_soon(&mut self, key: &ObjectKey, slots: &[u8], len: usize, near: bool) {
+        self.world.store.slots_soon(&mut self.recent, key, slots, len, near);
+    }
+
+    fn blob_soon(&mut self, blob: &BlobName, window: u16, near: bool) {
+        self.world.store.blob_soon(&mut self.recent, blob, window, near);
+    }
+
     fn slot_put(
         &mut self,
         key: &ObjectKey,
@@ -188,7 +200,7 @@ impl Env for KernelEnv {
     }
 
     fn blob_read(&mut self, blob: &BlobName, window: u16, offset: u32, out: &mut [u8]) -> bool {
-        self.world.store.blob_read(blob, window, offset, out)
+        self.world.store.blob_read(&mut self.recent, blob, window, offset, out)
     }
 
     fn blob_reserve(

@@ -21,9 +21,12 @@ use super::{
     },
     Full, //
 };
-use crate::sync::{
-    new_spinlock_bh,
-    SpinLockBh, //
+use crate::{
+    mm,
+    sync::{
+        new_spinlock_bh,
+        SpinLockBh, //
+    }, //
 };
 use core::mem;
 use feed_core::{
@@ -83,6 +86,15 @@ impl Key {
     pub(super) fn is_object(&self) -> bool {
         let [.., last] = self.words;
         last >> KIND_SHIFT != KIND_BLOB
+    }
+
+    /// Some bits that differ between keys that are used together, the highest best. Not to be used where
+    /// others could choose keys to do harm.
+    pub(super) fn mix(&self) -> usize {
+        // 2^64 by the golden ratio.
+        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let [first, .., last] = self.words;
+        (first ^ last).wrapping_mul(SPREAD) as usize
     }
 
     /// Bytes that are stored under it: of the blob's window, or an object's.
@@ -437,6 +449,13 @@ impl Shard {
             return None;
         }
         table.entries.get_mut(at)
+    }
+
+    /// Asks the memory for where [`Shard::find`] will look first. Context: any.
+    pub(super) fn prefetch(&self, hash: u64) {
+        if let Some(entry) = self.table.entries.get(self.table.home(hash as u32)) {
+            mm::prefetch(entry);
+        }
     }
 
     /// Adds an entry that [`Shard::find`] did not find. Context: any.

@@ -124,7 +124,7 @@ impl Bench {
             while at < len {
                 let now = (len - at).min(buffer.len() as u32);
                 let out = buffer.get_mut(..now as usize).ok_or(EINVAL)?;
-                if self.store.blob_read(blob, window, at, out) {
+                if read(&self.store, blob, window, at, out) {
                     let right = out
                         .iter()
                         .enumerate()
@@ -607,6 +607,19 @@ fn index_growth() -> Result {
     bench.end()
 }
 
+/// Copies bytes of a published window out; false if not all of them are here.
+fn read(store: &Store, blob: &BlobName, window: u16, offset: u32, out: &mut [u8]) -> bool {
+    let Some(pieces) = store.blob_pages(blob, window, offset, out.len() as u32) else {
+        return false;
+    };
+    let mut rest = out;
+    pieces.into_iter().all(|piece| {
+        let (now, later) = core::mem::take(&mut rest).split_at_mut(piece.len);
+        rest = later;
+        piece.folio.read(piece.offset, now)
+    })
+}
+
 /// Everything that the packet handler does, in softirq context.
 #[pin_data]
 struct Softirq {
@@ -639,7 +652,7 @@ impl Softirq {
         filled
             && hashed
             && extent.publish(1)
-            && self.store.blob_read(&blob, 0, 0, &mut buffer)
+            && read(&self.store, &blob, 0, 0, &mut buffer)
             && buffer
                 .iter()
                 .zip(0..)

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::mm::{
     Folio,
+    Span,
     PAGE_SIZE, //
 };
 use feed_core::{
@@ -29,6 +30,7 @@ use feed_core::{
     object::ObjectKey, //
 };
 use kernel::{
+    prelude::*,
     sync::atomic::ordering::Relaxed, //
 };
 
@@ -59,8 +61,9 @@ impl Found {
     }
 }
 
-/// What one answer reads: leaves, the tiles and edge of a proof, and a window.
-const RECENT: usize = 8;
+/// Objects and windows that are remembered, a power of two: each lookup of a batch reads three of its
+/// own, and those high in the tree that all read.
+const RECENT: usize = 64;
 
 /// An object, or a window, that was looked for a moment ago.
 ///
@@ -68,67 +71,132 @@ const RECENT: usize = 8;
 /// cleared must be forgotten here by who clears it.
 struct Object {
     key: Key,
-    /// `None`: it is not here.
+    hash: u64,
+    /// `None`: it was not looked for yet, or is not here.
     found: Option<Found>,
+    /// Whether it was looked for.
+    sought: bool,
     /// Where it was last read, so that neither the kernel nor the store takes it meanwhile.
-    folio: Option<Folio>,
+    span: Option<Span>,
 }
 
 impl Object {
-    /// Reads bytes that lie in one page.
-    fn read(&mut self, store: &Store, offset: u32, bit: u64, out: &mut [u8]) -> bool {
-        let Some(found) = self.found.filter(|found| found.info & bit != 0) else {
-            return false;
-        };
+    /// Where byte `offset` lies: its page in the mapping, and where in that.
+    fn page(found: &Found, offset: u32) -> (u64, usize) {
         let at = (found.place.offset + offset) as usize;
-        let page = found.view.page() + (at / PAGE_SIZE) as u64;
-        let inside = |folio: &Folio| {
-            let pages = page.checked_sub(folio.index())? as usize;
-            let offset = pages * PAGE_SIZE + at % PAGE_SIZE;
-            (offset + out.len() <= folio.len()).then_some(offset)
-        };
-        if self.folio.as_ref().and_then(inside).is_none() {
-            self.folio = store.arena(found.view.pinned()).mapping.get(page);
+        (found.view.page() + (at / PAGE_SIZE) as u64, at % PAGE_SIZE)
+    }
+
+    /// Reads bytes that lie in one page.
+    #[inline]
+    fn read(&mut self, store: &Store, offset: u32, bit: u64, out: &mut [u8]) -> bool {
+        match self.open(store, offset, bit, out.len()) {
+            Some((span, at)) => span.read(at, out),
+            None => false,
         }
-        let Some((folio, offset)) = self.folio.as_ref().and_then(|folio| Some((folio, inside(folio)?)))
-        else {
+    }
+
+    /// Where bytes are that lie in one page.
+    #[inline]
+    fn open(
+        &mut self,
+        store: &Store,
+        offset: u32,
+        bit: u64,
+        len: usize,
+    ) -> Option<(&Span, usize)> {
+        let found = self.found.filter(|found| found.info & bit == bit)?;
+        let (page, at) = Self::page(&found, offset);
+        if self.span.as_ref().and_then(|span| span.offset(page, at, len)).is_none() {
+            self.fetch(store, &found, page);
+        }
+        let span = self.span.as_ref()?;
+        Some((span, span.offset(page, at, len)?))
+    }
+
+    /// Asks the page cache.
+    #[inline(never)]
+    fn fetch(&mut self, store: &Store, found: &Found, page: u64) {
+        let folio = store.arena(found.view.pinned()).mapping.get(page);
+        self.span = folio.and_then(Span::new);
+        if self.span.is_none() {
             store.forget(&self.key, found.place);
-            return false;
-        };
-        folio.read(offset, out)
+        }
     }
 }
 
 /// The last objects that were read, for as long as one call to the engine lasts.
 pub(crate) struct RecentObjects {
-    list: [Option<Object>; RECENT],
-    /// The place that is taken next, and whether all behind it are taken, too.
-    next: usize,
-    full: bool,
+    list: KVec<Option<Object>>,
+    /// A bit for each that is taken.
+    used: u64,
     /// Which one was asked for last.
     last: usize,
 }
 
+const _: () = assert!(RECENT == u64::BITS as usize);
+
 impl RecentObjects {
-    /// None.
-    pub(crate) const fn new() -> Self {
-        Self {
-            list: [const { None }; RECENT],
-            next: 0,
-            full: false,
-            last: 0,
+    /// None. Context: process, may sleep.
+    pub(crate) fn new() -> Result<Self> {
+        let mut list = KVec::with_capacity(RECENT, GFP_KERNEL_ACCOUNT)?;
+        for _ in 0..RECENT {
+            list.push(None, GFP_KERNEL_ACCOUNT)?;
         }
+        Ok(Self {
+            list,
+            used: 0,
+            last: 0,
+        })
     }
 
     /// Forgets them. Context: any.
     pub(crate) fn clear(&mut self) {
-        // One by one: the whole list is a kilobyte.
-        let used = if self.full { RECENT } else { self.next };
-        for object in self.list.iter_mut().take(used) {
-            *object = None;
+        while self.used != 0 {
+            let at = self.used.trailing_zeros() as usize;
+            self.used &= self.used - 1;
+            if let Some(place) = self.list.get_mut(at) {
+                *place = None;
+            }
         }
-        self.next = 0;
-        self.full = false;
+    }
+
+    /// The object `key`, looked for if it was not yet; where it goes another one may have to leave.
+    #[inline]
+    fn get(&mut self, store: &Store, key: &Key) -> Option<&mut Object> {
+        let object = self.place(store, key)?;
+        if !object.sought {
+            object.found = store.find_hashed(&object.key, object.hash, |_| true);
+            object.sought = true;
+        }
+        Some(object)
+    }
+
+    /// The object `key`, which may not have been looked for yet.
+    #[inline]
+    fn place(&mut self, store: &Store, key: &Key) -> Option<&mut Object> {
+        let known = |object: &Option<Object>| object.as_ref().is_some_and(|known| known.key == *key);
+        // The nodes of a proof lie next to each other: nearly always it is the last one.
+        let mut at = self.last;
+        if !self.list.get(at).is_some_and(known) {
+            at = key.mix() >> (u64::BITS - u64::BITS.ilog2());
+            // One of two places.
+            if !self.list.get(at).is_some_and(known) && self.used & 1 << at != 0 {
+                at ^= 1;
+            }
+            if !self.list.get(at).is_some_and(known) {
+                *self.list.get_mut(at)? = Some(Object {
+                    key: *key,
+                    hash: store.index.hash(key),
+                    found: None,
+                    sought: false,
+                    span: None,
+                });
+                self.used |= 1 << at;
+            }
+            self.last = at;
+        }
+        self.list.get_mut(at)?.as_mut()
     }
 }
 
@@ -178,9 +246,10 @@ impl Store {
     }
 
     /// Copies bytes of a published window from `offset` on. False if not all of them are here.
-    /// Context: any.
+    /// Context: as for [`Store::slot_get_again`].
     pub(crate) fn blob_read(
         &self,
+        recent: &mut RecentObjects,
         blob: &BlobName,
         window: u16,
         offset: u32,
@@ -190,7 +259,7 @@ impl Store {
             return false;
         };
         let mut rest = out;
-        self.visit(&Key::blob(blob, window), offset, len, |folio, at, len| {
+        self.blob_visit_again(recent, blob, window, offset, len, |folio, at, len| {
             let (now, later) = core::mem::take(&mut rest).split_at_mut(len);
             rest = later;
             folio.read(at, now)
@@ -254,9 +323,37 @@ impl Store {
         else {
             return false;
         };
-        let read = self
-            .recent_object(recent, &key)
+        let read = recent
+            .get(self, &key)
             .is_some_and(|object| object.read(self, offset, bit, out));
+        self.count(read);
+        read
+    }
+
+    /// As [`Store::slot_get_again`], for `slots` of 32 bytes, one behind the other. False if one is
+    /// not here.
+    pub(crate) fn slots_get_again(
+        &self,
+        recent: &mut RecentObjects,
+        key: &ObjectKey,
+        slots: &[u8],
+        out: &mut [u8],
+    ) -> bool {
+        const LEN: usize = 32;
+
+        let Some(key) = Key::object(key) else {
+            return false;
+        };
+        let read = recent.get(self, &key).is_some_and(|object| {
+            let mut rooms = out.chunks_exact_mut(LEN);
+            slots.iter().all(|slot| {
+                let (Some(room), Some((offset, bit))) = (rooms.next(), slot_place(*slot, LEN))
+                else {
+                    return false;
+                };
+                object.read(self, offset, bit, room)
+            })
+        });
         self.count(read);
         read
     }
@@ -269,7 +366,7 @@ impl Store {
         blob: &BlobName,
         window: u16,
     ) -> Option<BlobInfo> {
-        let object = self.recent_object(recent, &Key::blob(blob, window))?;
+        let object = recent.get(self, &Key::blob(blob, window))?;
         Some(blob_info(object.found?.info))
     }
 
@@ -288,45 +385,71 @@ impl Store {
         let key = Key::blob(blob, window);
         let stored = key.stored_len();
         let inside = offset.checked_add(len).is_some_and(|end| end <= stored);
-        let found = self.recent_object(recent, &key).and_then(|object| object.found);
         let seen = inside
-            && found.is_some_and(|found| self.visit_entry(&key, &found, offset, len, take));
+            && recent
+                .get(self, &key)
+                .is_some_and(|object| self.visit_object(object, offset, len, take));
         self.count(seen);
         seen
     }
 
-    fn recent_object<'a>(
+    /// Says that slots of an object, of 32 bytes each, will be read in a moment: the memory of who
+    /// reads several objects is asked for all of them at once. First for their places (`near` is
+    /// false), then for their bytes. Context: as for [`Store::slot_get_again`].
+    pub(crate) fn slots_soon(
         &self,
-        recent: &'a mut RecentObjects,
-        key: &Key,
-    ) -> Option<&'a mut Object> {
-        let known = |object: &Option<Object>| object.as_ref().is_some_and(|known| known.key == *key);
-        // The nodes of a proof lie next to each other: nearly always it is the last one.
-        let last = recent.last;
-        let at = if recent.list.get(last).is_some_and(known) {
-            Some(last)
-        } else {
-            recent.list.iter().position(known)
+        recent: &mut RecentObjects,
+        key: &ObjectKey,
+        slots: &[u8],
+        len: usize,
+        near: bool,
+    ) {
+        let Some(key) = Key::object(key) else {
+            return;
         };
-        let at = match at {
-            Some(at) => at,
-            None => {
-                if recent.next == RECENT {
-                    recent.next = 0;
-                    recent.full = true;
-                }
-                let at = recent.next;
-                recent.next += 1;
-                *recent.list.get_mut(at)? = Some(Object {
-                    key: *key,
-                    found: self.find_entry(key, |_| true),
-                    folio: None,
-                });
-                at
+        if !near {
+            return self.place_soon(recent, &key);
+        }
+        let Some(object) = recent.get(self, &key) else {
+            return;
+        };
+        for slot in slots {
+            let Some((offset, bit)) = slot_place(*slot, len) else {
+                return;
+            };
+            if let Some((span, at)) = object.open(self, offset, bit, len) {
+                span.prefetch(at);
             }
-        };
-        recent.last = at;
-        recent.list.get_mut(at)?.as_mut()
+        }
+    }
+
+    /// As [`Store::slots_soon`], for the beginning of a window.
+    pub(crate) fn blob_soon(
+        &self,
+        recent: &mut RecentObjects,
+        blob: &BlobName,
+        window: u16,
+        near: bool,
+    ) {
+        let key = Key::blob(blob, window);
+        if !near {
+            return self.place_soon(recent, &key);
+        }
+        if let Some((span, at)) = recent
+            .get(self, &key)
+            .and_then(|object| object.open(self, 0, 0, 1))
+        {
+            span.prefetch(at);
+        }
+    }
+
+    fn place_soon(&self, recent: &mut RecentObjects, key: &Key) {
+        if let Some(object) = recent.place(self, key) {
+            if !object.sought {
+                let hash = object.hash;
+                self.index.with(hash, |shard| shard.prefetch(hash));
+            }
+        }
     }
 
     /// Gives `look` every piece of a range, with its folio, offset in it and length, until it
@@ -353,7 +476,15 @@ impl Store {
 
     /// Where what `key` names lies, if `wanted`, which counts as a hit for the eviction policy.
     fn find_entry(&self, key: &Key, wanted: impl FnOnce(&Entry) -> bool) -> Option<Found> {
-        let hash = self.index.hash(key);
+        self.find_hashed(key, self.index.hash(key), wanted)
+    }
+
+    fn find_hashed(
+        &self,
+        key: &Key,
+        hash: u64,
+        wanted: impl FnOnce(&Entry) -> bool,
+    ) -> Option<Found> {
         let distance = (self.count.load(Relaxed) / SETTLE_FRACTION).max(SETTLE_MIN) as u64;
         self.index.with(hash, |shard| {
             let entry = shard.find(key, hash, &self.segments)?;
@@ -367,6 +498,26 @@ impl Store {
             }
             Some(Found::new(entry, view))
         })
+    }
+
+    fn visit_object(
+        &self,
+        object: &mut Object,
+        offset: u32,
+        len: u32,
+        mut take: impl FnMut(Folio, usize, usize) -> bool,
+    ) -> bool {
+        // What lies in one folio, and was looked at before, is at hand.
+        if let (Some(found), Some(span)) = (&object.found, &object.span) {
+            let (page, at) = Object::page(found, offset);
+            if let Some(at) = span.offset(page, at, len as usize) {
+                return take(span.folio().clone(), at, len as usize);
+            }
+        }
+        let Some(found) = object.found else {
+            return false;
+        };
+        self.visit_entry(&object.key, &found, offset, len, take)
     }
 
     pub(super) fn visit_entry(

@@ -163,14 +163,14 @@ pub(super) struct RangeAsk {
 
 impl RangeAsk {
     /// Who pays for the edge nodes of this answer's tree, if they are kept.
-    fn keep(&self) -> Option<Charge> {
+    pub(super) fn keep(&self) -> Option<Charge> {
         self.is_newest.then_some(Charge {
             port: PortId::LOCAL,
             public: false,
         })
     }
 
-    fn tree(&self) -> TreeOf {
+    pub(super) fn tree(&self) -> TreeOf {
         TreeOf::Feed {
             name: self.name,
             epoch: self.epoch,
@@ -216,8 +216,8 @@ impl RangeAsk {
             return None;
         }
         let mut proof = Proof::new(proof_room(bytes)?);
-        let mut wanted = tree::inclusion_nodes(self.n, seq);
-        let all = nodes::collect(env, &self.tree(), &mut wanted, self.keep(), &mut proof);
+        let wanted = tree::inclusion_nodes(self.n, seq);
+        let all = nodes::collect(env, &self.tree(), wanted, self.keep(), &mut proof);
         all.then_some(Plan {
             bits: bit_of(bit),
             bare: false,
@@ -290,7 +290,7 @@ fn proof_room(bytes: &mut [u8]) -> Option<&mut [u8]> {
 }
 
 /// From this length on the payload of a frame's last entry is not copied into it.
-const TRAILING_MIN: u32 = 256;
+pub(super) const TRAILING_MIN: u32 = 256;
 
 fn bit_of(bit: u32) -> u32 {
     1u32.wrapping_shl(bit)
@@ -366,7 +366,7 @@ impl RangeScript {
         if !nodes::collect(
             env,
             &self.ask.tree(),
-            &mut tree::path_nodes(n, window),
+            tree::path_nodes(n, window),
             self.ask.keep(),
             &mut proof,
         ) {
@@ -456,7 +456,7 @@ impl RangeScript {
                 && !nodes::collect(
                     env,
                     &self.ask.tree(),
-                    &mut tree::inclusion_nodes(n, seq),
+                    tree::inclusion_nodes(n, seq),
                     self.ask.keep(),
                     &mut proof,
                 )
@@ -512,8 +512,8 @@ impl BlobScript {
         bytes: &mut [u8],
     ) -> Step {
         let mut proof = Proof::new(bytes);
-        let mut wanted = blob::path_nodes(self.blob.len, self.window);
-        if !nodes::collect(env, &TreeOf::Blob(self.blob), &mut wanted, None, &mut proof) {
+        let wanted = blob::path_nodes(self.blob.len, self.window);
+        if !nodes::collect(env, &TreeOf::Blob(self.blob), wanted, None, &mut proof) {
             return Step::Done;
         }
         let path = wire::BlobPath {

@@ -35,13 +35,7 @@ impl HeadScript<'_> {
         let (name, epoch, m, n) = cons;
         let mut proof = Proof::new(bytes);
         let of = TreeOf::Feed { name, epoch };
-        if !nodes::collect(
-            env,
-            &of,
-            &mut tree::consistency_nodes(m, n),
-            None,
-            &mut proof,
-        ) {
+        if !nodes::collect(env, &of, tree::consistency_nodes(m, n), None, &mut proof) {
             return Step::Done;
         }
         let answer = Answer {

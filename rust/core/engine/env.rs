@@ -253,6 +253,29 @@ pub trait Env {
     /// Reads one slot of an object. False when it is not here: anything may vanish at any moment.
     fn slot_get(&mut self, key: &ObjectKey, slot: u8, out: &mut [u8]) -> bool;
 
+    /// Reads several slots of one object, of 32 bytes each, one behind the other. False when one of
+    /// them is not here.
+    fn slots_get(&mut self, key: &ObjectKey, slots: &[u8], out: &mut [u8]) -> bool {
+        let mut rooms = out.chunks_exact_mut(32);
+        slots.iter().all(|slot| {
+            rooms
+                .next()
+                .is_some_and(|room| self.slot_get(key, *slot, room))
+        })
+    }
+
+    /// Says that slots of `len` bytes of an object will be read in a moment, of which the memory can be told.
+    /// Who reads for several lookups says it twice, for all of them: `near` is false at first, when
+    /// the objects' places are wanted, and true when the bytes are.
+    fn slots_soon(&mut self, key: &ObjectKey, slots: &[u8], len: usize, near: bool) {
+        let _ = (key, slots, len, near);
+    }
+
+    /// The same of the beginning of a blob's window.
+    fn blob_soon(&mut self, blob: &BlobName, window: u16, near: bool) {
+        let _ = (blob, window, near);
+    }
+
     /// Stores one slot. The engine calls this only with verified bytes. Storing what is already
     /// there is not an error.
     fn slot_put(

@@ -24,6 +24,7 @@ mod footprint;
 mod growing;
 mod heads;
 mod held;
+mod hit;
 mod jobs;
 mod links;
 mod local;
@@ -56,6 +57,7 @@ pub use env::{
 };
 pub use feeds::FeedState;
 pub use footprint::{Footprint, FOOTPRINT};
+pub use hit::AHEAD;
 pub use limits::{Lend, Sizes};
 pub use local::Wanted;
 pub use ports::{PortInfo, Refused};

@@ -10,7 +10,7 @@ use super::env::{BlobInfo, Charge, Env};
 use crate::blob::{self, BlobTree, WindowHasher, CHUNK};
 use crate::id::{BlobName, Hash, Hashes, Name};
 use crate::leaf::{Leaf, LEAF_LEN};
-use crate::object::{locate, locate_leaf, pack_leaf, unpack_leaf, TreeOf};
+use crate::object::{locate, locate_leaf, pack_leaf, unpack_leaf, Group, TreeOf};
 use crate::tree::{self, resolve, FeedTree, Node, Pos};
 use crate::wire::{MAX_CONS, MAX_INLINE_LEN, WINDOW};
 
@@ -91,16 +91,77 @@ pub(super) fn put_node<E: Env>(env: &mut E, of: &TreeOf, node: Node, hash: &Hash
     let _ = env.slot_put(&key, slot as u8, &hash.0, charge);
 }
 
+/// Nodes of one object that are read at once: a way through a tile has five.
+const RUN: usize = 8;
+
+/// Appends the hashes of `wanted` to `proof` if all of them are held: those that lie in one object at
+/// once, for what costs is to find it.
+#[inline(never)]
+fn collect_held<E: Env>(
+    env: &mut E,
+    of: &TreeOf,
+    wanted: impl Iterator<Item = Node>,
+    proof: &mut Proof<'_>,
+) -> bool {
+    let mut slots = [0; RUN];
+    let mut count = 0usize;
+    let mut group = None;
+    for node in wanted {
+        let (next, slot) = Group::of(node);
+        if count == RUN || group.is_some_and(|group| group != next) {
+            if !read_run(env, of, group, slots.get(..count).unwrap_or(&[]), proof) {
+                return false;
+            }
+            count = 0;
+        }
+        group = Some(next);
+        if let Some(place) = slots.get_mut(count) {
+            *place = slot as u8;
+        }
+        count = count.saturating_add(1);
+    }
+    read_run(env, of, group, slots.get(..count).unwrap_or(&[]), proof)
+}
+
+fn read_run<E: Env>(
+    env: &mut E,
+    of: &TreeOf,
+    group: Option<Group>,
+    slots: &[u8],
+    proof: &mut Proof<'_>,
+) -> bool {
+    let Some(group) = group else {
+        return true;
+    };
+    let end = proof.len.saturating_add(slots.len().saturating_mul(32));
+    let Some(room) = proof.memory.get_mut(proof.len..end) else {
+        return false;
+    };
+    let all = env.slots_get(&group.key(of), slots, room)
+        && room
+            .chunks_exact(32)
+            .all(|hash| hash.try_into().is_ok_and(|hash| !is_zero(hash)));
+    if all {
+        proof.len = end;
+    }
+    all
+}
+
 /// Appends the hashes of `wanted` to `proof`; false if one is missing. With `keep` edge nodes that
 /// had to be computed are stored for the next time.
 #[inline(never)]
 pub(super) fn collect<E: Env>(
     env: &mut E,
     of: &TreeOf,
-    wanted: impl Iterator<Item = Node>,
+    wanted: impl Iterator<Item = Node> + Clone,
     keep: Option<Charge>,
     proof: &mut Proof<'_>,
 ) -> bool {
+    let begun = proof.len;
+    if collect_held(env, of, wanted.clone(), proof) {
+        return true;
+    }
+    proof.len = begun;
     for want in wanted {
         let held = read(env, of, want);
         let Some(hash) = held.or_else(|| compute(env, of, want)) else {

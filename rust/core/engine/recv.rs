@@ -130,6 +130,25 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let mut messages = view.messages();
         let mut touched = Touched::default();
         for _ in 0..MESSAGES_PER_FRAME {
+            if let Some(lookup) = messages.next_range() {
+                let shard = match &lookup {
+                    Ok(m) => self.config.shards.of(&m.pre.id),
+                    Err(_) => self.config.shard,
+                };
+                if shard != self.config.shard {
+                    if let Some(others) = others.as_deref_mut() {
+                        others.insert(shard);
+                    }
+                    continue;
+                }
+                let is_bad = lookup.is_err();
+                let result = lookup.and_then(|m| self.serve_range(now, &rx, trusted, &m, env));
+                match result {
+                    Err(reason) if !is_bad || others.is_some() => self.drop_at(env, reason, &rx),
+                    _ => {}
+                }
+                continue;
+            }
             let Some(message) = messages.next() else {
                 break;
             };
@@ -151,7 +170,6 @@ impl<M: Memory, E: Env> Engine<M, E> {
             }
             let result = match &message {
                 Message::LookupHead(m) => self.serve_head(now, &rx, trusted, m, env),
-                Message::LookupRange(m) => self.serve_range(now, &rx, trusted, m, env),
                 Message::LookupCons(m) => self.serve_cons(now, &rx, trusted, m, env),
                 Message::LookupBlob(m) => self.serve_blob(now, &rx, trusted, m, env),
                 Message::Follow(m) => self.serve_follow(now, &rx, trusted, m, env),

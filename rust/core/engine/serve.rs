@@ -25,7 +25,7 @@ use crate::wire::{
 
 /// Whom a lookup of an engine's neighbour may be passed on for.
 #[derive(Clone, Copy, Eq, PartialEq)]
-enum Standing {
+pub(super) enum Standing {
     /// This node answers only others, or nothing at all, for this feed.
     Closed,
     /// From the store, but nothing is fetched.
@@ -35,7 +35,7 @@ enum Standing {
 }
 
 impl<M: Memory, E: Env> Engine<M, E> {
-    fn standing(&self, id: &DiscoveryId) -> Standing {
+    pub(super) fn standing(&self, id: &DiscoveryId) -> Standing {
         let feed = self.feeds.get(id);
         let is_own = feed.is_some_and(|feed| feed.has(OWN));
         match self.config.role {
@@ -333,6 +333,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let standing = self.standing(&m.pre.id);
         if standing == Standing::Closed {
             return self.refuse_lookup(rx, &m.pre, Reason::NotServed, env);
+        }
+        // One frame is what a lookup without a cookie is granted, too.
+        if self.hit(rx, m, env) {
+            return Ok(());
         }
         let mut flags = 0;
         for (set, flag) in [

@@ -2,8 +2,9 @@
 //! Answers and refusals: what a lookup brings back. Those about blobs are in `blob`.
 
 use super::{
-    FrameBuilder, MAX_ENTRIES, MAX_INLINE_LEN, PAYLOAD, SIBLINGS, TYPE_CONS, TYPE_ENTRY,
-    TYPE_GRANT, TYPE_HEAD, TYPE_PAGE, TYPE_PATH, TYPE_REFUSAL, UNCHECKED, WINDOW_HEIGHT,
+    FrameBuilder, ENTRY_HEADER_LEN, MAX_ENTRIES, MAX_INLINE_LEN, PAYLOAD, SIBLINGS, TYPE_CONS,
+    TYPE_ENTRY, TYPE_GRANT, TYPE_HEAD, TYPE_PAGE, TYPE_PATH, TYPE_REFUSAL, UNCHECKED,
+    WINDOW_HEIGHT,
 };
 use crate::bytes::{Reader, Writer};
 use crate::error::Drop;
@@ -544,26 +545,53 @@ impl<'a> Entry<'a> {
     /// Writes the message; `false` and no change if it does not fit.
     #[must_use]
     pub fn emit(&self, frame: &mut FrameBuilder<'_>) -> bool {
-        let siblings = self.siblings.unwrap_or(Hashes::NONE);
+        let siblings = self.siblings.map(|siblings| {
+            move |room: &mut [u8]| {
+                let bytes = siblings.as_bytes();
+                Writer::new(room).put(bytes).finish()
+            }
+        });
+        self.emit_with(frame, siblings)
+    }
+
+    /// As [`Entry::emit`], with siblings that `fill` puts in their place, whatever `self` has. It says
+    /// how many bytes they are; `None` if they are not to be had, and nothing is changed.
+    #[must_use]
+    pub(crate) fn emit_with(
+        &self,
+        frame: &mut FrameBuilder<'_>,
+        fill: Option<impl FnOnce(&mut [u8]) -> Option<usize>>,
+    ) -> bool {
         let payload = self.payload.unwrap_or(Payload::Bytes(&[]));
         let Ok(payload_len) = u32::try_from(payload.len()) else {
             return false;
         };
         let mut flags = 0;
-        if self.siblings.is_some() {
+        if fill.is_some() {
             flags |= SIBLINGS;
         }
         if self.payload.is_some() {
             flags |= PAYLOAD;
         }
-        frame.message(TYPE_ENTRY, flags, payload.trailing(), |w| {
-            self.answer.write(w, siblings.len());
+        let write = |room: &mut [u8]| {
+            let (header, rest) = room.split_first_chunk_mut::<ENTRY_HEADER_LEN>()?;
+            let siblings = match fill {
+                Some(fill) => fill(rest)?,
+                None => 0,
+            };
+            let mut w = Writer::new(header);
+            w.u8(TYPE_ENTRY).u8(flags).u16(0);
+            self.answer.write(&mut w, siblings >> 5);
             w.u32(self.epoch)
                 .u32(payload_len)
                 .u64(self.n)
-                .put(&self.leaf.to_bytes())
-                .put(siblings.as_bytes())
-                .put(payload.bytes());
-        })
+                .put(&self.leaf.to_bytes());
+            let header = w.finish()?;
+            let payload = Writer::new(rest.get_mut(siblings..)?)
+                .put(payload.bytes())
+                .finish()?;
+            header.checked_add(siblings)?.checked_add(payload)
+        };
+        frame.place_message(payload.trailing(), write).is_some()
     }
 }

@@ -2,8 +2,9 @@
 //! Frames: a header and messages one after the other.
 
 use super::{
-    is_known, Message, BLOB_HEADER_LEN, CRITICAL, FRAME_HEADER_LEN, FRAME_LIMITED, FRAME_MIN,
-    FRAME_VERSION, MESSAGE_HEADER_LEN, TYPE_BLOB_DATA, TYPE_BLOB_PATH, TYPE_END,
+    is_known, LookupRange, Message, BLOB_HEADER_LEN, CRITICAL, FRAME_HEADER_LEN, FRAME_LIMITED,
+    FRAME_MIN, FRAME_VERSION, MESSAGE_HEADER_LEN, TYPE_BLOB_DATA, TYPE_BLOB_PATH, TYPE_END,
+    TYPE_LOOKUP_RANGE,
 };
 use crate::bytes::{Reader, Writer};
 use crate::error::Drop;
@@ -96,13 +97,29 @@ pub struct Messages<'a> {
     behind: usize,
 }
 
+impl Messages<'_> {
+    /// Takes the next message if it asks for entries: a [`Message`] is large, and would be moved about
+    /// for what nearly every frame of a busy node consists of.
+    pub(crate) fn next_range(&mut self) -> Option<Result<LookupRange, Drop>> {
+        if self.rest.first() != Some(&TYPE_LOOKUP_RANGE) {
+            return None;
+        }
+        let item = next_raw(&mut self.rest, self.behind)?
+            .and_then(|raw| LookupRange::parse(raw.flags, raw.body));
+        if item.is_err_and(|reason| reason == Drop::Malformed) {
+            self.rest = &[];
+        }
+        Some(item)
+    }
+}
+
 impl<'a> Iterator for Messages<'a> {
     type Item = Result<Message<'a>, Drop>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let item = next_raw(&mut self.rest, self.behind)?
             .and_then(|raw| Message::parse(raw.kind, raw.flags, raw.body, raw.behind));
-        if item == Err(Drop::Malformed) {
+        if matches!(item, Err(Drop::Malformed)) {
             self.rest = &[];
         }
         Some(item)
@@ -246,14 +263,26 @@ impl<'a> FrameBuilder<'a> {
         trailing: Option<usize>,
         write: impl FnOnce(&mut Writer<'_>),
     ) -> Option<()> {
+        self.place_message(trailing, |room| {
+            let mut w = Writer::new(room);
+            w.u8(kind).u8(flags).u16(0);
+            write(&mut w);
+            w.finish()
+        })
+    }
+
+    /// Adds a message that `write` puts down in the room that it gets, but for its length. It says how
+    /// many bytes there are; `trailing` more will follow them.
+    pub(super) fn place_message(
+        &mut self,
+        trailing: Option<usize>,
+        write: impl FnOnce(&mut [u8]) -> Option<usize>,
+    ) -> Option<()> {
         if self.trailing.is_some() {
             return None;
         }
         let room = self.buf.get_mut(self.len..)?;
-        let mut w = Writer::new(room);
-        w.u8(kind).u8(flags).u16(0);
-        write(&mut w);
-        let written = w.finish()?;
+        let written = write(room)?;
         let whole = written.checked_add(trailing.unwrap_or(0))?;
         let end = self.len.checked_add(written)?;
         if whole > self.mtu.checked_sub(self.len)? {

@@ -2,9 +2,9 @@
 //! Lookups: what a node asks its neighbour for.
 
 use super::{
-    FrameBuilder, CHUNK_MODE, HAVE_PAGE, HAVE_PATH, LEAF_ONLY, MAX_BLOB_LEN, MAX_ENTRIES,
-    MAX_LIFE_MS, TYPE_FOLLOW, TYPE_LOOKUP_BLOB, TYPE_LOOKUP_CONS, TYPE_LOOKUP_HEAD,
-    TYPE_LOOKUP_RANGE, WINDOW_HEIGHT,
+    FrameBuilder, CHUNK_MODE, FRAME_HEADER_LEN, HAVE_PAGE, HAVE_PATH, LEAF_ONLY, LOOKUP_RANGE_LEN,
+    MAX_BLOB_LEN, MAX_ENTRIES, MAX_LIFE_MS, MESSAGE_HEADER_LEN, TYPE_FOLLOW, TYPE_LOOKUP_BLOB,
+    TYPE_LOOKUP_CONS, TYPE_LOOKUP_HEAD, TYPE_LOOKUP_RANGE, WINDOW_HEIGHT,
 };
 use crate::blob;
 use crate::bytes::{Reader, Writer};
@@ -28,6 +28,7 @@ pub struct Preamble {
 }
 
 impl Preamble {
+    #[inline]
     fn read(r: &mut Reader<'_>) -> Option<(Self, [u8; 3])> {
         let nonce = r.u32()?;
         let token = Token::from_u64(r.u64()?);
@@ -178,7 +179,22 @@ pub struct LookupRange {
 }
 
 impl LookupRange {
+    /// What a frame asks for, if it begins with such a lookup. Says nothing about the rest of it.
+    pub(crate) fn first_of(frame: &[u8]) -> Option<Self> {
+        let message = frame.get(FRAME_HEADER_LEN..FRAME_HEADER_LEN + LOOKUP_RANGE_LEN)?;
+        let (header, body) = message.split_first_chunk::<MESSAGE_HEADER_LEN>()?;
+        let [kind, flags, ..] = *header;
+        if kind != TYPE_LOOKUP_RANGE {
+            return None;
+        }
+        Self::parse(flags, body).ok()
+    }
+
+    #[inline]
     pub(super) fn parse(flags: u8, body: &[u8]) -> Result<Self, Drop> {
+        // With the length known, the fields are read without a check of each.
+        let body: &[u8; LOOKUP_RANGE_LEN - MESSAGE_HEADER_LEN] =
+            body.try_into().map_err(|_| Drop::Malformed)?;
         let mut r = Reader::new(body);
         let mut read = || {
             let (pre, pre_reserved) = Preamble::read(&mut r)?;
