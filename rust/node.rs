@@ -7,8 +7,8 @@
 //! asks for signatures (`verifier`), reads and writes the `store`, and sends by `egress`. Sockets
 //! come in by [`local`], operators by [`admin`].
 //!
-//! There is an engine for each processor, within bounds, and each feed is one engine's: processors
-//! that work on different feeds seldom meet. Everything reaches an engine by [`Node::with_engine`],
+//! There are several engines where there are several processors, and each feed is one engine's:
+//! processors that work on different feeds seldom meet. Everything reaches an engine by [`Node::with_engine`],
 //! which holds its lock for one call and then does what must not be done under it: frames are
 //! transmitted, the verifier is called, the timer is armed.
 //!

@@ -107,7 +107,8 @@ impl Sizes {
     };
 
     /// For each of `count` engines of a namespace. Feeds need not fall to them evenly, so together
-    /// they have twice what a single one has; ports and routes are the same in all.
+    /// they have twice what a single one has; ports and routes are the same in all, and each gets to
+    /// know most neighbours.
     pub fn of_shards(self, count: usize) -> Sizes {
         if count < 2 {
             return self;
@@ -120,7 +121,7 @@ impl Sizes {
         };
         Sizes {
             feeds: part(self.feeds) >> 1,
-            neighbours: part(self.neighbours),
+            neighbours: part(self.neighbours.saturating_mul(2)),
             pending: part(self.pending),
             downs: part(self.downs),
             transfers: part(self.transfers),

@@ -30,11 +30,12 @@ pub struct Shards {
 }
 
 impl Shards {
-    /// As many engines as are good for so many processors: a power of two, at most
-    /// [`SHARDS_MAX`]. Feeds are told apart by a keyed hash, so that nobody can choose names that
+    /// As many engines as are good for so many processors: one for one, else four for each, so that
+    /// two processors seldom want the same; a power of two, at most [`SHARDS_MAX`]. Feeds are told apart by a keyed hash, so that nobody can choose names that
     /// all meet in one engine.
     pub fn new(key: SipKey, cpus: usize) -> Self {
-        let log2 = cpus.clamp(1, SHARDS_MAX).checked_ilog2().unwrap_or(0);
+        let wanted = if cpus > 1 { cpus.saturating_mul(4) } else { 1 };
+        let log2 = wanted.min(SHARDS_MAX).checked_ilog2().unwrap_or(0);
         Shards {
             key,
             count: 1u8.wrapping_shl(log2),
@@ -138,8 +139,8 @@ mod tests {
 
     #[test]
     fn count__is_a_power_of_two_within_bounds() {
-        let counts = [0, 1, 2, 3, 4, 7, 8, 9, 1000].map(|cpus| Shards::new(KEY, cpus).count());
-        assert_eq!(counts, [1, 1, 2, 2, 4, 4, 8, 8, 8]);
+        let counts = [0, 1, 2, 3, 64].map(|cpus| Shards::new(KEY, cpus).count());
+        assert_eq!(counts, [1, 1, 8, 8, 8]);
     }
 
     #[test]
@@ -159,7 +160,7 @@ mod tests {
 
     #[test]
     fn of_token__that_nobody_made_goes_to_the_first() {
-        let shards = Shards::new(KEY, 2);
+        let shards = Shards { key: KEY, count: 2 };
         let of = |slot| {
             shards.of_token(Token {
                 slot,
