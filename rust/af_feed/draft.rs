@@ -38,8 +38,8 @@ use kernel::{
     sync::Arc, //
 };
 
-/// What is copied from a program at once, bytes: BLAKE3's stack stays flat up to this.
-const PIECE: usize = 4096;
+/// Bytes of the buffer that an idle socket keeps at most.
+const LIGHT: usize = 4096;
 
 /// The entry that a socket is making; most of the time none.
 pub(crate) struct Draft {
@@ -197,7 +197,7 @@ impl Piece {
 
     /// Whether an idle socket may keep it.
     fn is_light(&self) -> bool {
-        self.window.capacity() <= PIECE && self.nodes.capacity() <= PIECE / size_of::<Hash>()
+        self.window.capacity() <= LIGHT && self.nodes.capacity() <= LIGHT / size_of::<Hash>()
     }
 
     /// Bytes so far.
@@ -219,13 +219,8 @@ impl Piece {
                 self.flush(node)?;
                 continue;
             }
-            let now = left.min(room).min(PIECE);
-            let start = self.window.len();
-            self.window.resize(start + now, 0, GFP_KERNEL_ACCOUNT)?;
-            let copied = msg.source().copy_from_iter(&mut self.window[start..]);
-            if copied != now {
-                return Err(EFAULT);
-            }
+            let now = left.min(room);
+            msg.read_onto(&mut self.window, now)?;
             left -= now;
         }
         Ok(())

@@ -244,10 +244,23 @@ impl Message<'_> {
         unsafe { !(*self.msg.as_ptr()).msg_name.is_null() && (*self.msg.as_ptr()).msg_namelen > 0 }
     }
 
-    /// The caller's buffers, to read from.
-    pub(crate) fn source(&mut self) -> &mut IovIterSource<'_> {
+    /// Appends the next `len` bytes of the caller's buffers to `out`, which does not write the room
+    /// for them first, as a resized vector would. Context: process, may fault.
+    ///
+    /// # Errors
+    /// `ENOMEM`; `EFAULT` when they cannot be read.
+    pub(crate) fn read_onto(&mut self, out: &mut KVVec<u8>, len: usize) -> Result {
+        out.reserve(len, GFP_KERNEL_ACCOUNT)?;
         // SAFETY: A send call's iterator is a source and lives as long as the header.
-        unsafe { IovIterSource::from_raw((&raw mut (*self.msg.as_ptr()).msg_iter).cast()) }
+        let source: &mut IovIterSource<'_> =
+            unsafe { IovIterSource::from_raw((&raw mut (*self.msg.as_ptr()).msg_iter).cast()) };
+        let room = out.spare_capacity_mut().get_mut(..len).ok_or(ENOMEM)?;
+        if source.copy_from_iter_raw(room).len() != len {
+            return Err(EFAULT);
+        }
+        // SAFETY: So many bytes were written there just now.
+        unsafe { out.inc_len(len) };
+        Ok(())
     }
 
     /// The caller's buffers, to write to.
