@@ -12,6 +12,11 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use feed::{Append, Author, AuthorOptions, Seed};
+use io_uring::IoUring;
+use io_uring::opcode::Send;
+use io_uring::squeue::Flags;
+use io_uring::types::Fd;
+use nix::libc;
 use nix::sys::socket::{MsgFlags, MultiHeaders, sendmmsg};
 use nix::unistd::getppid;
 
@@ -33,8 +38,9 @@ const SIGN: usize = 2;
 const PROGRAM: usize = 3;
 const MORE: usize = 5;
 const MMSG: usize = 7;
-const HYPERCORE: usize = 9;
-const HYPERCORE_BATCH: usize = 10;
+const URING: usize = 9;
+const HYPERCORE: usize = 11;
+const HYPERCORE_BATCH: usize = 12;
 
 /// See the head of this file.
 pub(crate) struct Appends {
@@ -130,6 +136,43 @@ impl Appends {
         Ok(seconds / (self.batches * BATCH) as f64)
     }
 
+    /// One submission of as many linked sends, so that they are made one after the other; all but
+    /// the last with MSG_MORE, which a ring does not add by itself.
+    fn by_io_uring(&mut self, size: usize) -> Result<f64> {
+        let mut ring = IoUring::new(BATCH as u32)?;
+        let mut payloads = vec![[0; 1024]; BATCH];
+        let mut seconds = 0.0;
+        for _ in 0..self.batches {
+            for payload in &mut payloads {
+                payload[..size].copy_from_slice(self.next_payload(size));
+            }
+            let author = self.author.as_ref().context("there is no feed")?;
+            let fd = Fd(author.as_fd().as_raw_fd());
+            let begun = Instant::now();
+            for (at, payload) in payloads.iter().enumerate() {
+                let (more, link) = if at + 1 < BATCH {
+                    (libc::MSG_MORE, Flags::IO_LINK)
+                } else {
+                    (0, Flags::empty())
+                };
+                let send = Send::new(fd, payload.as_ptr(), size as u32)
+                    .flags(more)
+                    .build()
+                    .flags(link);
+                // SAFETY: The payloads stay where they are until all have been sent.
+                unsafe { ring.submission().push(&send) }?;
+            }
+            ring.submit_and_wait(BATCH)?;
+            let sent = ring
+                .completion()
+                .filter(|done| done.result() == size as i32)
+                .count();
+            seconds += begun.elapsed().as_secs_f64();
+            ensure!(sent == BATCH, "io_uring sent {sent} of {BATCH}");
+        }
+        Ok(seconds / (self.batches * BATCH) as f64)
+    }
+
     /// Seconds for a system call that does nothing.
     fn null_call(&self) -> f64 {
         let begun = Instant::now();
@@ -172,6 +215,8 @@ impl Line for Appends {
             case(Role::Ours, "1 KiB, 64 by MSG_MORE"),
             case(Role::Ours, "100 B, 64 by sendmmsg"),
             case(Role::Ours, "1 KiB, 64 by sendmmsg"),
+            case(Role::Ours, "100 B, 64 by io_uring"),
+            case(Role::Ours, "1 KiB, 64 by io_uring"),
             case(Role::Quoted, "hypercore, one by one"),
             case(Role::Quoted, "hypercore, 100 at a time"),
         ]
@@ -184,6 +229,8 @@ impl Line for Appends {
             reach(KERNEL + 1, SIGN, 0.8),
             reach(MMSG, HYPERCORE_BATCH, 5.0),
             reach(MMSG + 1, HYPERCORE_BATCH, 5.0),
+            reach(URING, HYPERCORE_BATCH, 5.0),
+            reach(URING + 1, HYPERCORE_BATCH, 5.0),
         ]
     }
 
@@ -194,7 +241,7 @@ impl Line for Appends {
     }
 
     fn measure(&mut self, case: usize) -> Result<Sample> {
-        if case == 0 {
+        if case == 0 || self.author.is_none() {
             // What is appended stays: a new store for each round.
             self.begin()?;
         }
@@ -204,7 +251,8 @@ impl Line for Appends {
             SIGN => crypto::signature_in_kernel(self.singles as u64)?,
             PROGRAM..MORE => self.single(size(PROGRAM)?)?,
             MORE..MMSG => self.by_more(size(MORE)?)?,
-            MMSG..HYPERCORE => self.by_sendmmsg(size(MMSG)?)?,
+            MMSG..URING => self.by_sendmmsg(size(MMSG)?)?,
+            URING..HYPERCORE => self.by_io_uring(size(URING)?)?,
             HYPERCORE => 1.0 / HYPERCORE_PER_S,
             _ => 1.0 / HYPERCORE_BATCH_PER_S,
         };
