@@ -2,7 +2,7 @@
 //! What is known of each neighbour: its cookie for us, its round-trip time, its manners.
 
 use super::env::{Mac, Memory, PortId};
-use super::limits::{PENALTY_US, RTO_FIRST_US, RTO_MAX_US, RTO_MIN_US, SUPPRESS_MIN_US};
+use super::limits::{PENALTY_US, PORTS_MAX, RTO_FIRST_US, RTO_MAX_US, RTO_MIN_US, SUPPRESS_MIN_US};
 use super::slab::Table;
 use crate::siphash::{siphash13, SipKey};
 
@@ -79,11 +79,18 @@ impl Neighbour {
     }
 }
 
-/// All neighbours; the least used ones make room.
+/// Neighbours that are forgotten before it is looked again which port has most.
+const RECOUNT: u32 = 32;
+
+/// All neighbours; the least used ones of the port that has most make room: one who makes up
+/// addresses at one port must not have those of other ports forgotten.
 pub(super) struct Neighbours<M: Memory> {
     table: Table<Neighbour, M>,
     key: SipKey,
     hand: u32,
+    /// The port that had most when it was looked last, and for how many more that holds.
+    fullest: PortId,
+    recount: u32,
 }
 
 impl<M: Memory> Neighbours<M> {
@@ -92,6 +99,8 @@ impl<M: Memory> Neighbours<M> {
             table,
             key,
             hand: 0,
+            fullest: PortId::default(),
+            recount: 0,
         }
     }
 
@@ -137,7 +146,31 @@ impl<M: Memory> Neighbours<M> {
         Some(neighbour)
     }
 
+    /// The port with most neighbours.
+    fn find_fullest(&self) -> PortId {
+        let mut counts = [(PortId::default(), 0u32); PORTS_MAX];
+        for index in 0..self.table.capacity() as u32 {
+            let Some(neighbour) = self.table.get(index) else {
+                continue;
+            };
+            let port = neighbour.port;
+            let place = counts
+                .iter_mut()
+                .find(|(known, count)| *count == 0 || *known == port);
+            if let Some(place) = place {
+                *place = (port, place.1.saturating_add(1));
+            }
+        }
+        let most = counts.iter().max_by_key(|(_, count)| *count);
+        most.map_or(PortId::default(), |(port, _)| *port)
+    }
+
     fn make_room(&mut self) {
+        if self.recount == 0 {
+            self.recount = RECOUNT;
+            self.fullest = self.find_fullest();
+        }
+        self.recount = self.recount.wrapping_sub(1);
         // Two rounds: the first may only clear the marks.
         for _ in 0..self.table.capacity().saturating_mul(2) {
             let at = self.hand;
@@ -146,6 +179,7 @@ impl<M: Memory> Neighbours<M> {
                 .checked_rem(self.table.capacity())
                 .unwrap_or(0) as u32;
             match self.table.get_mut(at) {
+                Some(neighbour) if neighbour.port != self.fullest => {}
                 Some(neighbour) if neighbour.used => neighbour.used = false,
                 Some(_) => {
                     self.table.remove(at);

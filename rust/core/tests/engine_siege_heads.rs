@@ -583,3 +583,53 @@ fn sharing__includes_windows_under_way() {
     assert_eq!(blobs.len(), 2);
     assert!(blobs.values().all(|(_, info)| info.public));
 }
+
+/// Who makes up addresses at one port, and knows a token that any of them may answer with, must not
+/// have the neighbours of other ports forgotten, their cookies and round-trip times with them.
+#[test]
+fn neighbours__of_a_port_are_not_displaced_by_those_of_another() {
+    let mut line = siege::line(false, 1);
+    let (cache, id) = (line.cache, line.feed.id);
+    assert!(line.net.get_head(line.reader, id, 1, s(5)));
+    let wanted = Author::new(60);
+    let route = Route {
+        feed: Some(wanted.id),
+        port: line.strangers,
+        mac: None,
+        cost: 0,
+    };
+    line.net.nodes[cache].engine.route_add(route).unwrap();
+    let now = line.net.now;
+    let node = &mut line.net.nodes[cache];
+    let asker = stranger(line.strangers, 1 << 20);
+    // By another port than the one that it goes out by.
+    let asker = Rx {
+        port: line.net.links[1].members[0].1,
+        ..asker
+    };
+    let lookup = lookup_head(7, wanted.id, 1);
+    node.engine.on_frame(now, asker, &lookup, &mut node.world);
+    let out = node.world.out.iter().map(|(_, bytes)| bytes);
+    let token = token_in(out, wanted.id).expect("no lookup went out");
+    for number in 1..=1_000 {
+        let bytes = forged_head(&wanted, u64::from(number), 1);
+        let from = stranger(line.strangers, number);
+        node.engine
+            .on_frame(now, from, &answer_head(token, &bytes), &mut node.world);
+        node.world.jobs.clear();
+    }
+    line.net.flush(cache);
+    line.net.links[0].capture = Some(Vec::new());
+    let author = &mut line.net.nodes[line.author];
+    line.feed.append(now, author, b"one more");
+    assert!(line.net.get_head(line.reader, id, 2, s(5)));
+    let frames = line.net.links[0].capture.take().unwrap();
+    let asked = siege::lookups(&frames).len();
+    let echoed = frames
+        .iter()
+        .filter(|bytes| !siege::lookups(std::slice::from_ref(bytes)).is_empty())
+        .filter(|bytes| FrameView::parse(bytes).unwrap().header.cookie_echo != 0)
+        .count();
+    assert!(asked > 0, "the author was not asked");
+    assert_eq!(echoed, asked, "lookups without the author's cookie");
+}
