@@ -23,6 +23,7 @@ pub(crate) mod admin;
 mod env;
 pub(crate) mod local;
 pub(crate) mod memory;
+mod own;
 
 use crate::{
     af_feed::author::OwnFeed,
@@ -91,7 +92,6 @@ use kernel::{
     new_mutex,
     new_work,
     prelude::*,
-    rbtree::RBTree,
     sync::{
         Arc,
         Mutex, //
@@ -105,6 +105,7 @@ use memory::{
     KernelMemory,
     Lender, //
 };
+use own::Own;
 
 /// The engine as the kernel runs it.
 pub(crate) type KernelEngine = Engine<KernelMemory, KernelEnv>;
@@ -242,7 +243,7 @@ pub(crate) struct Node {
     ports: Mutex<KVec<Port>>,
     /// Feeds that were authored here, by name.
     #[pin]
-    own: Mutex<RBTree<[u8; 32], Arc<OwnFeed>>>,
+    own: Mutex<Own>,
     /// Those of them with entries that no head covers yet.
     #[pin]
     batches: Mutex<KVec<Arc<OwnFeed>>>,
@@ -318,7 +319,7 @@ impl Namespace for Node {
                 shards,
                 engines,
                 ports <- new_mutex!(KVec::new(), "feed_ports"),
-                own <- new_mutex!(RBTree::new(), "feed_own"),
+                own <- new_mutex!(Own::new(), "feed_own"),
                 batches <- new_mutex!(KVec::new(), "feed_batches"),
                 batch <- Timer::new(),
                 verify <- new_work!("feed_verify"),
@@ -357,7 +358,7 @@ impl Namespace for Node {
             let inner = shard.inner.lock().take();
             drop(inner);
         }
-        let own = core::mem::replace(&mut *this.own.lock(), RBTree::new());
+        let own = core::mem::replace(&mut *this.own.lock(), Own::new());
         drop(own);
         let batches = core::mem::take(&mut *this.batches.lock());
         drop(batches);

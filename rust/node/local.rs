@@ -282,15 +282,15 @@ impl Node {
         if let Some(feed) = own.get(&name.0) {
             return if feed.claim() { Ok(feed.clone()) } else { Err(EADDRINUSE) };
         }
-        if own.values().filter(|feed| feed.user() == user).count() >= OWN_FEEDS_MAX {
+        if own.count_of(user) >= OWN_FEEDS_MAX {
             return Err(EDQUOT);
         }
         // Own feeds are never recycled; others need room, too, however many the users are.
-        if own.values().count() >= FEEDS_MAX / 2 {
+        if own.count() >= FEEDS_MAX / 2 {
             return Err(ENOSPC);
         }
         let feed = Arc::pin_init(OwnFeed::new(name, user), GFP_KERNEL_ACCOUNT)?;
-        own.try_create_and_insert(name.0, feed.clone(), GFP_KERNEL_ACCOUNT)?;
+        own.insert(name.0, feed.clone())?;
         feed.claim();
         Ok(feed)
     }

@@ -28,7 +28,7 @@ use kernel::{
 };
 
 /// Who pays for pinned bytes: a user, as the initial user namespace numbers them.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Owner(u32);
 
 impl Owner {
