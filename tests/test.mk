@@ -29,3 +29,7 @@ bench: host ## measure beside rivals and floors; LINE=N for one line of the tabl
 .PHONY: bench-quick
 bench-quick: host ## the same in two minutes: fewer rounds, less work
 	@tests/bench/run --quick $(if $(LINE),--line $(LINE))
+
+.PHONY: bench-profile
+bench-profile: host ## say where the time of LINE=N goes, by function; CASES=N,N for some of its cases
+	@tests/bench/profile $(LINE) $(CASES)

@@ -121,8 +121,21 @@ impl Reach {
 pub(crate) struct How {
     /// With less work.
     pub(crate) quick: bool,
+    /// With as little as shows that it works, on kernels whose checkers take their time.
+    pub(crate) check: bool,
     /// Without a bed: only cases that are measured natively, and without AF_FEED.
     pub(crate) native: bool,
+}
+
+impl How {
+    /// The amount of work for this run.
+    pub(crate) fn work<T>(&self, full: T, quick: T, check: T) -> T {
+        match (self.check, self.quick) {
+            (true, _) => check,
+            (false, true) => quick,
+            (false, false) => full,
+        }
+    }
 }
 
 /// One line of the table, as code.

@@ -2,75 +2,118 @@
 //! Lookups that are answered from the store of one node, made and counted by feed_bench.ko; and the
 //! floor for the same frames.
 
-use std::process::Command;
+use std::env::current_exe;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 
-use anyhow::Result;
-use feed::{Append, Author, AuthorOptions, Seed};
-use feed_core::id::{DiscoveryId, Name};
+use anyhow::{Context, Result, ensure};
+use feed::{Append, Author, AuthorOptions, Name, Seed};
+use feed_core::id::DiscoveryId;
 
 use crate::generator::{Answered, Asked, Generator};
 use crate::line::Sample;
 use crate::machine::{cable, inside, load_feed, mac, sh, sh_in};
 
-const NODE: &str = "bench-node";
 /// Room for an answer with its proof in one frame: one lookup, one answer.
 const MTU: u32 = 9000;
 /// Entries under one head, as the kernel takes them at most.
 const BATCH: u64 = 64;
 
+/// Feeds of one user at most, as the kernel has it.
+const USER_FEEDS: u64 = 8_192;
+/// The first of the users who author where one may not author as many.
+const USER: u32 = 60_000;
+
+/// What a node stores.
+#[derive(Clone, Copy)]
+pub(crate) struct Stored {
+    pub(crate) feeds: u64,
+    /// Of each feed.
+    pub(crate) entries: u64,
+    /// Bytes of an entry, a multiple of 8.
+    pub(crate) size: usize,
+}
+
 /// A node with feeds, cables to it, and as many cables for the floor.
 pub(crate) struct Bed {
-    authors: Vec<Author>,
+    /// Its namespace, and what its devices are called after.
+    name: &'static str,
+    ids: Vec<DiscoveryId>,
     cables: usize,
 }
 
-/// The devices of a cable that leads to the node, and of one that leads to the floor.
-fn ends(of: &str, cable: usize) -> (String, String) {
-    (format!("{of}{cable}"), format!("{of}-to{cable}"))
-}
-
 impl Bed {
-    /// One cable, and one feed: `entries` of `size` bytes, a multiple of 8.
-    pub(crate) fn new(entries: u64, size: usize) -> Result<Bed> {
-        Bed::with(1, 1, entries, size)
+    /// With one cable. Names are short: devices have them, too.
+    pub(crate) fn new(name: &'static str, stored: Stored) -> Result<Bed> {
+        Bed::with(name, 1, stored)
     }
 
-    /// The same with several of both.
-    pub(crate) fn with(cables: usize, feeds: usize, entries: u64, size: usize) -> Result<Bed> {
+    /// With several cables.
+    pub(crate) fn with(name: &'static str, cables: usize, stored: Stored) -> Result<Bed> {
         load_feed()?;
         let mut bed = Bed {
-            authors: Vec::new(),
+            name,
+            ids: Vec::new(),
             cables,
         };
-        sh(&["ip", "netns", "add", NODE])?;
+        sh(&["ip", "netns", "add", name])?;
         for at in 0..cables {
-            let (near, far) = ends("bench", at);
-            cable(&near, &far, Some(NODE), MTU)?;
-            sh_in(NODE, &["feedctl", "port", "add", &far])?;
-            let (near, far) = ends("floor", at);
+            let (near, far) = bed.cable(at);
+            cable(&near, &far, Some(name), MTU)?;
+            sh_in(name, &["feedctl", "port", "add", &far])?;
+            let (near, far) = bed.floor_cable(at);
             cable(&near, &far, None, MTU)?;
         }
-        for _ in 0..feeds {
-            let author = inside(NODE, || {
-                Ok(AuthorOptions::new().new_feed().open(&Seed::generate()?)?)
-            })?;
-            append(&author, entries, size)?;
-            bed.authors.push(author);
-        }
+        inside(name, || bed.store(stored))?;
         Ok(bed)
     }
 
-    fn ids(&self) -> Vec<DiscoveryId> {
-        let id = |author: &Author| Name(author.name().0).id();
-        self.authors.iter().map(id).collect()
+    /// The devices of a cable that leads to the node.
+    fn cable(&self, at: usize) -> (String, String) {
+        (
+            format!("{}{at}", self.name),
+            format!("{}-to{at}", self.name),
+        )
+    }
+
+    /// The devices of a cable that leads to the floor.
+    fn floor_cable(&self, at: usize) -> (String, String) {
+        (
+            format!("{}-f{at}", self.name),
+            format!("{}-g{at}", self.name),
+        )
+    }
+
+    /// Has users author what is to be stored, each as many feeds as he may.
+    fn store(&mut self, stored: Stored) -> Result<()> {
+        let mut left = stored.feeds;
+        let mut user = USER;
+        while left > 0 {
+            let feeds = left.min(USER_FEEDS);
+            let done = Command::new(current_exe()?)
+                .args(["author", "--feeds", &feeds.to_string()])
+                .args(["--entries", &stored.entries.to_string()])
+                .args(["--size", &stored.size.to_string()])
+                .uid(user)
+                .stderr(Stdio::inherit())
+                .output()?;
+            ensure!(done.status.success(), "the author has failed");
+            for name in String::from_utf8(done.stdout)?.lines() {
+                let name: Name = name.parse()?;
+                self.ids.push(feed_core::id::Name(name.0).id());
+            }
+            left -= feeds;
+            user += 1;
+        }
+        Ok(())
     }
 
     /// Lookups for the feeds' entries by one of the cables.
     pub(crate) fn ask(&self, cable: usize, asked: Asked, count: u64) -> Result<Answered> {
-        let (near, far) = ends("bench", cable);
+        let (near, far) = self.cable(cable);
         let generator = Generator::new()?;
-        generator.feeds(&self.ids())?;
-        generator.lookups(&near, mac(&far, Some(NODE))?, asked, count)
+        generator.feeds(&self.ids)?;
+        generator.lookups(&near, mac(&far, Some(self.name))?, asked, count)
     }
 
     /// Frames like those lookups, each answered by one of `answer` bytes without a look at it.
@@ -81,9 +124,9 @@ impl Bed {
         answer: u64,
         count: u64,
     ) -> Result<Answered> {
-        let (near, far) = ends("floor", cable);
+        let (near, far) = self.floor_cable(cable);
         let generator = Generator::new()?;
-        generator.feeds(&self.ids())?;
+        generator.feeds(&self.ids)?;
         generator.echo(&far, answer)?;
         generator.lookups(&near, mac(&far, None)?, asked, count)
     }
@@ -101,10 +144,19 @@ impl Bed {
     }
 }
 
-/// Appends `entries` of `size` bytes, all different.
-fn append(author: &Author, entries: u64, size: usize) -> Result<()> {
+/// Appends `entries` of `size` bytes, all different, to as many new feeds, and prints the names.
+pub(crate) fn author(feeds: u64, entries: u64, size: usize) -> Result<()> {
+    for feed in 0..feeds {
+        let author = AuthorOptions::new().new_feed().open(&Seed::generate()?)?;
+        append(&author, feed, entries, size).with_context(|| format!("feed {feed}"))?;
+        println!("{}", author.name());
+    }
+    Ok(())
+}
+
+fn append(author: &Author, feed: u64, entries: u64, size: usize) -> Result<()> {
     for seq in 0..entries {
-        let text = seq.to_le_bytes().repeat(size / 8);
+        let text = (feed << 32 | seq).to_le_bytes().repeat(size / 8);
         let more = (seq + 1) % BATCH != 0 && seq + 1 < entries;
         let how = Append {
             more,
@@ -117,10 +169,9 @@ fn append(author: &Author, entries: u64, size: usize) -> Result<()> {
 
 impl Drop for Bed {
     fn drop(&mut self) {
-        self.authors.clear();
-        let mut words = vec![["netns", "del", NODE].map(String::from)];
+        let mut words = vec![["netns", "del", self.name].map(String::from)];
         for at in 0..self.cables {
-            words.push(["link".into(), "del".into(), ends("floor", at).0]);
+            words.push(["link".into(), "del".into(), self.floor_cable(at).0]);
         }
         for words in words {
             // What was not made need not go.

@@ -130,10 +130,9 @@ pub(crate) fn cpu() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let named = |line: &str| {
         let (key, value) = line.split_once(':')?;
-        (key.trim() == "model name" || key.trim() == "host").then(|| value.trim().to_owned())
+        (key.trim() == "model name").then(|| value.trim().to_owned())
     };
     info.lines()
-        .rev()
         .find_map(named)
         .unwrap_or_else(|| "unknown".into())
 }

@@ -11,6 +11,7 @@ mod lines;
 mod lookups;
 mod machine;
 mod ping;
+mod profile;
 mod report;
 mod summary;
 mod transfer;
@@ -23,6 +24,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::line::Run;
+use crate::lines::Wanted;
 
 #[derive(Parser)]
 #[command(about = "AF_FEED beside what a user could pick instead")]
@@ -51,9 +53,42 @@ enum Command {
         /// only rivals and floors.
         #[arg(long)]
         bed: String,
+        /// The processor's name, if the machine cannot tell it.
+        #[arg(long)]
+        cpu: Option<String>,
         /// Where the results go, as JSON.
         #[arg(long)]
         out: PathBuf,
+        /// Write where the modules' functions lie, and say when measuring begins and ends.
+        #[arg(long)]
+        symbols: Option<PathBuf>,
+    },
+    /// Author feeds and print their names; `run` has other users do so, for each may have so many.
+    Author {
+        #[arg(long)]
+        feeds: u64,
+        #[arg(long)]
+        entries: u64,
+        /// Bytes of an entry.
+        #[arg(long)]
+        size: usize,
+    },
+    /// Tell where the time went, of what perf has seen.
+    Profile {
+        /// What `perf script -F ip,sym,dso` says.
+        #[arg(long)]
+        samples: PathBuf,
+        /// What `run` has written.
+        #[arg(long)]
+        symbols: PathBuf,
+        /// Where it is written, too.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Do once what these lines measure, with little work; fail where AF_FEED does.
+    Check {
+        #[arg(long, value_delimiter = ',', required = true)]
+        lines: Vec<u32>,
     },
     /// Print the table of results, and say which lines are met.
     Report {
@@ -80,11 +115,31 @@ fn main() -> Result<()> {
             rounds,
             quick,
             bed,
+            cpu,
             out,
+            symbols,
         } => {
-            let run = lines::measure(&lines, &cases, rounds, quick, bed)?;
+            let wanted = Wanted {
+                lines,
+                cases,
+                rounds,
+                quick,
+                symbols,
+            };
+            let run = lines::measure(&wanted, bed, cpu)?;
             write(&[run], &out)
         }
+        Command::Author {
+            feeds,
+            entries,
+            size,
+        } => lookups::author(feeds, entries, size),
+        Command::Profile {
+            samples,
+            symbols,
+            out,
+        } => profile::tell(&samples, &symbols, &out),
+        Command::Check { lines } => lines::check(&lines),
         Command::Report {
             results,
             json,

@@ -111,13 +111,15 @@ impl Line for Bulk {
     }
 
     fn set_up(&mut self, how: How) -> Result<()> {
-        self.content = content(if how.quick { 32 << 20 } else { 256 << 20 });
+        self.content = content(how.work(256 << 20, 32 << 20, 2 << 20));
         self.tcp = Some(Tcp::new(self.mtu, self.is_jumbo())?);
         if how.native {
             return Ok(());
         }
         load_feed()?;
-        sh(&["feedctl", "store", "set", "cap", "1700M"])?;
+        if !how.check {
+            sh(&["feedctl", "store", "set", "cap", "1700M"])?;
+        }
         let nodes = ["bench-author", "bench-reader"];
         let chain = self.chain.insert(Chain::new(&nodes, self.mtu)?);
         for (len, _) in SIZES {

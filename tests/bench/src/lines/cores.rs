@@ -18,7 +18,7 @@ use nix::unistd::Pid;
 
 use crate::generator::{Access, Asked, Holds};
 use crate::line::{Case, How, Line, Reach, Role, Sample};
-use crate::lookups::Bed;
+use crate::lookups::{Bed, Stored};
 use crate::machine::load_feed;
 use crate::transfer::{Chain, content, hash, sample};
 
@@ -190,7 +190,12 @@ impl Line for Cores {
     fn set_up(&mut self, how: How) -> Result<()> {
         load_feed()?;
         self.lookups = if how.quick { 10_000 } else { 30_000 };
-        self.bed = Some(Bed::with(CORES, FEEDS, ENTRIES, ENTRY)?);
+        let stored = Stored {
+            feeds: FEEDS as u64,
+            entries: ENTRIES,
+            size: ENTRY,
+        };
+        self.bed = Some(Bed::with("cores", CORES, stored)?);
         self.len = if how.quick { 512 << 10 } else { 2 << 20 };
         self.content = content(FEEDS * self.len);
         let mut chain = Chain::new(&["cores-author", "cores-reader"], MTU)?;

@@ -375,8 +375,8 @@ impl Line for Flood {
 
     fn set_up(&mut self, how: How) -> Result<()> {
         load_feed()?;
-        self.length = Duration::from_millis(if how.quick { 400 } else { 1_000 });
-        self.content = content(if how.quick { 16 << 20 } else { 64 << 20 });
+        self.length = Duration::from_millis(how.work(1_000, 400, 200));
+        self.content = content(how.work(64 << 20, 16 << 20, 1 << 20));
         let mut chain = Chain::new(&[AUTHOR, READER], MTU)?;
         self.name = Some(chain.append(&self.content, ENTRY)?);
         self.chain = Some(chain);

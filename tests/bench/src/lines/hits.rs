@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::generator::{Access, Asked, Holds};
 use crate::line::{Case, How, Line, Reach, Role, Sample};
-use crate::lookups::Bed;
+use crate::lookups::{Bed, Stored};
 
 /// What NFD, the NDN forwarder, does in one second of CPU for the same: Data of 1 KiB from its store.
 const NFD_PER_S: f64 = 45_000.0;
@@ -58,8 +58,15 @@ impl Line for Hits {
     }
 
     fn set_up(&mut self, how: How) -> Result<()> {
-        self.lookups = if how.quick { 50_000 } else { 500_000 };
-        self.bed = Some(Bed::new(ENTRIES, 1024)?);
+        self.lookups = how.work(500_000, 50_000, 2_000);
+        self.bed = Some(Bed::new(
+            "hits",
+            Stored {
+                feeds: 1,
+                entries: ENTRIES,
+                size: 1024,
+            },
+        )?);
         Ok(())
     }
 

@@ -1,49 +1,47 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Line 2: what line 1 measures for small entries, and for so many that they fit no cache of the
-//! processor. Entries whose proof the asker holds: all but the store is as in line 1.
+//! Line 2: what line 1 measures for small entries, for so many that they fit no cache of the
+//! processor, and for as many that are spread over a hundred thousand feeds. Entries whose proof the
+//! asker holds: all but the store is as in line 1.
 
 use anyhow::{Context, Result, ensure};
 
 use crate::generator::{Access, Asked, Holds};
 use crate::line::{Case, How, Line, Reach, Role, Sample};
-use crate::lookups::Bed;
+use crate::lookups::{Bed, Stored};
+use crate::machine::{load_feed, sh};
 
 const FEW: u64 = 8_192 + 17;
+const MANY: u64 = 1_000_000;
+const FEEDS: u64 = 100_000;
 
-const LARGE: usize = 0;
-const SMALL: usize = 1;
-const UNIFORM: usize = 2;
-const ZIPF: usize = 3;
+/// A case: of what kind of store, and in which order.
+const CASES: [(usize, Access, &str); 6] = [
+    (0, Access::Uniform, "8 k entries of 1 KiB, as in line 1"),
+    (1, Access::Uniform, "8 k entries of 64 B"),
+    (
+        2,
+        Access::Uniform,
+        "1 M entries of 64 B (quick: 100 k), uniform",
+    ),
+    (2, Access::Zipf, "1 M entries of 64 B (quick: 100 k), Zipf"),
+    (
+        3,
+        Access::Uniform,
+        "the same in 100 k feeds (quick: 10 k), uniform",
+    ),
+    (
+        3,
+        Access::Zipf,
+        "the same in 100 k feeds (quick: 10 k), Zipf",
+    ),
+];
 
 /// See the head of this file.
 #[derive(Default)]
 pub(crate) struct Many {
-    quick: bool,
     lookups: u64,
-    /// The bed, and which case's: one at a time.
-    bed: Option<(usize, Bed)>,
-}
-
-impl Many {
-    fn entries(&self) -> u64 {
-        if self.quick { 100_000 } else { 1_000_000 }
-    }
-
-    /// Cases of one bed follow one another, so that it is made once a round.
-    fn bed(&mut self, case: usize) -> Result<(&Bed, u64)> {
-        let wanted = case.min(UNIFORM);
-        let (entries, size) = match wanted {
-            LARGE => (FEW, 1024),
-            SMALL => (FEW, 64),
-            _ => (self.entries(), 64),
-        };
-        if self.bed.as_ref().is_none_or(|(made, _)| *made != wanted) {
-            self.bed = None;
-            self.bed = Some((wanted, Bed::new(entries, size)?));
-        }
-        let (_, bed) = self.bed.as_ref().context("there is no bed")?;
-        Ok((bed, entries))
-    }
+    /// A node for each kind of store.
+    beds: Vec<(Stored, Bed)>,
 }
 
 impl Line for Many {
@@ -52,57 +50,59 @@ impl Line for Many {
     }
 
     fn title(&self) -> &'static str {
-        "small entries, and a million of them"
+        "small entries, a million of them, a hundred thousand feeds"
     }
 
     fn cases(&self) -> Vec<Case> {
-        let unit = "lookups/s";
-        vec![
-            Case::rate(Role::Ours, "8 k entries of 1 KiB, as in line 1", unit),
-            Case::rate(Role::Ours, "8 k entries of 64 B", unit),
-            Case::rate(
-                Role::Ours,
-                "1 M entries of 64 B (quick: 100 k), uniform",
-                unit,
-            ),
-            Case::rate(Role::Ours, "1 M entries of 64 B (quick: 100 k), Zipf", unit),
-        ]
+        let case = |(_, _, name): (usize, Access, &str)| Case::rate(Role::Ours, name, "lookups/s");
+        CASES.map(case).into()
     }
 
     fn reaches(&self) -> Vec<Reach> {
-        let reach = |of| Reach::new(of, LARGE, 0.8);
-        vec![reach(SMALL), reach(UNIFORM), reach(ZIPF)]
+        (1..CASES.len()).map(|of| Reach::new(of, 0, 0.8)).collect()
     }
 
     fn set_up(&mut self, how: How) -> Result<()> {
-        self.quick = how.quick;
-        self.lookups = if how.quick { 50_000 } else { 500_000 };
+        self.lookups = how.work(500_000, 50_000, 2_000);
+        load_feed()?;
+        // Whose feeds are their own keeps all of them.
+        sh(&["feedctl", "store", "set", "cap", "1700M"])?;
+        let (many, feeds) = how.work((MANY, FEEDS), (MANY / 10, FEEDS / 10), (FEW, FEW / 10));
+        let kinds = [
+            ("large", 1, FEW, 1024),
+            ("small", 1, FEW, 64),
+            ("many", 1, many, 64),
+            ("feeds", feeds, many / feeds, 64),
+        ];
+        for (name, feeds, entries, size) in kinds {
+            let stored = Stored {
+                feeds,
+                entries,
+                size,
+            };
+            self.beds.push((stored, Bed::new(name, stored)?));
+        }
         Ok(())
     }
 
     fn measure(&mut self, case: usize) -> Result<Sample> {
-        let lookups = self.lookups;
-        let (bed, entries) = self.bed(case)?;
+        let (kind, access, _) = *CASES.get(case).context("no such case")?;
+        let (stored, bed) = self.beds.get(kind).context("there is no bed")?;
         let asked = Asked {
-            entries,
+            entries: stored.entries,
             holds: Holds::PathAndPage,
-            access: if case == ZIPF {
-                Access::Zipf
-            } else {
-                Access::Uniform
-            },
+            access,
         };
-        let (sample, answer) = bed.ours(asked, lookups)?;
-        let payload = if case == LARGE { 1024 } else { 64 };
+        let (sample, answer) = bed.ours(asked, self.lookups)?;
         ensure!(
-            answer > payload,
+            answer > stored.size as u64,
             "answers of {answer} bytes have no payload"
         );
         Ok(sample)
     }
 
     fn tear_down(&mut self) -> Result<()> {
-        self.bed = None;
+        self.beds.clear();
         Ok(())
     }
 }

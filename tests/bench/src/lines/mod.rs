@@ -15,12 +15,15 @@ mod many;
 mod memory;
 mod read;
 
+use std::fs;
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::line::{How, Line, NATIVE, Native, Outcome, Run, Sample};
+use crate::line::{How, Line, NATIVE, Native, Outcome, Role, Run, Sample};
 use crate::machine;
+use crate::profile::module_symbols;
 
 /// All lines, in the table's order.
 fn all() -> Vec<Box<dyn Line>> {
@@ -51,25 +54,32 @@ fn is_for(number: u32, bed: &str) -> bool {
     }
 }
 
-/// Measures the lines of these numbers, and these of their cases; all of none.
-pub(crate) fn measure(
-    numbers: &[u32],
-    only: &[usize],
-    rounds: u32,
-    quick: bool,
-    bed: String,
-) -> Result<Run> {
+/// What is to be measured.
+pub(crate) struct Wanted {
+    /// Lines of these numbers, and these of their cases; all of none.
+    pub(crate) lines: Vec<u32>,
+    pub(crate) cases: Vec<usize>,
+    pub(crate) rounds: u32,
+    pub(crate) quick: bool,
+    /// Where it is written where the modules' functions lie.
+    pub(crate) symbols: Option<PathBuf>,
+}
+
+/// Measures in this machine, which is called `bed`, on this processor if that is known.
+pub(crate) fn measure(wanted: &Wanted, bed: String, cpu: Option<String>) -> Result<Run> {
+    let numbers = &wanted.lines;
     let when = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
     let mut run = Run {
         bed,
         kernel: machine::kernel(),
-        cpu: machine::cpu(),
+        cpu: cpu.unwrap_or_else(machine::cpu),
         when: u64::try_from(when)?,
-        quick,
+        quick: wanted.quick,
         lines: Vec::new(),
     };
     let how = How {
-        quick,
+        quick: wanted.quick,
+        check: false,
         native: run.bed == NATIVE,
     };
     let lines = all();
@@ -80,9 +90,9 @@ pub(crate) fn measure(
     }
     for mut line in lines {
         let number = line.number();
-        let wanted = numbers.is_empty() || numbers.contains(&number);
-        let cases = measured(line.as_ref(), how, only);
-        if !wanted || !is_for(number, &run.bed) || cases.is_empty() {
+        let is_wanted = numbers.is_empty() || numbers.contains(&number);
+        let cases = measured(line.as_ref(), how, &wanted.cases);
+        if !is_wanted || !is_for(number, &run.bed) || cases.is_empty() {
             continue;
         }
         eprintln!("line {}: {}", line.number(), line.title());
@@ -95,7 +105,7 @@ pub(crate) fn measure(
             samples: vec![Vec::new(); line.cases().len()],
             failure: None,
         };
-        let measured = go_through(line.as_mut(), &cases, rounds, how, &mut outcome.samples);
+        let measured = go_through(line.as_mut(), &cases, wanted, how, &mut outcome.samples);
         let cleaned = line.tear_down();
         if let Err(error) = measured.and(cleaned) {
             eprintln!("  failed: {error:#}");
@@ -104,6 +114,39 @@ pub(crate) fn measure(
         run.lines.push(outcome);
     }
     Ok(run)
+}
+
+/// Has AF_FEED do what these lines measure, once and with little work, in a kernel that checks
+/// itself meanwhile. A line that fails ends it.
+pub(crate) fn check(numbers: &[u32]) -> Result<()> {
+    let how = How {
+        quick: true,
+        check: true,
+        native: false,
+    };
+    let wanted = Wanted {
+        lines: numbers.to_vec(),
+        cases: Vec::new(),
+        rounds: 1,
+        quick: how.quick,
+        symbols: None,
+    };
+    let mut checked = 0;
+    for mut line in all() {
+        if !numbers.contains(&line.number()) {
+            continue;
+        }
+        eprintln!("line {}: {}", line.number(), line.title());
+        let cases = line.cases();
+        let ours = (0..cases.len()).filter(|index| cases[*index].role == Role::Ours);
+        let mut samples = vec![Vec::new(); cases.len()];
+        let ours: Vec<usize> = ours.collect();
+        let done = go_through(line.as_mut(), &ours, &wanted, how, &mut samples);
+        done.and(line.tear_down())?;
+        checked += 1;
+    }
+    ensure!(checked == numbers.len(), "not all of {numbers:?} are lines");
+    Ok(())
 }
 
 /// The cases that are measured, of those that are wanted: all of none.
@@ -120,12 +163,16 @@ fn measured(line: &dyn Line, how: How, only: &[usize]) -> Vec<usize> {
 fn go_through(
     line: &mut dyn Line,
     measured: &[usize],
-    rounds: u32,
+    wanted: &Wanted,
     how: How,
     samples: &mut [Vec<Sample>],
 ) -> Result<()> {
     line.set_up(how).context("set-up")?;
     let cases = line.cases();
+    let rounds = wanted.rounds;
+    if wanted.symbols.is_some() {
+        eprintln!("  measuring begins");
+    }
     for round in 1..=rounds {
         for (index, (case, samples)) in cases.iter().zip(samples.iter_mut()).enumerate() {
             if !measured.contains(&index) {
@@ -138,6 +185,10 @@ fn go_through(
             );
             samples.push(sample);
         }
+    }
+    if let Some(path) = &wanted.symbols {
+        eprintln!("  measuring ends");
+        fs::write(path, module_symbols()?)?;
     }
     Ok(())
 }
