@@ -173,7 +173,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// The record that keeps an entry's path or page until the other half comes.
     fn stash(&mut self, slot: u32, rx: &Rx, n: u64) -> Option<u32> {
         let entry = self.pending.get(slot)?;
-        let index = match entry.held {
+        let index = match entry.part {
             pending::NONE => {
                 let (index, held) = held::open(&mut self.held, rx.port)?;
                 held.waits = Waits::Hashes;
@@ -185,7 +185,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             link => pending::slot(link),
         };
         if let Some(entry) = self.pending.get_mut(slot) {
-            entry.held = pending::link(index);
+            entry.part = pending::link(index);
         }
         let held = self.held.get_mut(index)?;
         if held.n != n {
@@ -226,7 +226,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let stashed = self
             .pending
             .get(slot)
-            .and_then(|entry| self.held.get(pending::slot(entry.held)));
+            .and_then(|entry| self.held.get(pending::slot(entry.part)));
         if !stashed.is_some_and(|held| held.n == m.n && held.has_path) {
             // The path may be held from an earlier answer.
             let mut path = nodes::Proof::new(&mut self.scratch);
@@ -278,7 +278,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         });
         self.held.release(index);
         if let Some(entry) = self.pending.get_mut(slot) {
-            entry.held = pending::NONE;
+            entry.part = pending::NONE;
         }
         result
     }

@@ -66,7 +66,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         match entry.want {
             Want::Blob {
                 id, window: wanted, ..
-            } if wanted == window => Ok((pending::slot(entry.transfer), id)),
+            } if wanted == window => Ok((pending::slot(entry.part), id)),
             _ => Err(Drop::NotAsked),
         }
     }

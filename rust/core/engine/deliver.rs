@@ -42,11 +42,13 @@ impl<M: Memory, E: Env> Engine<M, E> {
             return;
         };
         self.ports.discharge(entry.payer, entry.want.is_blob());
-        if entry.held != pending::NONE {
-            self.held.release(pending::slot(entry.held));
-        }
-        if entry.transfer != pending::NONE {
-            self.leave_transfer(pending::slot(entry.transfer));
+        if entry.part != pending::NONE {
+            let part = pending::slot(entry.part);
+            if entry.want.is_blob() {
+                self.leave_transfer(part);
+            } else {
+                self.held.release(part);
+            }
         }
         if let Want::Cons { id, epoch, m, n } = entry.want {
             self.forget_waiting_head(&id, epoch, (m, n));

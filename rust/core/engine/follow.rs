@@ -93,7 +93,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             held_n: m.n,
             expires: now.saturating_add(life),
             budget: m.grant_bytes,
-            push_at: u64::MAX,
+            age_or_push: u64::MAX,
             ..Down::default()
         };
         let Some(at) = self.renew_follower(now, slot, down, env) else {
@@ -179,7 +179,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             let Some(down) = self.pending.downs.get(pending::slot(at)) else {
                 break;
             };
-            let due = down.push_at <= now;
+            let due = down.age_or_push <= now;
             let next = self.pending.after(at);
             if due {
                 self.push(now, at, false, env);
@@ -197,7 +197,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 break;
             };
             if !down.is_local() {
-                first = first.min(down.push_at);
+                first = first.min(down.age_or_push);
             }
             at = self.pending.after(at);
         }
@@ -294,7 +294,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
         if let Some(down) = self.pending.downs.get_mut(pending::slot(at)) {
             down.pushes = pushes;
-            down.push_at = push_at;
+            down.age_or_push = push_at;
             down.budget = if used > 0 && down.has(LIMITED) {
                 0
             } else {
@@ -339,7 +339,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let down = Down {
             epoch: feed.epoch,
             n: feed.n,
-            max_age_ms: ANY_AGE,
+            age_or_push: ANY_AGE,
             expires: now.saturating_add(PROBE_LIFE_US),
             ..Down::default()
         };

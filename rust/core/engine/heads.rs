@@ -611,7 +611,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let down = Down {
             epoch,
             n,
-            max_age_ms: ANY_AGE,
+            age_or_push: ANY_AGE,
             expires,
             hop_limit,
             ..Down::default()

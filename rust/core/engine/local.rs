@@ -219,7 +219,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let down = Down {
             epoch,
             n,
-            max_age_ms,
+            age_or_push: max_age_ms,
             ..interest(now, life_ms)
         };
         self.want_local(now, Want::Head { id: *id }, down, env)
@@ -443,7 +443,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let Some(b) = self.pending.downs.get(pending::slot(second)).copied() else {
             return false;
         };
-        let order = |down: &Down| (down.epoch, down.n, u64::MAX.wrapping_sub(down.max_age_ms));
+        let order = |down: &Down| (down.epoch, down.n, u64::MAX.wrapping_sub(down.age_or_push));
         let (lax, others) = if order(new) < order(&a).min(order(&b)) {
             (*new, [a, b])
         } else if order(&a) < order(&b) {
@@ -456,14 +456,14 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let strict = Down {
             epoch,
             n,
-            max_age_ms: x.max_age_ms.min(y.max_age_ms),
+            age_or_push: x.age_or_push.min(y.age_or_push),
             expires: x.expires.max(y.expires),
             ..x
         };
         for (at, from) in [(first, lax), (second, strict)] {
             if let Some(down) = self.pending.downs.get_mut(pending::slot(at)) {
                 (down.epoch, down.n) = (from.epoch, from.n);
-                down.max_age_ms = from.max_age_ms;
+                down.age_or_push = from.age_or_push;
                 down.expires = from.expires;
                 down.hop_limit = down.hop_limit.max(new.hop_limit);
             }
@@ -476,7 +476,7 @@ fn interest(now: u64, life_ms: u32) -> Down {
     let life = u64::from(life_ms).saturating_mul(1000).min(LIFE_MAX_US);
     Down {
         expires: now.saturating_add(life),
-        max_age_ms: u64::MAX,
+        age_or_push: u64::MAX,
         ..Down::default()
     }
 }

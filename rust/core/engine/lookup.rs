@@ -237,7 +237,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             Want::Cons { epoch, m, n, .. } => Ask::Cons(LookupCons { pre, epoch, m, n }),
             Want::Range { id, epoch, window } => {
                 let (bits, leaf_only, stash) =
-                    (entry.bits & !entry.got, entry.leaf_only, entry.held);
+                    (entry.bits & !entry.got, entry.leaf_only, entry.part);
                 let feed = self
                     .feeds
                     .get(&id)
@@ -283,7 +283,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 let transfer = self
                     .transfers
                     .table
-                    .get(pending::slot(entry.transfer))
+                    .get(pending::slot(entry.part))
                     .ok_or(NoWay::NoRoute)?;
                 let missing = transfer.missing();
                 let want = if missing == 0 { 1 } else { missing };
@@ -309,11 +309,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
     fn demand_at(&self, slot: u32, lax: bool) -> Option<Demand> {
         let entry = self.pending.get(slot)?;
         let feed = self.feeds.get(entry.want.id());
-        let mut demand = if lax {
-            entry.demands.lax
-        } else {
-            entry.demands.strict
-        };
+        let demands = self.pending.demands(slot);
+        let mut demand = if lax { demands.lax } else { demands.strict };
         let held = feed.filter(|feed| lax && feed.has(HEADED) && demand.max_age_ms == ANY_AGE);
         if let Some(feed) = held {
             // Nobody waits for the head that is here.

@@ -111,7 +111,7 @@ pub(super) fn link(slot: u32) -> u32 {
     slot.wrapping_add(1)
 }
 
-/// What the living waiters of a head demand. Anybody may demand what nobody has, so the strictest
+/// What the waiters of a head demand. Anybody may demand what nobody has, so the strictest
 /// alone must not decide what is asked for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Demands {
@@ -187,8 +187,6 @@ pub(super) struct Pending {
     pub asked: u32,
     /// Those that came.
     pub got: u32,
-    /// Head: what those who wait demand.
-    pub demands: Demands,
     /// Head: counts the sends, which ask for the strictest and the laxest demand in turn.
     pub turn: u8,
     /// Head: the last send asked for the laxest.
@@ -228,10 +226,8 @@ pub(super) struct Pending {
     /// First and last waiter.
     pub first: u32,
     pub last: u32,
-    /// The blob window in flight.
-    pub transfer: u32,
-    /// A path or page that waits for its other half.
-    pub held: u32,
+    /// Blob: the window in flight. Range: a path or page that waits for its other half.
+    pub part: u32,
 }
 
 /// A waiter wants no payloads.
@@ -270,13 +266,13 @@ pub(super) struct Down {
     /// Head: the least it takes. Range: the tree that it wants proofs in.
     pub epoch: u32,
     pub n: u64,
-    pub max_age_ms: u64,
+    /// Head: no older one, ms. Follower: when the next push is due, µs.
+    pub age_or_push: u64,
     pub expires: u64,
     /// Follower: bytes that pushes may still use.
     pub budget: u32,
-    /// Follower: how often the newest head was pushed, and when the next push is due.
+    /// Follower: how often the newest head was pushed.
     pub pushes: u8,
-    pub push_at: u64,
 }
 
 impl Down {
@@ -293,7 +289,7 @@ impl Down {
         Demand {
             epoch: self.epoch,
             n: self.n,
-            max_age_ms: self.max_age_ms,
+            max_age_ms: self.age_or_push,
         }
     }
 
@@ -540,7 +536,22 @@ impl<M: Memory> PendingTable<M> {
         Some(entry)
     }
 
-    /// Removes the waiters whose life is over and sums up the rest: bits, demands, life, hop limit.
+    /// What those who wait for a head demand.
+    pub(super) fn demands(&self, entry: u32) -> Demands {
+        let mut at = self.first(entry);
+        let mut demands: Option<Demands> = None;
+        for _ in 0..self.downs.capacity() {
+            let Some(down) = self.downs.get(slot(at)) else {
+                break;
+            };
+            let demand = down.demand();
+            demands = Some(demands.map_or(Demands::of(demand), |sum| sum.with(demand)));
+            at = down.next;
+        }
+        demands.unwrap_or_default()
+    }
+
+    /// Removes the waiters whose life is over and sums up the rest: bits, life, hop limit.
     /// Whether one of those removed was here.
     #[must_use]
     pub(super) fn prune(&mut self, entry: u32, now: u64, ports: &mut Ports<M>) -> bool {
@@ -548,7 +559,6 @@ impl<M: Memory> PendingTable<M> {
         let mut local = false;
         let (mut bits, mut expires, mut hop_limit) = (0u32, 0u64, 0u8);
         let mut leaf_only = true;
-        let mut demands: Option<Demands> = None;
         for _ in 0..self.downs.capacity() {
             let Some(down) = self.downs.get(slot(at)) else {
                 break;
@@ -562,8 +572,6 @@ impl<M: Memory> PendingTable<M> {
                 expires = expires.max(down.expires);
                 hop_limit = hop_limit.max(down.hop_limit);
                 leaf_only &= down.has(LEAF_ONLY);
-                let demand = down.demand();
-                demands = Some(demands.map_or(Demands::of(demand), |sum| sum.with(demand)));
             }
             at = next;
         }
@@ -572,7 +580,6 @@ impl<M: Memory> PendingTable<M> {
             entry.expires = expires;
             entry.hop_limit = hop_limit;
             entry.leaf_only = leaf_only;
-            entry.demands = demands.unwrap_or_default();
         }
         local
     }

@@ -17,7 +17,6 @@ use crate::id::{BlobName, DiscoveryId};
 use crate::object::TreeOf;
 use crate::token::Token;
 use crate::tree;
-use crate::verify::Demand;
 use crate::wire::{
     FrameBuilder, FrameHeader, LookupBlob, LookupCons, LookupHead, LookupRange, Preamble, Reason,
     Refusal, HOPS_FROM_STORE,
@@ -182,7 +181,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             held_n: m.held_n,
             epoch: m.at_least_epoch,
             n: m.at_least_n,
-            max_age_ms: m.max_age_ms,
+            age_or_push: m.max_age_ms,
             ..waiter(rx, &m.pre, now)
         };
         if self.reply_head(&down, HOPS_FROM_STORE, &m.pre.id, env) {
@@ -219,12 +218,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let Some(head) = feed.head() else {
             return false;
         };
-        let demand = Demand {
-            epoch: down.epoch,
-            n: down.n,
-            max_age_ms: down.max_age_ms,
-        };
-        if !demand.is_met(&head.head, env.wall_ms()) {
+        if !down.demand().is_met(&head.head, env.wall_ms()) {
             return false;
         }
         let grant =
@@ -559,7 +553,7 @@ fn waiter(rx: &Rx, pre: &Preamble, now: u64) -> Down {
         nonce: pre.nonce,
         hop_limit: pre.hop_limit.saturating_sub(1),
         expires: now.saturating_add(life),
-        max_age_ms: u64::MAX,
+        age_or_push: u64::MAX,
         ..Down::default()
     }
 }

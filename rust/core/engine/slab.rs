@@ -295,8 +295,9 @@ pub(super) struct Heap<M: Memory> {
     len: u32,
 }
 
-/// A deadline in a [`Heap`].
+/// A deadline in a [`Heap`]. Packed: there is one for each place of the pending table.
 #[derive(Clone, Copy, Default)]
+#[repr(C, packed(4))]
 pub(super) struct Deadline {
     at: u64,
     slot: u32,

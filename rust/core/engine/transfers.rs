@@ -155,9 +155,12 @@ fn words_between(
         let bits = unit.saturating_sub(start).min(WORD);
         u64::MAX.checked_shr(WORD.saturating_sub(bits)).unwrap_or(0)
     };
-    let range = (first / WORD) as usize..last.div_ceil(WORD) as usize;
-    let words = map.get_mut(range).unwrap_or(&mut []);
-    let starts = (first / WORD..).map(|word| word.saturating_mul(WORD));
+    let range = first / WORD..last.div_ceil(WORD);
+    let words = map
+        .get_mut(range.start as usize..range.end as usize)
+        .unwrap_or(&mut []);
+    // A range without an end would panic at it.
+    let starts = range.map(|word| word.saturating_mul(WORD));
     words
         .iter_mut()
         .zip(starts)

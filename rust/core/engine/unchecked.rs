@@ -144,7 +144,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             down.flags |= TOLD;
             down.budget = down.budget.saturating_sub(sent);
             down.pushes = 1;
-            down.push_at = now.saturating_add(pause);
+            down.age_or_push = now.saturating_add(pause);
         }
     }
 
@@ -196,7 +196,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 down.flags &= !TOLD;
                 // If another head was adopted meanwhile, now is the time.
                 down.pushes = 0;
-                down.push_at = 0;
+                down.age_or_push = 0;
             }
             at = down.next;
         }

@@ -61,6 +61,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
             return Err(Drop::Repeated);
         }
         let is_retry = again.is_some();
+        // By what the others demand.
+        let press = self.press(slot, &down);
         if let Some(at) = again {
             self.pending.remove_down(at, &mut self.ports);
         }
@@ -84,7 +86,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
             port: rx.port,
             mac: rx.mac,
         };
-        self.send_if_new(now, slot, known.is_some(), is_retry, &down, origin, env)
+        let press = known.map(|_| press);
+        self.send_if_new(now, slot, press, is_retry, &down, origin, env)
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -92,20 +95,19 @@ impl<M: Memory, E: Env> Engine<M, E> {
         &mut self,
         now: u64,
         slot: u32,
-        merged: bool,
+        merged: Option<Press>,
         is_retry: bool,
         down: &Down,
         origin: Origin,
         env: &mut E,
     ) -> Result<(), Drop> {
         let before = self.pending.get(slot).map_or(0, |entry| entry.hop_limit);
-        let mut press = self.press(slot, down);
         self.prune(now, slot, env);
         let rested = self.is_rested(now, slot);
         let Some(entry) = self.pending.get(slot) else {
             return Ok(());
         };
-        if merged {
+        if let Some(press) = merged {
             env.event(Event::Count(Counter::Merged));
             let new_bits = match entry.want {
                 Want::Range { .. } => down.bits & !entry.asked & !entry.got != 0,
@@ -118,9 +120,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 self.pending.arm(slot);
                 return Ok(());
             }
-        } else {
-            press = Press::Same;
         }
+        let press = merged.unwrap_or(Press::Same);
         match self.send_pressed(now, slot, press, Some(origin), env) {
             Ok(()) => {}
             Err(NoWay::NoHead) => self.await_head(now, slot, true, env),
@@ -148,7 +149,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     pub(super) fn press(&self, slot: u32, down: &Down) -> Press {
         match self.pending.get(slot) {
             Some(entry) if matches!(entry.want, Want::Head { .. }) => {
-                entry.demands.pressed_by(&down.demand())
+                self.pending.demands(slot).pressed_by(&down.demand())
             }
             _ => Press::Same,
         }
@@ -284,7 +285,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             transfer.public |= public;
         }
         if let Some(entry) = self.pending.get_mut(slot) {
-            entry.transfer = pending::link(index);
+            entry.part = pending::link(index);
         }
         Some(slot)
     }
