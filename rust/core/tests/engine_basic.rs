@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
-//! A feed crosses a cache, the author goes, the cache still answers.
+//! A feed crosses a cache, the author goes, the cache still answers; a host keeps to itself what its
+//! programs read.
 #![allow(non_snake_case)]
 
 mod harness;
@@ -128,4 +129,59 @@ fn end_to_end__mtu_1500() {
 #[test]
 fn end_to_end__mtu_9000() {
     end_to_end(9000);
+}
+
+/// What a host's programs read is not for others: same refusal as for what it never had.
+#[test]
+fn host__does_not_tell_what_it_read() {
+    let mut net = Net::new(15);
+    let author = net.add(Role::Host);
+    let host = net.add(Role::Host);
+    let spy = net.add(Role::Host);
+    let a = net.link(&[author, host], 1500);
+    let b = net.link(&[host, spy], 1500);
+    net.route(host, a, Some(author));
+    net.route(spy, b, Some(host));
+    let mut feed = Author::new(28);
+    feed.append(net.now, &mut net.nodes[author], &Rng(1).bytes(40 << 10));
+    assert!(net.get_head(host, feed.id, 1, s(5)));
+    let mut cursor = Reader::new(feed.id, 0);
+    assert_eq!(net.read(host, &mut cursor, feed.id, 1, s(5)).len(), 1);
+    assert!(!net.get_head(spy, feed.id, 0, s(1)));
+    // The host authors a feed of its own; the other feed's blob stays hidden under that hint.
+    let mut own = Author::new(29);
+    own.append(net.now, &mut net.nodes[host], b"mine");
+    assert!(net.get_head(spy, own.id, 1, s(5)));
+    let (blob, window) = *net.nodes[host]
+        .world
+        .blobs
+        .keys()
+        .find(|(blob, _)| blob.len > 1024)
+        .unwrap();
+    let hint = own.id;
+    net.with(spy, |engine, now, world| {
+        engine.want_blob(now, &hint, &blob, window, 1000, world)
+    });
+    net.run(s(2));
+    assert!(net.nodes[spy].world.blobs.is_empty());
+    assert_eq!(net.links[b].seen.of("blob-data"), 0);
+    // Shared, it is served.
+    net.nodes[host].engine.feed_share(&feed.id, true).unwrap();
+    let id = feed.id;
+    let more = net.with(host, |engine, _, world| engine.share_stored(&id, 0, world));
+    assert_eq!(more, None);
+    assert!(net.get_head(spy, feed.id, 1, s(5)));
+    let mut cursor = Reader::new(feed.id, 0);
+    let read = net.read(spy, &mut cursor, feed.id, 1, s(5));
+    assert_eq!(read.len(), 1);
+    assert!(net.links[b].seen.of("blob-data") > 0);
+    // No longer shared, it gives nothing new away.
+    net.nodes[host].engine.feed_share(&feed.id, false).unwrap();
+    let more = net.with(host, |engine, _, world| engine.share_stored(&id, 0, world));
+    assert_eq!(more, None);
+    net.nodes[spy].world.flush();
+    let served = net.links[b].seen.of("blob-data");
+    let mut cursor = Reader::new(feed.id, 0);
+    assert!(net.read(spy, &mut cursor, feed.id, 1, s(5)).is_empty());
+    assert_eq!(net.links[b].seen.of("blob-data"), served);
 }

@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 mod author;
+pub mod line;
 mod behind;
 mod net;
 pub mod siege;
