@@ -4,8 +4,8 @@
 #![allow(dead_code)]
 
 mod author;
-pub mod line;
 mod behind;
+pub mod line;
 mod net;
 pub mod siege;
 mod store;
