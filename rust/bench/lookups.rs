@@ -101,7 +101,7 @@ impl<'a> Lookups<'a> {
             let feed = access.one_of(count, self.made, self.random.next());
             (feed, self.random.next() % entries)
         };
-        (self.feeds[feed as usize], seq)
+        (self.feeds.get(feed as usize).copied().unwrap_or_default(), seq)
     }
 
     /// The next one, as the bytes behind the Ethernet header.
@@ -133,6 +133,6 @@ impl<'a> Lookups<'a> {
             };
             linear = frame.finish(&header).linear;
         }
-        &self.bytes[..linear]
+        self.bytes.get(..linear).unwrap_or(&[])
     }
 }

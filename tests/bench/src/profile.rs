@@ -68,7 +68,7 @@ fn place(line: &str, symbols: &Symbols) -> Option<(String, String)> {
         return Some((format!("{:#}", demangle(name)), module.to_owned()));
     }
     let file = file.trim_end_matches(')');
-    if name == "[unknown]" || name.is_empty() {
+    if name.starts_with("[unknown]") || name.is_empty() {
         return Some((PROGRAMS.into(), String::new()));
     }
     let owner = match file.rsplit('/').next().unwrap_or(file) {
@@ -150,7 +150,7 @@ mod tests {
     70000012 [unknown] ([unknown])
     70000004 [unknown] ([unknown])
     60012345 memcpy (/cache/uml/linux)
-    7f0000000000 [unknown] (/memfd:stub)
+    7f0000000000 [unknown] (/dev/shm/#1085 (deleted))
 ";
         let text = digest(samples, &Symbols::parse(SYMBOLS)).unwrap();
         let line = |name: &str| {
@@ -160,6 +160,7 @@ mod tests {
         assert!(text.starts_with("4 samples"));
         assert!(line("node::receive").starts_with("50.0 %"));
         assert!(line("memcpy").contains("kernel"));
+        assert!(line("programs").starts_with("25.0 %"));
         assert!(digest("", &Symbols::parse(SYMBOLS)).is_err());
     }
 }

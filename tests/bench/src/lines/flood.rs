@@ -113,6 +113,16 @@ pub(crate) struct Flood {
 }
 
 impl Flood {
+    /// Chooses whose head is asked for next. Each time another one: who was answered with junk
+    /// does not ask that way again for a while.
+    fn want(&mut self) -> Result<()> {
+        let seed = feed::Seed::generate()?;
+        let text = seed.name()?.to_string();
+        sh_in(READER, &["feedctl", "route", "add", &text, "dev", OURS[1]])?;
+        self.wanted = Some(seed);
+        Ok(())
+    }
+
     fn frame(&self, junk: Junk) -> Result<(Vec<u8>, Vec<(usize, Change)>)> {
         let mut bytes = vec![0; MTU as usize];
         let mut frame = FrameBuilder::new(&mut bytes, MTU as usize).context("no room")?;
@@ -384,11 +394,7 @@ impl Line for Flood {
         cable(OURS[0], OURS[1], Some(READER), MTU)?;
         cable(FLOOR[0], FLOOR[1], None, MTU)?;
         sh_in(READER, &["feedctl", "port", "add", OURS[1]])?;
-        let seed = feed::Seed::generate()?;
-        let name = seed.name()?;
-        let text = name.to_string();
-        sh_in(READER, &["feedctl", "route", "add", &text, "dev", OURS[1]])?;
-        self.wanted = Some(seed);
+        self.want()?;
         for (junk, _) in JUNK {
             let rate = self.most(junk)? / 2.0;
             self.rates.push(rate);
@@ -400,6 +406,7 @@ impl Line for Flood {
         let (kind, what) = (case / PER_KIND, case % PER_KIND);
         ensure!(kind < JUNK.len(), "no such case");
         if what < WAIT {
+            self.want()?;
             self.seen[what] = Some(self.endure(kind, what == 1)?);
         }
         let Some(seen) = self.seen[what % 2] else {

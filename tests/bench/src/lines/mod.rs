@@ -170,7 +170,9 @@ fn go_through(
     line.set_up(how).context("set-up")?;
     let cases = line.cases();
     let rounds = wanted.rounds;
-    if wanted.symbols.is_some() {
+    // Modules that come later are known at the end, those of a line that fails from now on.
+    if let Some(path) = &wanted.symbols {
+        fs::write(path, module_symbols()?)?;
         eprintln!("  measuring begins");
     }
     for round in 1..=rounds {
