@@ -80,17 +80,22 @@ impl Answered {
     }
 }
 
+/// Loads feed_bench.ko unless it is loaded.
+pub(crate) fn load() -> Result<()> {
+    if !fs::exists("/sys/module/feed_bench")? {
+        sh(&["insmod", "/lib/feed/feed_bench.ko"])?;
+    }
+    Ok(())
+}
+
 /// Takes orders, one after the other, and carries them out in the thread that gives them. What it
 /// was told to do with the frames of a device ends with it.
 pub(crate) struct Generator(File);
 
 impl Generator {
-    /// Loads feed_bench.ko unless it is loaded.
+    /// feed_bench.ko must be there, see [`load`].
     pub(crate) fn new() -> Result<Generator> {
         let device = "/dev/feed_bench";
-        if !fs::exists("/sys/module/feed_bench")? {
-            sh(&["insmod", "/lib/feed/feed_bench.ko"])?;
-        }
         let file = File::options().read(true).write(true).open(device);
         Ok(Generator(
             file.with_context(|| format!("cannot open {device}"))?,

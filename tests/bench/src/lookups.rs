@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use feed::{Append, Author, AuthorOptions, Name, Seed};
 use feed_core::id::DiscoveryId;
 
-use crate::generator::{Answered, Asked, Generator};
+use crate::generator::{self, Answered, Asked, Generator};
 use crate::line::Sample;
 use crate::machine::{cable, inside, load_feed, mac, sh, sh_in};
 
@@ -51,6 +51,7 @@ impl Bed {
     /// With several cables.
     pub(crate) fn with(name: &'static str, cables: usize, stored: Stored) -> Result<Bed> {
         load_feed()?;
+        generator::load()?;
         let mut bed = Bed {
             name,
             ids: Vec::new(),

@@ -30,7 +30,7 @@ use feed_core::wire;
 use feed_core::wire::{Answer, BlobData, FrameBuilder, FrameHeader, LookupHead, Preamble};
 use serde_json::Value;
 
-use crate::generator::{Change, Generator};
+use crate::generator::{self, Change, Generator};
 use crate::line::{Case, How, Line, Reach, Role, Sample};
 use crate::machine::{cable, inside, load_feed, mac, sh, sh_in};
 use crate::summary::quantile;
@@ -385,6 +385,7 @@ impl Line for Flood {
 
     fn set_up(&mut self, how: How) -> Result<()> {
         load_feed()?;
+        generator::load()?;
         self.length = Duration::from_millis(how.work(1_000, 400, 200));
         self.content = content(how.work(64 << 20, 16 << 20, 1 << 20));
         let mut chain = Chain::new(&[AUTHOR, READER], MTU)?;
