@@ -21,10 +21,14 @@ const MARKS: u64 = 1024;
 /// Windows that one call looks at: bounds its time under the lock.
 const LOOKS_MAX: u32 = 512;
 
+/// Windows that a reader reads before it goes on after so many looks.
+const LOOKS_REST: u32 = 4;
+
 /// A reader looks ahead again when it has read this fraction of its credit,
-const CALM_FRACTION: u64 = 4;
-/// or of what a call looks at.
-const CALM_LOOKS_FRACTION: u32 = 4;
+const DUE_FRACTION: u64 = 4;
+/// and over all that it has asked for when that was done so long ago, µs: what it waits for would be
+/// forgotten, and may have been.
+const RENEW_US: u64 = 1_000_000;
 
 /// How long the interest of one call lives, ms. The reader calls again before.
 const INTEREST_MS: u32 = 5_000;
@@ -76,11 +80,17 @@ pub struct Reader {
     looked: u64,
     /// Largest hops of the present entry's windows so far.
     hops: u8,
-    /// Windows that the last look asked for.
+    /// Windows that were asked for and that the cursor has not passed.
     in_flight: u32,
-    /// Entry and window before which all was here at the last look ahead. Until the cursor gets
-    /// there only what it points to is looked at: reading on frees little credit at a time.
-    calm: (u64, u16),
+    /// Entry and window before which all was here or was asked for when it was looked at.
+    ahead: (u64, u16),
+    /// Bytes from the cursor up to there.
+    ahead_bytes: u64,
+    /// Windows that are to be read before there is anything to ask for: reading on frees little credit
+    /// at a time.
+    rest: u32,
+    /// When all from the cursor on was looked at, µs.
+    looked_at: u64,
     /// Goes on reading the held branch of a forked feed.
     stays: bool,
 }
@@ -96,7 +106,10 @@ impl Reader {
             looked: seq,
             hops: 0,
             in_flight: 0,
-            calm: (0, 0),
+            ahead: (0, 0),
+            ahead_bytes: 0,
+            rest: 0,
+            looked_at: 0,
             stays: false,
         }
     }
@@ -111,7 +124,7 @@ impl Reader {
         (self.seq, self.offset)
     }
 
-    /// Windows that were asked for when the cursor was last looked at.
+    /// Windows that were asked for and not read yet.
     pub fn in_flight(&self) -> u32 {
         self.in_flight
     }
@@ -127,18 +140,37 @@ impl Reader {
         self.offset = offset;
         self.looked = seq;
         self.hops = 0;
-        self.calm = (0, 0);
+        self.ahead = (0, 0);
     }
 
     /// Moves the cursor on by bytes that were read of the present entry of `len` bytes.
     pub fn advance(&mut self, bytes: u32, len: u32) {
+        let (seq, window) = (self.seq, self.window());
         self.offset = self.offset.saturating_add(bytes);
+        self.ahead_bytes = self.ahead_bytes.saturating_sub(u64::from(bytes));
         if self.offset >= len {
             self.seq = self.seq.saturating_add(1);
             self.offset = 0;
             self.hops = 0;
             self.looked = self.looked.max(self.seq);
         }
+        // Small entries come by the window, like the pieces of large ones.
+        let is_past = if len <= MAX_INLINE_LEN {
+            seq >> WINDOW_HEIGHT != self.seq >> WINDOW_HEIGHT
+        } else {
+            (seq, window) != (self.seq, self.window())
+        };
+        if is_past {
+            self.rest = self.rest.saturating_sub(1);
+            if self.was_missing(seq) {
+                self.in_flight = self.in_flight.saturating_sub(1);
+            }
+        }
+    }
+
+    /// The window of the entry that the cursor is in.
+    fn window(&self) -> u16 {
+        u16::try_from(self.offset / WINDOW_BYTES).unwrap_or(0)
     }
 
     fn mark(&mut self, seq: u64, is_missing: bool) {
@@ -202,9 +234,6 @@ impl Reader {
                 Status::NotYet
             };
         }
-        if let Some(leaf) = self.at_calm_cursor(&name, epoch, public, env) {
-            return self.ready(leaf, env);
-        }
         let mut pass = Pass {
             name,
             epoch,
@@ -213,35 +242,31 @@ impl Reader {
             windows: 0,
             bytes: 0,
             looks: 0,
-            calm: None,
             refused: None,
         };
-        let mut first = None;
-        let mut seq = self.seq;
-        while seq < n && pass.goes_on(credit) {
-            let from = if seq == self.seq { self.offset } else { 0 };
-            pass.calm_ends_far(credit, seq, 0);
-            match nodes::leaf(env, &name, epoch, seq) {
-                Some((leaf, hops)) => {
-                    let here = self.pump_payload(engine, now, &leaf, from, credit, &mut pass, env);
-                    self.look(seq, here);
-                    if seq == self.seq && here {
-                        first = Some((leaf, hops));
-                    }
-                    seq = seq.saturating_add(1);
-                }
-                None => {
-                    pass.calm_ends(seq, 0);
-                    seq = self.pump_leaves(engine, now, seq, &mut pass, env);
-                }
+        let due = self.due(now, n, credit);
+        let first = match due {
+            Due::All => {
+                self.looked_at = now;
+                let start = (self.seq, self.offset);
+                self.look_ahead(engine, now, start, credit, &mut pass, env)
             }
-        }
-        self.in_flight = if pass.windows == u32::MAX {
-            credit.windows
-        } else {
-            pass.windows
+            _ => {
+                let first = self.look_here(engine, now, &mut pass, env);
+                if due == Due::Ahead && pass.refused.is_none() {
+                    pass.windows = self.in_flight;
+                    pass.bytes = self.ahead_bytes.max(1);
+                    let (seq, window) = self.ahead;
+                    let start = (seq, u32::from(window).saturating_mul(WINDOW_BYTES));
+                    self.look_ahead(engine, now, start, credit, &mut pass, env);
+                }
+                first
+            }
         };
-        self.calm = pass.calm.unwrap_or((seq, 0));
+        if pass.refused.is_some() {
+            // Nobody says when there is room, or a way.
+            self.ahead = (0, 0);
+        }
         match first {
             Some(leaf) => self.ready(leaf, env),
             None => match pass.refused {
@@ -251,21 +276,99 @@ impl Reader {
         }
     }
 
-    /// The entry at the cursor, if it can be read and the look ahead is not due yet.
-    fn at_calm_cursor<E: Env>(
-        &self,
-        name: &Name,
-        epoch: u32,
-        public: bool,
+    /// How much there is to be looked at.
+    fn due(&self, now: u64, n: u64, credit: &Credit) -> Due {
+        let is_old = now.saturating_sub(self.looked_at) >= RENEW_US;
+        if is_old || (self.seq, self.window()) >= self.ahead {
+            return Due::All;
+        }
+        let free = credit.bytes.saturating_sub(self.ahead_bytes);
+        if self.ahead.0 >= n || self.rest > 0 || free < credit.bytes / DUE_FRACTION {
+            return Due::Here;
+        }
+        if self.in_flight >= credit.windows.max(1) {
+            // What was asked for and not read yet may have come: count again.
+            return Due::All;
+        }
+        Due::Ahead
+    }
+
+    /// Asks for what is missing from `start` on, an entry and a byte in it. Gives the entry there if it
+    /// can be read.
+    fn look_ahead<M: Memory, E: Env>(
+        &mut self,
+        engine: &mut Engine<M, E>,
+        now: u64,
+        start: (u64, u32),
+        credit: &Credit,
+        pass: &mut Pass,
         env: &mut E,
     ) -> Option<(Leaf, u8)> {
-        let window = u16::try_from(self.offset / WINDOW_BYTES).unwrap_or(0);
-        if (self.seq, window) >= self.calm {
-            return None;
+        let mut first = None;
+        // Bytes and windows before the first entry whose leaf is not here.
+        let mut known = None;
+        let mut seq = start.0;
+        self.ahead = (seq, u16::try_from(start.1 / WINDOW_BYTES).unwrap_or(0));
+        while seq < pass.n && pass.goes_on(credit) {
+            let from = if seq == start.0 { start.1 } else { 0 };
+            match nodes::leaf(env, &pass.name, pass.epoch, seq) {
+                Some((leaf, hops)) => {
+                    let (here, end) =
+                        self.pump_payload(engine, now, &leaf, from, credit, pass, env);
+                    self.look(seq, here);
+                    if seq == start.0 && here {
+                        first = Some((leaf, hops));
+                    }
+                    if let Some(window) = end {
+                        if known.is_none() {
+                            self.ahead = (seq, window);
+                        }
+                        break;
+                    }
+                    seq = seq.saturating_add(1);
+                }
+                None => {
+                    // Behind it more is to be asked for as soon as it is here.
+                    known.get_or_insert((pass.bytes, pass.windows));
+                    seq = self.pump_leaves(engine, now, seq, pass, env);
+                }
+            }
+            if known.is_none() {
+                self.ahead = (seq, 0);
+            }
         }
-        let (leaf, hops) = nodes::leaf(env, name, epoch, self.seq)?;
-        let here =
-            self.offset >= leaf.len || is_window_here(&leaf.blob_name(), window, public, env);
+        let (bytes, windows) = known.unwrap_or((pass.bytes, pass.windows));
+        self.ahead_bytes = bytes;
+        self.in_flight = windows.min(credit.windows);
+        self.rest = if pass.looks >= LOOKS_MAX {
+            LOOKS_REST
+        } else if pass.windows >= credit.windows {
+            credit.windows / DUE_FRACTION as u32
+        } else {
+            0
+        };
+        first
+    }
+
+    /// Asks for what is missing at the cursor. Gives the entry there if it can be read.
+    fn look_here<M: Memory, E: Env>(
+        &mut self,
+        engine: &mut Engine<M, E>,
+        now: u64,
+        pass: &mut Pass,
+        env: &mut E,
+    ) -> Option<(Leaf, u8)> {
+        let seq = self.seq;
+        let Some((leaf, hops)) = nodes::leaf(env, &pass.name, pass.epoch, seq) else {
+            self.pump_leaves(engine, now, seq, pass, env);
+            return None;
+        };
+        let one = Credit {
+            windows: 1,
+            bytes: 1,
+        };
+        let (here, _) = self.pump_payload(engine, now, &leaf, self.offset, &one, pass, env);
+        self.look(seq, here);
         here.then_some((leaf, hops))
     }
 
@@ -284,12 +387,12 @@ impl Reader {
     }
 
     fn window_hops<E: Env>(&self, leaf: &Leaf, env: &mut E) -> u8 {
-        let window = u16::try_from(self.offset / WINDOW_BYTES).unwrap_or(0);
-        env.blob_find(&leaf.blob_name(), window)
+        env.blob_find(&leaf.blob_name(), self.window())
             .map_or(0, |info| info.hops)
     }
 
-    /// Asks for the windows of a payload from byte `from` on; says whether the first is here.
+    /// Asks for the windows of a payload from byte `from` on; says whether the first is here, and where
+    /// it stopped if that was before the end.
     #[allow(clippy::too_many_arguments)]
     fn pump_payload<M: Memory, E: Env>(
         &mut self,
@@ -300,21 +403,19 @@ impl Reader {
         credit: &Credit,
         pass: &mut Pass,
         env: &mut E,
-    ) -> bool {
+    ) -> (bool, Option<u16>) {
         // Behind the last byte there is nothing to wait for.
         if from >= leaf.len {
             pass.looks = pass.looks.saturating_add(1);
-            return true;
+            return (true, None);
         }
         let blob = leaf.blob_name();
         let start = u16::try_from(from / WINDOW_BYTES).unwrap_or(0);
         let mut first_is_here = false;
         for window in start..window_count(leaf.len) {
             if window > start && !pass.goes_on(credit) {
-                pass.calm_ends(leaf.seq, window);
-                break;
+                return (first_is_here, Some(window));
             }
-            pass.calm_ends_far(credit, leaf.seq, window);
             pass.looks = pass.looks.saturating_add(1);
             pass.bytes = pass
                 .bytes
@@ -323,7 +424,6 @@ impl Reader {
                 first_is_here |= window == start;
                 continue;
             }
-            pass.calm_ends(leaf.seq, window);
             if nodes::is_inline(leaf) {
                 let bit = 1u32.wrapping_shl((leaf.seq & 31) as u32);
                 let wanted = engine.want_range(
@@ -340,7 +440,7 @@ impl Reader {
                 pass.note(wanted);
             }
         }
-        first_is_here
+        (first_is_here, None)
     }
 
     /// Asks for all missing leaves of the window of `seq`; gives the first seq behind it.
@@ -373,6 +473,17 @@ impl Reader {
     }
 }
 
+/// What a reader looks at.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Due {
+    /// Only what the cursor points to: the rest was asked for.
+    Here,
+    /// That, and what comes after what was asked for.
+    Ahead,
+    /// All from the cursor on.
+    All,
+}
+
 /// One walk from the cursor on.
 struct Pass {
     name: Name,
@@ -382,8 +493,6 @@ struct Pass {
     windows: u32,
     bytes: u64,
     looks: u32,
-    /// The first place that is missing, or a good way ahead of the cursor.
-    calm: Option<(u64, u16)>,
     refused: Option<Wanted>,
 }
 
@@ -393,18 +502,6 @@ impl Pass {
         room && self.windows < credit.windows.max(1)
             && self.looks < LOOKS_MAX
             && self.refused.is_none()
-    }
-
-    fn calm_ends(&mut self, seq: u64, window: u16) {
-        self.calm.get_or_insert((seq, window));
-    }
-
-    /// When the reader has read so much there is credit for several windows at once.
-    fn calm_ends_far(&mut self, credit: &Credit, seq: u64, window: u16) {
-        if self.bytes > credit.bytes / CALM_FRACTION || self.looks > LOOKS_MAX / CALM_LOOKS_FRACTION
-        {
-            self.calm_ends(seq, window);
-        }
     }
 
     fn note(&mut self, wanted: Wanted) {
