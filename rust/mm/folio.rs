@@ -138,8 +138,8 @@ impl Folio {
         fill: impl FnOnce(&mut [u8]) -> R,
     ) -> Option<R> {
         let to = self.bytes(offset, len)?;
-        // SAFETY: Valid for `len` bytes by `bytes()`, as long as the reference is held, and zeroed or
-        // written when the folio was made. Only who reserved the bytes uses them.
+        // SAFETY: Valid for `len` bytes by `bytes()`, as long as the reference is held, and any
+        // bytes are bytes. Only who reserved them uses them.
         Some(fill(unsafe { core::slice::from_raw_parts_mut(to.as_ptr(), len) }))
     }
 

@@ -131,8 +131,9 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Adds 64 KiB of zeroes at `index`, which must be a multiple of [`RUN_PAGES`] and empty:
-    /// one folio where the kernel has such, else one per page. They are clean and uptodate.
+    /// Adds 64 KiB at `index`, which must be a multiple of [`RUN_PAGES`] and empty: one folio where
+    /// the kernel has such, else one per page. They are clean and uptodate. What is in them is left
+    /// over from others: nobody may be shown a byte that was not written.
     ///
     /// Context: process, may sleep.
     pub(crate) fn populate(&self, index: u64, payer: &MemCgroup) -> Result<Folios> {
@@ -174,7 +175,7 @@ impl Mapping {
         // SAFETY: It computes flags.
         let gfp = unsafe { bindings::cache_gfp(!self.pinned) } | extra;
         // SAFETY: Process context, as the caller promises; the flags are complete.
-        let folio = unsafe { bindings::filemap_alloc_folio(gfp | bindings::__GFP_ZERO, order) };
+        let folio = unsafe { bindings::filemap_alloc_folio(gfp, order) };
         let folio = NonNull::new(folio).ok_or(ENOMEM)?;
 
         // SAFETY: By the type invariant; the folio is new, and the index aligned to its order.
@@ -182,7 +183,8 @@ impl Mapping {
             bindings::filemap_add_folio(self.mapping, folio.as_ptr(), index as c_ulong, gfp)
         });
         if added.is_ok() {
-            // SAFETY: The folio was locked for us when it was added. Its zeroes are written.
+            // SAFETY: The folio was locked for us when it was added. There is nothing to be read
+            // into it.
             unsafe {
                 bindings::folio_mark_uptodate(folio.as_ptr());
                 bindings::folio_unlock(folio.as_ptr());
@@ -202,7 +204,7 @@ impl Mapping {
         let folio = NonNull::new(from_err_ptr(folio).ok()?)?;
 
         // SAFETY: All folios of the mapping come from `add`; the lookup's reference is ours. One
-        // that is still being added holds zeroes already, and nobody looks for it yet.
+        // that is still being added is nobody's yet, and nobody looks for it.
         Some(unsafe { Folio::from_raw(folio) })
     }
 
@@ -280,6 +282,14 @@ impl Folios {
             bytes = rest;
         }
         true
+    }
+
+    /// Makes bytes zero. False if the range is not inside. Context: any.
+    pub(crate) fn clear(&self, offset: usize, len: usize) -> bool {
+        self.fill(offset, len, |_, bytes| {
+            bytes.fill(0);
+            true
+        })
     }
 
     /// Lends bytes to `fill` to be written, piece by piece as they lie in memory, with how many come

@@ -177,7 +177,7 @@ impl Arena {
         }? Error))
     }
 
-    /// Takes room for `len` bytes, zeroed. `spare`: even if that leaves nothing for the worker.
+    /// Takes room for `len` bytes. `spare`: even if that leaves nothing for the worker.
     /// True beside it when the worker should be called. `seal` gets a segment that is full, after
     /// the lock was dropped. Context: any.
     pub(super) fn take(
@@ -240,6 +240,15 @@ impl Arena {
         let low = self.lacks_half(ready.len());
         drop(state);
 
+        // What comes later writes all of a payload, but only some slots of an object, and nothing
+        // behind a payload: a page that one has for itself is not to show what was there before.
+        let (from, to) = match kind {
+            Kind::Object => (offset, offset + len),
+            Kind::Window | Kind::Part => (offset + len, (offset + len).next_multiple_of(PAGE)),
+            Kind::Small => (0, 0),
+        };
+        folios.clear(from as usize, (to - from) as usize);
+
         // Without the lock, because the last reference to the folios may go with it.
         if let Some(full) = sealed {
             seal(full.segment, class);
@@ -262,7 +271,7 @@ impl Arena {
     pub(super) fn give_back(&self, taken: &Taken, segments: &Segments) -> bool {
         let mut state = self.state.lock();
         let mut rewound = false;
-        // Objects rely on being made of zeroes.
+        // What was written of an object is in use, kept or not.
         if !taken.kept && taken.kind != Kind::Object {
             if let Some(open) = &mut state.open[taken.kind as usize][taken.class as usize] {
                 let end = taken.place.offset + taken.len;
@@ -347,9 +356,10 @@ impl Arena {
     }
 }
 
+const PAGE: u32 = PAGE_SIZE as u32;
+
 /// Where in a segment that is filled up to `fill` an extent of `len` bytes can go.
 fn room(kind: Kind, fill: u32, len: u32) -> Option<u32> {
-    const PAGE: u32 = PAGE_SIZE as u32;
     let offset = match kind {
         Kind::Window | Kind::Part => fill.next_multiple_of(PAGE),
         Kind::Object => fill.next_multiple_of(OBJECT_BYTES),

@@ -7,7 +7,7 @@
 use super::env::{Env, Memory};
 use super::feeds::HEADED;
 use super::limits::LIFE_MAX_US;
-use super::local::is_window_here;
+use super::local::window_here;
 use super::nodes;
 use super::{Engine, Wanted};
 use crate::blob::{window_count, window_len};
@@ -268,7 +268,7 @@ impl Reader {
             self.ahead = (0, 0);
         }
         match first {
-            Some(leaf) => self.ready(leaf, env),
+            Some(leaf) => self.ready(leaf),
             None => match pass.refused {
                 Some(why) => Status::Stuck(why),
                 None => Status::Waiting,
@@ -293,8 +293,8 @@ impl Reader {
         Due::Ahead
     }
 
-    /// Asks for what is missing from `start` on, an entry and a byte in it. Gives the entry there if it
-    /// can be read.
+    /// Asks for what is missing from `start` on, an entry and a byte in it. Gives the entry there, and
+    /// the hops that it came, if it can be read.
     fn look_ahead<M: Memory, E: Env>(
         &mut self,
         engine: &mut Engine<M, E>,
@@ -315,9 +315,9 @@ impl Reader {
                 Some((leaf, hops)) => {
                     let (here, end) =
                         self.pump_payload(engine, now, &leaf, from, credit, pass, env);
-                    self.look(seq, here);
-                    if seq == start.0 && here {
-                        first = Some((leaf, hops));
+                    self.look(seq, here.is_some());
+                    if seq == start.0 {
+                        first = here.map(|here| (leaf, hops.max(here)));
                     }
                     if let Some(window) = end {
                         if known.is_none() {
@@ -350,7 +350,8 @@ impl Reader {
         first
     }
 
-    /// Asks for what is missing at the cursor. Gives the entry there if it can be read.
+    /// Asks for what is missing at the cursor. Gives the entry there, and the hops that it came, if it can
+    /// be read.
     fn look_here<M: Memory, E: Env>(
         &mut self,
         engine: &mut Engine<M, E>,
@@ -368,17 +369,14 @@ impl Reader {
             bytes: 1,
         };
         let (here, _) = self.pump_payload(engine, now, &leaf, self.offset, &one, pass, env);
-        self.look(seq, here);
-        here.then_some((leaf, hops))
+        self.look(seq, here.is_some());
+        here.map(|here| (leaf, hops.max(here)))
     }
 
-    fn ready<E: Env>(&mut self, (leaf, hops): (Leaf, u8), env: &mut E) -> Status {
+    /// The entry at the cursor can be read; it and its window have come so many hops.
+    fn ready(&mut self, (leaf, hops): (Leaf, u8)) -> Status {
         let fetched = self.was_missing(self.seq);
-        self.hops = self.hops.max(if fetched {
-            hops.max(self.window_hops(&leaf, env))
-        } else {
-            0
-        });
+        self.hops = self.hops.max(if fetched { hops } else { 0 });
         Status::Ready {
             leaf,
             hops: self.hops,
@@ -386,13 +384,8 @@ impl Reader {
         }
     }
 
-    fn window_hops<E: Env>(&self, leaf: &Leaf, env: &mut E) -> u8 {
-        env.blob_find(&leaf.blob_name(), self.window())
-            .map_or(0, |info| info.hops)
-    }
-
-    /// Asks for the windows of a payload from byte `from` on; says whether the first is here, and where
-    /// it stopped if that was before the end.
+    /// Asks for the windows of a payload from byte `from` on; gives the hops of the first if that is
+    /// here, and where it stopped if that was before the end.
     #[allow(clippy::too_many_arguments)]
     fn pump_payload<M: Memory, E: Env>(
         &mut self,
@@ -403,44 +396,39 @@ impl Reader {
         credit: &Credit,
         pass: &mut Pass,
         env: &mut E,
-    ) -> (bool, Option<u16>) {
+    ) -> (Option<u8>, Option<u16>) {
         // Behind the last byte there is nothing to wait for.
         if from >= leaf.len {
             pass.looks = pass.looks.saturating_add(1);
-            return (true, None);
+            return (Some(0), None);
         }
         let blob = leaf.blob_name();
         let start = u16::try_from(from / WINDOW_BYTES).unwrap_or(0);
-        let mut first_is_here = false;
+        let mut first = None;
         for window in start..window_count(leaf.len) {
             if window > start && !pass.goes_on(credit) {
-                return (first_is_here, Some(window));
+                return (first, Some(window));
             }
             pass.looks = pass.looks.saturating_add(1);
             pass.bytes = pass
                 .bytes
                 .saturating_add(u64::from(window_len(leaf.len, window)));
-            if is_window_here(&blob, window, pass.public, env) {
-                first_is_here |= window == start;
+            if let Some(info) = window_here(&blob, window, pass.public, env) {
+                if window == start {
+                    first = Some(info.hops);
+                }
                 continue;
             }
             if nodes::is_inline(leaf) {
                 let bit = 1u32.wrapping_shl((leaf.seq & 31) as u32);
-                let wanted = engine.want_range(
-                    now,
-                    &self.id,
-                    leaf.seq >> WINDOW_HEIGHT,
-                    bit,
-                    INTEREST_MS,
-                    env,
-                );
-                pass.note(wanted);
+                let of = leaf.seq >> WINDOW_HEIGHT;
+                let (id, epoch) = (&self.id, pass.epoch);
+                pass.note(engine.ask_range(now, id, epoch, of, bit, INTEREST_MS, env));
             } else {
-                let wanted = engine.want_blob(now, &self.id, &blob, window, INTEREST_MS, env);
-                pass.note(wanted);
+                pass.note(engine.ask_blob(now, &self.id, &blob, window, INTEREST_MS, env));
             }
         }
-        (first_is_here, None)
+        (first, None)
     }
 
     /// Asks for all missing leaves of the window of `seq`; gives the first seq behind it.
@@ -467,8 +455,8 @@ impl Reader {
                 pass.bytes = pass.bytes.saturating_add(u64::from(MAX_INLINE_LEN));
             }
         }
-        let wanted = engine.want_range(now, &self.id, window, bits, INTEREST_MS, env);
-        pass.note(wanted);
+        let (id, epoch) = (&self.id, pass.epoch);
+        pass.note(engine.ask_range(now, id, epoch, window, bits, INTEREST_MS, env));
         end
     }
 }

@@ -4,7 +4,7 @@
 //! Context: process, with the engine's lock. Interest lives for the time given and is renewed by
 //! asking again; [`Env::wake`] says when to look.
 
-use super::env::{Env, Memory, PortId};
+use super::env::{BlobInfo, Env, Memory, PortId};
 use super::feeds::{FeedState, HEADED, KEPT, NAMED, OWN, SHARED};
 use super::limits::{HOP_LIMIT, LIFE_MAX_US};
 use super::lookup::NoWay;
@@ -125,7 +125,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             let blob = leaf.blob_name();
             let windows = blob.len.div_ceil(WINDOW_BYTES);
             for window in 0..windows {
-                is_window_here(&blob, window as u16, true, env);
+                window_here(&blob, window as u16, true, env);
             }
             looks = looks.saturating_add(windows);
         }
@@ -252,6 +252,22 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if missing == 0 {
             return Wanted::Present;
         }
+        self.ask_range(now, id, epoch, window, missing, life_ms, env)
+    }
+
+    /// As [`Engine::want_range`], for who knows which of them are not here.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn ask_range(
+        &mut self,
+        now: u64,
+        id: &DiscoveryId,
+        epoch: u32,
+        window: u64,
+        missing: u32,
+        life_ms: u32,
+        env: &mut E,
+    ) -> Wanted {
+        self.now = now;
         let down = Down {
             bits: missing,
             ..interest(now, life_ms)
@@ -283,9 +299,23 @@ impl<M: Memory, E: Env> Engine<M, E> {
             .feeds
             .get_mut(hint)
             .is_some_and(|feed| feed.is_public());
-        if blob.len == 0 || is_window_here(blob, window, public, env) {
+        if blob.len == 0 || window_here(blob, window, public, env).is_some() {
             return Wanted::Present;
         }
+        self.ask_blob(now, hint, blob, window, life_ms, env)
+    }
+
+    /// As [`Engine::want_blob`], for who knows that it is not here.
+    pub(super) fn ask_blob(
+        &mut self,
+        now: u64,
+        hint: &DiscoveryId,
+        blob: &BlobName,
+        window: u16,
+        life_ms: u32,
+        env: &mut E,
+    ) -> Wanted {
+        self.now = now;
         let bits = crate::blob::window_bits(blob.len, window);
         let down = Down {
             bits,
@@ -481,25 +511,25 @@ fn interest(now: u64, life_ms: u32) -> Down {
     }
 }
 
-/// Whether a window is here; marks it public if the feed it is wanted for is.
-pub(super) fn is_window_here<E: Env>(
+/// What is known of a window that is here; marks it public if the feed it is wanted for is.
+pub(super) fn window_here<E: Env>(
     blob: &BlobName,
     window: u16,
     public: bool,
     env: &mut E,
-) -> bool {
-    let Some(info) = env.blob_find(blob, window) else {
-        return false;
-    };
+) -> Option<BlobInfo> {
+    let info = env.blob_find(blob, window)?;
     if public && !info.public {
         env.blob_share(blob, window);
     }
-    true
+    Some(info)
 }
 
 fn is_entry_here<E: Env>(name: &Name, epoch: u32, seq: u64, public: bool, env: &mut E) -> bool {
     let Some((leaf, _)) = nodes::leaf(env, name, epoch, seq) else {
         return false;
     };
-    !nodes::is_inline(&leaf) || leaf.len == 0 || is_window_here(&leaf.blob_name(), 0, public, env)
+    !nodes::is_inline(&leaf)
+        || leaf.len == 0
+        || window_here(&leaf.blob_name(), 0, public, env).is_some()
 }

@@ -474,7 +474,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     ) -> Result<(), Drop> {
         self.begin(env);
         let standing = self.standing(&m.pre.id);
-        let info = env.blob_find(&m.blob, m.window);
+        let info = env.blob_open(&m.blob, m.window);
         let is_private = self.config.role == Role::Host && !info.is_some_and(|info| info.public);
         if standing == Standing::Closed || is_private {
             return self.refuse_lookup(rx, &m.pre, Reason::NotServed, env);
