@@ -71,6 +71,7 @@ use crate::blob::WindowHasher;
 use crate::error::Drop;
 use crate::id::DiscoveryId;
 use crate::siphash::SipKey;
+use crate::token::Token;
 use answer::Scratch;
 use feeds::Feeds;
 use held::HeldSlab;
@@ -158,6 +159,9 @@ pub struct Engine<M: Memory, E: Env> {
     hasher: M::Of<WindowHasher>,
     /// Port, neighbour and period of the cookie that was computed last, and the cookie.
     last_cookie: ((PortId, Mac, u64), u64),
+    /// The last token that held, and what it is bound to: port, neighbour and feed. At first a port by
+    /// which no frame comes.
+    last_token: (PortId, Mac, Token, DiscoveryId),
 }
 
 impl<M: Memory, E: Env> Engine<M, E> {

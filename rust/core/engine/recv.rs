@@ -190,25 +190,33 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// The entry that a token means, if this node gave the token to this neighbour.
-    pub(super) fn slot_of(&self, rx: &Rx, token: Token) -> Result<u32, Drop> {
+    pub(super) fn slot_of(&mut self, rx: &Rx, token: Token) -> Result<u32, Drop> {
         let slot = token.slot.wrapping_sub(self.config.slots_before());
         if !self.pending.entries.is_live(slot, token.generation) {
             return Err(Drop::Unsolicited);
         }
         let entry = self.pending.get(slot).ok_or(Drop::Unsolicited)?;
-        let id = &entry.want.id().0;
+        let id = entry.want.id();
+        // An answer comes in many frames: what held for the last one's token holds again.
+        let known = (rx.port, rx.mac, token, *id);
+        if self.last_token == known {
+            return Ok(slot);
+        }
         let key = &self.config.secret;
         let unicast = Binding {
             port: rx.port.0,
             mac: rx.mac.0,
-            id,
+            id: &id.0,
         };
+        if token.check(key, &unicast) {
+            self.last_token = known;
+            return Ok(slot);
+        }
         let group = Binding {
-            port: rx.port.0,
             mac: MAC_GROUP,
-            id,
+            ..unicast
         };
-        if token.check(key, &unicast) || (entry.group && token.check(key, &group)) {
+        if entry.group && token.check(key, &group) {
             Ok(slot)
         } else {
             Err(Drop::BadToken)

@@ -16,6 +16,8 @@ use super::slab::{Deadline, Hashed, Heap, Slab, Slot, Table};
 use super::transfers::{Transfer, Transfers};
 use super::{Config, Engine, SCRATCH_BYTES};
 use crate::blob::WindowHasher;
+use crate::id::DiscoveryId;
+use crate::token::Token;
 
 /// All lent tables of an engine.
 pub struct Tables<M: Memory, E: Env> {
@@ -96,6 +98,12 @@ impl<M: Memory, E: Env> Tables<M, E> {
             scratch: self.scratch,
             hasher: self.hasher,
             last_cookie: ((PortId::LOCAL, Mac::default(), 0), 0),
+            last_token: (
+                PortId::LOCAL,
+                Mac::default(),
+                Token::default(),
+                DiscoveryId::default(),
+            ),
         }
     }
 }
