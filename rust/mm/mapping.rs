@@ -208,6 +208,48 @@ impl Mapping {
         Some(unsafe { Folio::from_raw(folio) })
     }
 
+    /// Gives `look` the folios of `pages` pages from `index` on, in order, until it returns false.
+    /// True if that was all of them: the kernel has taken none. Context: any.
+    pub(crate) fn visit(
+        &self,
+        index: u64,
+        pages: usize,
+        mut look: impl FnMut(Folio) -> bool,
+    ) -> bool {
+        let end = index + pages as u64;
+        let mut next = index as c_ulong;
+        while (next as u64) < end {
+            // SAFETY: An empty batch is all zeroes.
+            let mut batch: bindings::folio_batch = unsafe { MaybeUninit::zeroed().assume_init() };
+            // SAFETY: By the type invariant; both places are valid. The lookup takes references under
+            // RCU, as many as it says, and moves `next` behind them.
+            let count = unsafe {
+                bindings::filemap_get_folios_contig(
+                    self.mapping,
+                    &mut next,
+                    (end - 1) as c_ulong,
+                    &mut batch,
+                )
+            };
+            if count == 0 {
+                return false;
+            }
+            let mut goes_on = true;
+            for folio in batch.folios.iter().take(count as usize) {
+                let Some(folio) = NonNull::new(*folio) else {
+                    return false;
+                };
+                // SAFETY: As in `get`: each reference is ours, and dropped with the object.
+                let folio = unsafe { Folio::from_raw(folio) };
+                goes_on = goes_on && look(folio);
+            }
+            if !goes_on {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Takes `pages` pages from `index` on out of the cache, and what the kernel remembers of
     /// those that it took itself. References keep their folios. Context: process, may sleep.
     pub(crate) fn truncate(&self, index: u64, pages: usize) {

@@ -531,20 +531,38 @@ impl Store {
         let view = found.view;
         let mut at = (found.place.offset + offset) as usize;
         let end = at + len as usize;
-        while at < end {
+        if at == end {
+            return true;
+        }
+        let first = at / PAGE_SIZE;
+        let pages = end.div_ceil(PAGE_SIZE) - first;
+        let mapping = &self.arena(view.pinned()).mapping;
+        // Whether `look` is content.
+        let mut wanted = true;
+        let mut piece = |folio: Folio| {
             let page = view.page() + (at / PAGE_SIZE) as u64;
-            let Some(folio) = self.arena(view.pinned()).mapping.get(page) else {
-                self.forget(key, found.place);
+            let inside = page
+                .checked_sub(folio.index())
+                .map(|pages| pages as usize * PAGE_SIZE + at % PAGE_SIZE)
+                .filter(|inside| *inside < folio.len());
+            let Some(inside) = inside else {
                 return false;
             };
-            let inside = (page - folio.index()) as usize * PAGE_SIZE + at % PAGE_SIZE;
             let now = (folio.len() - inside).min(end - at);
             at += now;
-            if !look(folio, inside, now) {
-                return false;
-            }
+            wanted = look(folio, inside, now);
+            wanted
+        };
+        let start = view.page() + first as u64;
+        let all = if pages == 1 {
+            mapping.get(start).is_some_and(&mut piece)
+        } else {
+            mapping.visit(start, pages, &mut piece)
+        };
+        if !all && wanted {
+            self.forget(key, found.place);
         }
-        true
+        all
     }
 
     /// The kernel has taken (some of) what lies at `place`.
