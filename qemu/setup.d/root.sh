@@ -42,9 +42,10 @@ root_key() {
 # mmdebstrap writes a tar stream, unpacked without owners: the directory is
 # then wholly the caller's, also when the caller is not root. Device nodes are
 # left out; in-root and the test machines bring their own /dev.
+# root_make DIR LIST: with the packages of a list.
 root_make() {
 	local dir=$1 packages sources options
-	packages=$(list_words "$FEED_CHECKOUT/qemu/setup.d/root-packages.txt" | paste -sd,)
+	packages=$(list_words "$2" | paste -sd,)
 	mapfile -t sources < <(root_sources)
 	mapfile -t options < <(root_proxy_options)
 	# 2 GB pass through TMPDIR. Debian 13's /tmp is half of the RAM, and the cache
@@ -90,7 +91,7 @@ stage_root() {
 	stage_begin root "Debian $ROOT_SUITE with the tool chain, about 450 MB of packages"
 	rm -rf "$new"
 	mkdir -p "$new"
-	logged root "mmdebstrap" root_make "$new"
+	logged root "mmdebstrap" root_make "$new" "$FEED_CHECKOUT/qemu/setup.d/root-packages.txt"
 	root_finish "$new"
 	stamp_set "$new/.feed-root" "$key"
 	rm -rf "$FEED_ROOT"

@@ -49,9 +49,9 @@ impl Chain {
         format!("10.{}.{}.2", self.net, self.hops - 1)
     }
 
-    /// Makes namespaces, cables, ports, routes and addresses. What there is of them when this
-    /// fails goes by [`Chain::remove`].
-    pub(crate) fn set_up(&self) -> Result<()> {
+    /// Makes namespaces, cables, routes and addresses, and AF_FEED's ports unless only IP is measured.
+    /// What there is of them when this fails goes by [`Chain::remove`].
+    pub(crate) fn set_up(&self, with_feeds: bool) -> Result<()> {
         for at in 0..=self.hops {
             sh(&["ip", "netns", "add", &self.node(at)])?;
         }
@@ -64,17 +64,14 @@ impl Chain {
         for at in 0..=self.hops {
             let node = self.node(at);
             let (is_reader, is_author) = (at == 0, at == self.hops);
+            if with_feeds {
+                add_ports(&node, is_reader, is_author)?;
+            }
             if !is_author {
-                sh_in(&node, &["feedctl", "port", "add", FAR])?;
-                sh_in(&node, &["feedctl", "route", "add", "default", "dev", FAR])?;
                 let next = format!("10.{}.{at}.2", self.net);
                 sh_in(&node, &["ip", "route", "add", "default", "via", &next])?;
             }
-            if !is_reader {
-                sh_in(&node, &["feedctl", "port", "add", NEAR])?;
-            }
             if !is_reader && !is_author {
-                sh_in(&node, &["feedctl", "role", "set", "cache"])?;
                 inside(&node, || {
                     Ok(fs::write("/proc/sys/net/ipv4/ip_forward", "1")?)
                 })?;
@@ -117,4 +114,19 @@ impl Chain {
                 .output();
         }
     }
+}
+
+/// AF_FEED on the cables of a node.
+fn add_ports(node: &str, is_reader: bool, is_author: bool) -> Result<()> {
+    if !is_author {
+        sh_in(node, &["feedctl", "port", "add", FAR])?;
+        sh_in(node, &["feedctl", "route", "add", "default", "dev", FAR])?;
+    }
+    if !is_reader {
+        sh_in(node, &["feedctl", "port", "add", NEAR])?;
+    }
+    if !is_reader && !is_author {
+        sh_in(node, &["feedctl", "role", "set", "cache"])?;
+    }
+    Ok(())
 }

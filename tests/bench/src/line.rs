@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What is measured: lines of the table, their cases, and what came out.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +41,8 @@ pub(crate) struct Case {
     /// Larger values are better.
     pub(crate) more_is_better: bool,
     pub(crate) native: Native,
+    /// It is a program of others, from the rivals' root.
+    pub(crate) foreign: bool,
 }
 
 impl Case {
@@ -50,6 +54,7 @@ impl Case {
             unit: unit.into(),
             more_is_better: true,
             native: Native::None,
+            foreign: false,
         }
     }
 
@@ -58,6 +63,14 @@ impl Case {
         Case {
             more_is_better: false,
             ..Case::rate(role, name, unit)
+        }
+    }
+
+    /// What a program of others does.
+    pub(crate) fn of_rival(name: &str, unit: &str) -> Case {
+        Case {
+            foreign: true,
+            ..Case::rate(Role::Rival, name, unit)
         }
     }
 
@@ -117,7 +130,7 @@ impl Reach {
 }
 
 /// How a line is measured.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct How {
     /// With less work.
     pub(crate) quick: bool,
@@ -125,6 +138,8 @@ pub(crate) struct How {
     pub(crate) check: bool,
     /// Without a bed: only cases that are measured natively, and without AF_FEED.
     pub(crate) native: bool,
+    /// The Debian root with rivals, if there is one.
+    pub(crate) rivals: Option<PathBuf>,
 }
 
 impl How {
@@ -153,7 +168,7 @@ pub(crate) trait Line {
     /// What is to be reached.
     fn reaches(&self) -> Vec<Reach>;
     /// Makes what is measured.
-    fn set_up(&mut self, how: How) -> Result<()>;
+    fn set_up(&mut self, how: &How) -> Result<()>;
     /// Measures a case once.
     fn measure(&mut self, case: usize) -> Result<Sample>;
     /// Takes away what was made; also called after a failure.

@@ -4,10 +4,12 @@
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::resource::{Resource, setrlimit};
+use nix::time::{ClockId, clock_gettime};
 
 /// Runs a command; what it printed.
 pub(crate) fn sh(words: &[&str]) -> Result<String> {
@@ -135,6 +137,11 @@ pub(crate) fn cpu() -> String {
     info.lines()
         .find_map(named)
         .unwrap_or_else(|| "unknown".into())
+}
+
+/// CPU time of this program and of what the kernel did in its name, softirqs of its calls included.
+pub(crate) fn cpu_time() -> Result<Duration> {
+    Ok(clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)?.into())
 }
 
 /// Release of the kernel.

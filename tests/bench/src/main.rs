@@ -13,9 +13,11 @@ mod machine;
 mod ping;
 mod profile;
 mod report;
+mod rivals;
 mod summary;
 mod transfer;
 mod verdict;
+mod wire;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -56,6 +58,9 @@ enum Command {
         /// The processor's name, if the machine cannot tell it.
         #[arg(long)]
         cpu: Option<String>,
+        /// The Debian root with rivals (qemu/setup rivals); without it they are left out.
+        #[arg(long)]
+        rivals: Option<PathBuf>,
         /// Where the results go, as JSON.
         #[arg(long)]
         out: PathBuf,
@@ -116,6 +121,7 @@ fn main() -> Result<()> {
             quick,
             bed,
             cpu,
+            rivals,
             out,
             symbols,
         } => {
@@ -124,6 +130,7 @@ fn main() -> Result<()> {
                 cases,
                 rounds,
                 quick,
+                rivals,
                 symbols,
             };
             let run = lines::measure(&wanted, bed, cpu)?;

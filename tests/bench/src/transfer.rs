@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Bulk transfers: content that is appended once and read over a chain of nodes, TCP and BLAKE3
-//! over the same bytes.
+//! Bulk transfers: content that is appended once and read over a chain of nodes, and BLAKE3 over the
+//! same bytes.
 
 use std::hint::black_box;
-use std::io::{IoSliceMut, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::IoSliceMut;
 use std::os::fd::{AsFd, AsRawFd};
-use std::process::{Child, Command, Stdio};
-use std::thread::{self, sleep};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use blake3::platform::Platform;
 use feed::{Append, Author, AuthorOptions, Name, ReaderOptions, Seed};
 use nix::errno::Errno;
@@ -24,7 +22,7 @@ const BATCH: usize = 64;
 /// What a reader may have in flight. A window is fetched in a piece, so this is 64 windows.
 const CREDIT: usize = 2 << 20;
 /// What one system call of a reader or of iperf3 moves, if entries are as large.
-const CALL: usize = 1 << 20;
+pub(crate) const CALL: usize = 1 << 20;
 /// Messages of one call at most.
 const MESSAGES: usize = 1 << 10;
 
@@ -223,133 +221,6 @@ fn portable(chunk: &[u8]) -> [u32; 8] {
         }
     }
     cv
-}
-
-/// Two ends of a TCP connection over a cable of their own.
-pub(crate) struct Tcp;
-
-const TCP_NODES: [&str; 2] = ["bench-tcp-a", "bench-tcp-b"];
-const TCP_ADDRESS: &str = "192.0.2.1";
-
-impl Tcp {
-    /// `segments`: the devices take segments that are longer than a frame.
-    pub(crate) fn new(mtu: u32, segments: bool) -> Result<Tcp> {
-        let tcp = Tcp;
-        let [from, to] = TCP_NODES;
-        for node in TCP_NODES {
-            sh(&["ip", "netns", "add", node])?;
-        }
-        inside(to, || cable("above", "below", Some(from), mtu))?;
-        let address = format!("{TCP_ADDRESS}/30");
-        sh_in(to, &["ip", "addr", "add", &address, "dev", "above"])?;
-        sh_in(from, &["ip", "addr", "add", "192.0.2.2/30", "dev", "below"])?;
-        let tso = if segments { "on" } else { "off" };
-        sh_in(to, &["ethtool", "-K", "above", "tso", tso])?;
-        sh_in(from, &["ethtool", "-K", "below", "tso", tso])?;
-        Ok(tcp)
-    }
-
-    /// Sends for a second: iperf3 rounds what is shorter up.
-    pub(crate) fn send(&self) -> Result<Sample> {
-        let [from, to] = TCP_NODES;
-        let server = Command::new("ip")
-            .args(["netns", "exec", to, "iperf3", "-4", "--server", "--one-off"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .context("cannot run iperf3")?;
-        let mut server = Killed(server);
-        let call = CALL.to_string();
-        let client = [
-            "iperf3",
-            "-4",
-            "--json",
-            "--client",
-            TCP_ADDRESS,
-            "--time",
-            "1",
-            "--length",
-            &call,
-        ];
-        for _ in 0..TRIES {
-            // The server listens a little later than it starts.
-            let Ok(text) = sh_in(from, &client) else {
-                ensure!(
-                    server.0.try_wait()?.is_none(),
-                    "iperf3's server has ended early"
-                );
-                sleep(Duration::from_millis(20));
-                continue;
-            };
-            let said: serde_json::Value = serde_json::from_str(&text)?;
-            let bits = said["end"]["sum_received"]["bits_per_second"].as_f64();
-            let rate = bits.context("iperf3 has not said what was received")? / 8e6;
-            return Ok(Sample {
-                value: rate,
-                cpu_ns: Some(1e9 / rate),
-            });
-        }
-        bail!("iperf3 finds no server")
-    }
-}
-
-impl Tcp {
-    /// Sends the content itself, where iperf3 sends a buffer of a call's length again and again
-    /// that never leaves the processor's cache.
-    pub(crate) fn send_content(&self, content: &[u8]) -> Result<Sample> {
-        let [from, to] = TCP_NODES;
-        let listener = inside(to, || Ok(TcpListener::bind((TCP_ADDRESS, 0))?))?;
-        let address = listener.local_addr()?;
-        let send = || {
-            inside(from, || {
-                let mut stream = TcpStream::connect(address)?;
-                for part in content.chunks(CALL) {
-                    stream.write_all(part)?;
-                }
-                Ok(())
-            })
-        };
-        let receive = || {
-            let (mut stream, _) = listener.accept()?;
-            let mut buffer = vec![0; CALL];
-            let begun = Instant::now();
-            let mut left = content.len();
-            while left > 0 {
-                let got = stream.read(&mut buffer)?;
-                ensure!(got > 0, "the connection ends early");
-                left = left.saturating_sub(got);
-            }
-            Ok(begun.elapsed())
-        };
-        let (sent, time) = thread::scope(|scope| {
-            let sender = scope.spawn(send);
-            let time = receive();
-            (sender.join(), time)
-        });
-        sent.map_err(|_| anyhow!("the sender has panicked"))??;
-        Ok(sample(content.len(), time?))
-    }
-}
-
-/// How often iperf3's client looks for its server.
-const TRIES: u32 = 100;
-
-/// Ends with its owner.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Drop for Tcp {
-    fn drop(&mut self) {
-        for node in TCP_NODES {
-            let _ = Command::new("ip").args(["netns", "del", node]).output();
-        }
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -21,8 +22,9 @@ use nix::sys::socket::{MsgFlags, MultiHeaders, sendmmsg};
 use nix::unistd::getppid;
 
 use super::crypto;
-use crate::line::{Case, How, Line, Reach, Role, Sample};
+use crate::line::{Case, How, Line, Native, Reach, Role, Sample};
 use crate::machine::{inside, load_feed, new_namespace, remove_namespace, touch_memory};
+use crate::rivals::{Appender, Root};
 
 const NODE: &str = "bench-append";
 /// Entries under one head, as the kernel takes them at most.
@@ -30,6 +32,9 @@ const BATCH: usize = 64;
 /// What hypercore 11 does in a program of Node, appends/s: one by one at best, and 100 at a time.
 const HYPERCORE_PER_S: f64 = 8_000.0;
 const HYPERCORE_BATCH_PER_S: f64 = 77_000.0;
+
+/// Batches that hypercore appends before it is measured.
+const WARM_UP: usize = 50;
 
 const SIZES: [usize; 2] = [100, 1024];
 
@@ -40,7 +45,8 @@ const MORE: usize = 5;
 const MMSG: usize = 7;
 const URING: usize = 9;
 const HYPERCORE: usize = 11;
-const HYPERCORE_BATCH: usize = 12;
+const HYPERCORE_BATCH: usize = 13;
+const QUOTED: usize = 15;
 
 /// See the head of this file.
 pub(crate) struct Appends {
@@ -48,6 +54,8 @@ pub(crate) struct Appends {
     payload: [u8; 1024],
     singles: usize,
     batches: usize,
+    rivals: Option<PathBuf>,
+    hypercore: Option<(Appender, Root)>,
 }
 
 impl Appends {
@@ -57,11 +65,14 @@ impl Appends {
             payload: [0; 1024],
             singles: 0,
             batches: 0,
+            rivals: None,
+            hypercore: None,
         }
     }
 
     fn begin(&mut self) -> Result<()> {
-        self.tear_down()?;
+        self.author = None;
+        remove_namespace(NODE);
         new_namespace(NODE)?;
         self.author = Some(inside(NODE, || {
             Ok(AuthorOptions::new().new_feed().open(&Seed::generate()?)?)
@@ -173,6 +184,26 @@ impl Appends {
         Ok(seconds / (self.batches * BATCH) as f64)
     }
 
+    /// Seconds for one of hypercore's, which is started when it is first needed, and stays.
+    fn by_hypercore(&mut self, size: usize, batch: usize) -> Result<f64> {
+        let (appender, _) = match &mut self.hypercore {
+            Some(hypercore) => hypercore,
+            none => {
+                let root = Root::enter(self.rivals.as_deref())?;
+                let mut appender = Appender::new(&root)?;
+                // Compiled is what has run often.
+                appender.append(size, BATCH, WARM_UP * BATCH)?;
+                none.insert((appender, root))
+            }
+        };
+        let count = if batch == 1 {
+            self.singles / 5
+        } else {
+            self.batches * BATCH
+        };
+        appender.append(size, batch, count)
+    }
+
     /// Seconds for a system call that does nothing.
     fn null_call(&self) -> f64 {
         let begun = Instant::now();
@@ -205,6 +236,10 @@ impl Line for Appends {
 
     fn cases(&self) -> Vec<Case> {
         let case = |role, name: &str| Case::rate(role, name, "appends/s");
+        let hypercore = |name: &str| {
+            let name = format!("{name}, hypercore");
+            Case::of_rival(&name, "appends/s").natively(Native::Shown)
+        };
         vec![
             case(Role::Ours, "100 B, one send, in the kernel"),
             case(Role::Ours, "1 KiB, one send, in the kernel"),
@@ -217,8 +252,12 @@ impl Line for Appends {
             case(Role::Ours, "1 KiB, 64 by sendmmsg"),
             case(Role::Ours, "100 B, 64 by io_uring"),
             case(Role::Ours, "1 KiB, 64 by io_uring"),
-            case(Role::Quoted, "hypercore, one by one"),
-            case(Role::Quoted, "hypercore, 100 at a time"),
+            hypercore("100 B, one by one"),
+            hypercore("1 KiB, one by one"),
+            hypercore("100 B, 64 at a time"),
+            hypercore("1 KiB, 64 at a time"),
+            case(Role::Quoted, "hypercore on another machine, one by one"),
+            case(Role::Quoted, "hypercore on another machine, 100 at a time"),
         ]
     }
 
@@ -228,20 +267,25 @@ impl Line for Appends {
             reach(KERNEL, SIGN, 0.8),
             reach(KERNEL + 1, SIGN, 0.8),
             reach(MMSG, HYPERCORE_BATCH, 5.0),
-            reach(MMSG + 1, HYPERCORE_BATCH, 5.0),
+            reach(MMSG + 1, HYPERCORE_BATCH + 1, 5.0),
             reach(URING, HYPERCORE_BATCH, 5.0),
-            reach(URING + 1, HYPERCORE_BATCH, 5.0),
+            reach(URING + 1, HYPERCORE_BATCH + 1, 5.0),
         ]
     }
 
-    fn set_up(&mut self, how: How) -> Result<()> {
+    fn set_up(&mut self, how: &How) -> Result<()> {
         (self.singles, self.batches) = if how.quick { (1_000, 30) } else { (5_000, 150) };
+        self.rivals.clone_from(&how.rivals);
+        if how.native {
+            return Ok(());
+        }
         load_feed()?;
         touch_memory(if how.quick { 128 } else { 256 })
     }
 
     fn measure(&mut self, case: usize) -> Result<Sample> {
-        if case == 0 || self.author.is_none() {
+        let ours = case < HYPERCORE;
+        if case == KERNEL || ours && self.author.is_none() {
             // What is appended stays: a new store for each round.
             self.begin()?;
         }
@@ -253,16 +297,19 @@ impl Line for Appends {
             MORE..MMSG => self.by_more(size(MORE)?)?,
             MMSG..URING => self.by_sendmmsg(size(MMSG)?)?,
             URING..HYPERCORE => self.by_io_uring(size(URING)?)?,
-            HYPERCORE => 1.0 / HYPERCORE_PER_S,
+            HYPERCORE..HYPERCORE_BATCH => self.by_hypercore(size(HYPERCORE)?, 1)?,
+            HYPERCORE_BATCH..QUOTED => self.by_hypercore(size(HYPERCORE_BATCH)?, BATCH)?,
+            QUOTED => 1.0 / HYPERCORE_PER_S,
             _ => 1.0 / HYPERCORE_BATCH_PER_S,
         };
         Ok(Sample {
             value: 1.0 / seconds,
-            cpu_ns: (case < HYPERCORE).then_some(seconds * 1e9),
+            cpu_ns: (case < QUOTED).then_some(seconds * 1e9),
         })
     }
 
     fn tear_down(&mut self) -> Result<()> {
+        self.hypercore = None;
         self.author = None;
         remove_namespace(NODE);
         Ok(())

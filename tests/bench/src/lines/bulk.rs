@@ -4,22 +4,34 @@
 //! A program appends the content once and another reads it with nothing stored at its node. What
 //! TCP does is not verified: beside it stands what it could do if BLAKE3 checked the same bytes.
 //! iperf3 sends one buffer that stays in the processor's cache; what TCP does with the same content
-//! is shown, too.
+//! is shown, too. iroh-blobs and hypercore verify what they get, as we do; theirs is the first part
+//! of the same content.
+
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use feed::Name;
 
 use crate::line::{Case, How, Line, Native, Reach, Role, Sample};
 use crate::machine::{load_feed, sh};
-use crate::transfer::{Chain, Tcp, content, hash, sample};
+use crate::rivals::{Root, Transfer};
+use crate::transfer::{Chain, content, hash, sample};
+use crate::wire::Wire;
 
 /// Lengths of entries, and what they are called.
 const SIZES: [(usize, &str); 3] = [(1 << 20, "1 MiB"), (64 << 10, "64 KiB"), (1 << 10, "1 KiB")];
+
+/// What goes by iroh-blobs, and by hypercore.
+const PORTIONS: [usize; 2] = [128 << 20, 64 << 20];
+const QUICK_PORTIONS: [usize; 2] = [32 << 20, 32 << 20];
 
 const TCP: usize = 0;
 /// Where those of the first size begin, and how many each size has.
 const SIZES_AT: usize = 2;
 const PER_SIZE: usize = 2;
+/// Behind them, in line 3 only.
+const IROH: usize = SIZES_AT + PER_SIZE * SIZES.len();
+const HYPERCORE: usize = IROH + 1;
 /// Of a size.
 const OURS: usize = 0;
 const BLAKE3: usize = 1;
@@ -30,8 +42,14 @@ pub(crate) struct Bulk {
     mtu: u32,
     content: Vec<u8>,
     chain: Option<Chain>,
-    tcp: Option<Tcp>,
+    wire: Option<Wire>,
     names: Vec<Name>,
+    rivals: Option<PathBuf>,
+    root: Option<Root>,
+    /// iroh-blobs and hypercore.
+    transfers: [Option<Transfer>; 2],
+    /// Of the content, what goes by each of them: as much as takes them a second or two.
+    portions: [usize; 2],
 }
 
 impl Bulk {
@@ -41,8 +59,12 @@ impl Bulk {
             mtu,
             content: Vec::new(),
             chain: None,
-            tcp: None,
+            wire: None,
             names: Vec::new(),
+            rivals: None,
+            root: None,
+            transfers: [None, None],
+            portions: [0; 2],
         }
     }
 
@@ -54,6 +76,24 @@ impl Bulk {
     /// Line 4: ordinary frames, and TCP that has to make them, too.
     pub(crate) fn ordinary() -> Bulk {
         Bulk::new(4, 1500)
+    }
+
+    /// By iroh-blobs or hypercore. They are started when they are first needed, and stay.
+    fn by_rival(&mut self, which: usize) -> Result<Sample> {
+        if self.root.is_none() {
+            self.root = Some(Root::enter(self.rivals.as_deref())?);
+        }
+        let root = self.root.as_ref().context("there are no rivals")?;
+        let content = &self.content[..self.portions[which]];
+        let transfer = match &mut self.transfers[which] {
+            Some(transfer) => transfer,
+            none => none.insert(if which == 0 {
+                Transfer::iroh(root, self.mtu, content, SIZES[0].0)?
+            } else {
+                Transfer::hypercore(root, content, SIZES[1].0)?
+            }),
+        };
+        transfer.run()
     }
 
     fn is_jumbo(&self) -> bool {
@@ -91,6 +131,11 @@ impl Line for Bulk {
             cases.push(Case::rate(Role::Ours, &ours, unit));
             cases.push(Case::rate(Role::Floor, &alone, unit).natively(Native::Counts));
         }
+        if self.is_jumbo() {
+            for name in ["iroh-blobs, blobs of 1 MiB", "hypercore, blocks of 64 KiB"] {
+                cases.push(Case::of_rival(name, unit).natively(Native::Counts));
+            }
+        }
         cases
     }
 
@@ -107,12 +152,18 @@ impl Line for Bulk {
             }
         }
         reaches.push(Reach::told(at(2) + OURS, TCP));
+        if self.is_jumbo() {
+            reaches.push(Reach::new(at(0) + OURS, IROH, 5.0));
+            reaches.push(Reach::new(at(1) + OURS, HYPERCORE, 8.0));
+        }
         reaches
     }
 
-    fn set_up(&mut self, how: How) -> Result<()> {
+    fn set_up(&mut self, how: &How) -> Result<()> {
         self.content = content(how.work(256 << 20, 32 << 20, 2 << 20));
-        self.tcp = Some(Tcp::new(self.mtu, self.is_jumbo())?);
+        self.portions = if how.quick { QUICK_PORTIONS } else { PORTIONS };
+        self.rivals.clone_from(&how.rivals);
+        self.wire = Some(Wire::new(self.mtu, self.is_jumbo())?);
         if how.native {
             return Ok(());
         }
@@ -130,12 +181,15 @@ impl Line for Bulk {
 
     fn measure(&mut self, case: usize) -> Result<Sample> {
         if case < SIZES_AT {
-            let tcp = self.tcp.as_ref().context("there is no TCP")?;
+            let wire = self.wire.as_ref().context("there is no wire")?;
             return if case == TCP {
-                tcp.send()
+                wire.iperf()
             } else {
-                tcp.send_content(&self.content)
+                wire.send_content(&self.content)
             };
+        }
+        if case >= IROH {
+            return self.by_rival(case - IROH);
         }
         let (size, what) = ((case - SIZES_AT) / PER_SIZE, (case - SIZES_AT) % PER_SIZE);
         let (len, _) = SIZES[size];
@@ -152,7 +206,9 @@ impl Line for Bulk {
 
     fn tear_down(&mut self) -> Result<()> {
         self.chain = None;
-        self.tcp = None;
+        self.transfers = [None, None];
+        self.root = None;
+        self.wire = None;
         self.names.clear();
         self.content = Vec::new();
         Ok(())

@@ -187,7 +187,7 @@ impl Line for Cores {
         vec![gain(LOOKUPS), told(ECHO), gain(BULK), told(BLAKE3)]
     }
 
-    fn set_up(&mut self, how: How) -> Result<()> {
+    fn set_up(&mut self, how: &How) -> Result<()> {
         load_feed()?;
         self.lookups = if how.quick { 10_000 } else { 30_000 };
         let stored = Stored {

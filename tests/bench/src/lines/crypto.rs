@@ -136,7 +136,7 @@ impl Line for Crypto {
         (0..WORK.len()).map(reach).collect()
     }
 
-    fn set_up(&mut self, how: How) -> Result<()> {
+    fn set_up(&mut self, how: &How) -> Result<()> {
         self.goal_ns = if how.quick { QUICK_NS } else { FULL_NS };
         // What both make has to be the same.
         for (work, size) in WORK {

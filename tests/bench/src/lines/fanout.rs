@@ -18,8 +18,8 @@ use feed::{Author, AuthorOptions, Piece, Reader, ReaderOptions, Seed};
 
 use super::live::rest;
 use crate::chain::Chain;
-use crate::line::{Case, How, Line, Reach, Role, Sample};
-use crate::machine::{allow_open_files, inside, load_feed};
+use crate::line::{Case, How, Line, Native, Reach, Role, Sample};
+use crate::machine::{allow_open_files, cpu_time, inside, load_feed};
 use crate::summary::{micros, quantile};
 
 /// Readers of the larger crowd.
@@ -270,6 +270,8 @@ pub(crate) struct Fanout {
     appends: usize,
     /// Of this round.
     seen: [f64; CASES],
+    /// CPU time of this program, which is both ends, for each append to either crowd, ns.
+    cpu_ns: [f64; 2],
 }
 
 impl Fanout {
@@ -281,6 +283,7 @@ impl Fanout {
             daemons: Vec::new(),
             appends: 0,
             seen: [0.0; CASES],
+            cpu_ns: [0.0; 2],
         }
     }
 
@@ -288,9 +291,11 @@ impl Fanout {
         let crowd = self.crowds.get(which).context("there are no readers")?;
         let before = self.chain.author_frames()?;
         let mut times = Vec::new();
+        let begun = cpu_time()?;
         for _ in 0..self.appends {
             times.push(crowd.append()?);
         }
+        self.cpu_ns[which] = (cpu_time()? - begun).as_nanos() as f64 / self.appends as f64;
         let after = self.chain.author_frames()?;
         let each = |frames: u64| frames as f64 / self.appends as f64;
         self.seen[FRAMES] = each(after.0 - before.0);
@@ -352,12 +357,13 @@ impl Line for Fanout {
             ours("append to the one reader", "µs"),
             ours("append to the last of 1,000 readers", "µs"),
             ours("each further reader", "µs"),
-            floor("waking one more thread of 1,000", "µs"),
+            floor("waking one more thread of 1,000", "µs").natively(Native::Shown),
             Case::cost(
                 Role::Rival,
                 "a program sends it to one more of 1,000 local sockets",
                 "µs",
-            ),
+            )
+            .natively(Native::Shown),
             ours("frames pushed per append", "frames"),
             floor("one frame", "frames"),
             ours("frames that renew, per append", "frames"),
@@ -373,15 +379,19 @@ impl Line for Fanout {
         ]
     }
 
-    fn set_up(&mut self, how: How) -> Result<()> {
+    fn set_up(&mut self, how: &How) -> Result<()> {
         self.appends = if how.quick { 6 } else { 40 };
         self.seen[ONE_FRAME] = 1.0;
         // A socket a reader, two a subscriber.
         allow_open_files(4 * READERS as u64)?;
-        load_feed()?;
-        self.chain.set_up()?;
+        if !how.native {
+            load_feed()?;
+            self.chain.set_up(true)?;
+        }
         for number in [1, READERS] {
-            self.crowds.push(Crowd::new(&self.chain, number)?);
+            if !how.native {
+                self.crowds.push(Crowd::new(&self.chain, number)?);
+            }
             self.sleepers.push(Sleepers::new(number)?);
             self.daemons.push(Daemon::new(number)?);
         }
@@ -405,11 +415,13 @@ impl Line for Fanout {
             _ => {}
         }
         let value = *self.seen.get(case).context("no such case")?;
-        let is_time = matches!(case, EXTRA | WAKE | SENT);
-        Ok(Sample {
-            value,
-            cpu_ns: is_time.then_some(value * 1e3),
-        })
+        let cpu_ns = match case {
+            ONE | ALL => Some(self.cpu_ns[case]),
+            EXTRA => Some(extra(self.cpu_ns[ONE], self.cpu_ns[ALL])),
+            WAKE | SENT => Some(value * 1e3),
+            _ => None,
+        };
+        Ok(Sample { value, cpu_ns })
     }
 
     fn tear_down(&mut self) -> Result<()> {

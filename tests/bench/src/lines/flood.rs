@@ -383,7 +383,7 @@ impl Line for Flood {
         reaches
     }
 
-    fn set_up(&mut self, how: How) -> Result<()> {
+    fn set_up(&mut self, how: &How) -> Result<()> {
         load_feed()?;
         generator::load()?;
         self.length = Duration::from_millis(how.work(1_000, 400, 200));

@@ -78,7 +78,7 @@ impl Line for Hops {
         ]
     }
 
-    fn set_up(&mut self, how: How) -> Result<()> {
+    fn set_up(&mut self, how: &How) -> Result<()> {
         load_feed()?;
         self.content = content(if how.quick { 32 << 20 } else { 128 << 20 });
         sh(&["feedctl", "store", "set", "cap", "1700M"])?;

@@ -13,8 +13,8 @@ use anyhow::{Context, Result, ensure};
 use feed::{Author, AuthorOptions, Reader, ReaderOptions, Seed};
 
 use crate::chain::Chain;
-use crate::line::{Case, How, Line, Reach, Role, Sample};
-use crate::machine::{inside, load_feed};
+use crate::line::{Case, How, Line, Native, Reach, Role, Sample};
+use crate::machine::{cpu_time, inside, load_feed};
 use crate::ping::{PING_BYTES, Ping, Signing};
 use crate::summary::{micros, quantile};
 
@@ -22,6 +22,7 @@ use crate::summary::{micros, quantile};
 pub(super) const PACE: Duration = Duration::from_millis(50);
 
 const PARTS: usize = 0;
+const MADE: usize = 1;
 const FLOOR: usize = 3;
 const OURS: usize = 5;
 const CASES: usize = 7;
@@ -37,6 +38,8 @@ pub(crate) struct Live {
     appends: usize,
     /// Of this round, µs.
     seen: [f64; CASES],
+    /// CPU time of this program, which is all ends, for each of the floor's turns and our appends, ns.
+    cpu_ns: [f64; 2],
 }
 
 impl Live {
@@ -50,6 +53,7 @@ impl Live {
             reader: None,
             appends: 0,
             seen: [0.0; CASES],
+            cpu_ns: [0.0; 2],
         }
     }
 
@@ -58,6 +62,7 @@ impl Live {
         let signing = self.signing.as_mut().context("there is no key")?;
         let mut parts: [Vec<f64>; 3] = Default::default();
         let mut sums = Vec::new();
+        let before = cpu_time()?;
         for _ in 0..self.appends {
             let begun = Instant::now();
             ping.once()?;
@@ -73,6 +78,7 @@ impl Live {
             sums.push(micros(checked - begun));
             rest(begun);
         }
+        self.cpu_ns[0] = (cpu_time()? - before).as_nanos() as f64 / self.appends as f64;
         for (at, part) in parts.into_iter().enumerate() {
             self.seen[PARTS + at] = quantile(part, 0.5).context("nothing was timed")?;
         }
@@ -83,6 +89,7 @@ impl Live {
         let author = self.author.as_ref().context("there is no feed")?;
         let arrivals = self.arrivals.as_ref().context("there is no reader")?;
         let mut times = Vec::new();
+        let before = cpu_time()?;
         for _ in 0..self.appends {
             let begun = Instant::now();
             author.append(&[b'x'; PING_BYTES])?;
@@ -92,6 +99,7 @@ impl Live {
             times.push(micros(came - begun));
             rest(begun);
         }
+        self.cpu_ns[1] = (cpu_time()? - before).as_nanos() as f64 / self.appends as f64;
         self.note(OURS, times)
     }
 
@@ -139,7 +147,7 @@ impl Line for Live {
     }
 
     fn cases(&self) -> Vec<Case> {
-        let floor = |name: &str| Case::cost(Role::Floor, name, "µs");
+        let floor = |name: &str| Case::cost(Role::Floor, name, "µs").natively(Native::Shown);
         let ours = |name: &str| Case::cost(Role::Ours, name, "µs");
         vec![
             floor("UDP ping-pong"),
@@ -157,12 +165,17 @@ impl Line for Live {
         vec![reach(OURS, FLOOR, 1.3), reach(OURS + 1, FLOOR + 1, 1.3)]
     }
 
-    fn set_up(&mut self, how: How) -> Result<()> {
+    fn set_up(&mut self, how: &How) -> Result<()> {
         self.appends = if how.quick { 20 } else { 100 };
-        load_feed()?;
-        self.chain.set_up()?;
+        if !how.native {
+            load_feed()?;
+        }
+        self.chain.set_up(!how.native)?;
         self.ping = Some(Ping::new(&self.chain)?);
         self.signing = Some(Signing::new()?);
+        if how.native {
+            return Ok(());
+        }
         let author = inside(&self.chain.author(), || {
             Ok(AuthorOptions::new().new_feed().open(&Seed::generate()?)?)
         })?;
@@ -187,10 +200,15 @@ impl Line for Live {
             _ => {}
         }
         let value = *self.seen.get(case).context("no such case")?;
-        Ok(Sample {
-            value,
-            cpu_ns: None,
-        })
+        let cpu_ns = match case {
+            // The thread at the other end has to be woken first.
+            PARTS => None,
+            // Nothing but this program's work.
+            MADE..FLOOR => Some(value * 1e3),
+            FLOOR..OURS => Some(self.cpu_ns[0]),
+            _ => Some(self.cpu_ns[1]),
+        };
+        Ok(Sample { value, cpu_ns })
     }
 
     fn tear_down(&mut self) -> Result<()> {

@@ -62,7 +62,7 @@ impl Line for Many {
         (1..CASES.len()).map(|of| Reach::new(of, 0, 0.8)).collect()
     }
 
-    fn set_up(&mut self, how: How) -> Result<()> {
+    fn set_up(&mut self, how: &How) -> Result<()> {
         self.lookups = how.work(500_000, 50_000, 2_000);
         load_feed()?;
         // Whose feeds are their own keeps all of them.

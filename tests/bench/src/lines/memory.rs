@@ -183,7 +183,7 @@ impl Line for Memory {
         BESIDE.into_iter().enumerate().map(reach).collect()
     }
 
-    fn set_up(&mut self, how: How) -> Result<()> {
+    fn set_up(&mut self, how: &How) -> Result<()> {
         self.bytes = if how.quick { 16 << 20 } else { 32 << 20 };
         load_feed()
     }

@@ -61,6 +61,8 @@ pub(crate) struct Wanted {
     pub(crate) cases: Vec<usize>,
     pub(crate) rounds: u32,
     pub(crate) quick: bool,
+    /// The Debian root with rivals, if there is one.
+    pub(crate) rivals: Option<PathBuf>,
     /// Where it is written where the modules' functions lie.
     pub(crate) symbols: Option<PathBuf>,
 }
@@ -81,6 +83,7 @@ pub(crate) fn measure(wanted: &Wanted, bed: String, cpu: Option<String>) -> Resu
         quick: wanted.quick,
         check: false,
         native: run.bed == NATIVE,
+        rivals: wanted.rivals.clone(),
     };
     let lines = all();
     // Not every bed has something to measure of every line.
@@ -91,7 +94,7 @@ pub(crate) fn measure(wanted: &Wanted, bed: String, cpu: Option<String>) -> Resu
     for mut line in lines {
         let number = line.number();
         let is_wanted = numbers.is_empty() || numbers.contains(&number);
-        let cases = measured(line.as_ref(), how, &wanted.cases);
+        let cases = measured(line.as_ref(), &how, &wanted.cases);
         if !is_wanted || !is_for(number, &run.bed) || cases.is_empty() {
             continue;
         }
@@ -105,7 +108,7 @@ pub(crate) fn measure(wanted: &Wanted, bed: String, cpu: Option<String>) -> Resu
             samples: vec![Vec::new(); line.cases().len()],
             failure: None,
         };
-        let measured = go_through(line.as_mut(), &cases, wanted, how, &mut outcome.samples);
+        let measured = go_through(line.as_mut(), &cases, wanted, &how, &mut outcome.samples);
         let cleaned = line.tear_down();
         if let Err(error) = measured.and(cleaned) {
             eprintln!("  failed: {error:#}");
@@ -123,12 +126,14 @@ pub(crate) fn check(numbers: &[u32]) -> Result<()> {
         quick: true,
         check: true,
         native: false,
+        rivals: None,
     };
     let wanted = Wanted {
         lines: numbers.to_vec(),
         cases: Vec::new(),
         rounds: 1,
         quick: how.quick,
+        rivals: None,
         symbols: None,
     };
     let mut checked = 0;
@@ -141,7 +146,7 @@ pub(crate) fn check(numbers: &[u32]) -> Result<()> {
         let ours = (0..cases.len()).filter(|index| cases[*index].role == Role::Ours);
         let mut samples = vec![Vec::new(); cases.len()];
         let ours: Vec<usize> = ours.collect();
-        let done = go_through(line.as_mut(), &ours, &wanted, how, &mut samples);
+        let done = go_through(line.as_mut(), &ours, &wanted, &how, &mut samples);
         done.and(line.tear_down())?;
         checked += 1;
     }
@@ -150,11 +155,12 @@ pub(crate) fn check(numbers: &[u32]) -> Result<()> {
 }
 
 /// The cases that are measured, of those that are wanted: all of none.
-fn measured(line: &dyn Line, how: How, only: &[usize]) -> Vec<usize> {
+fn measured(line: &dyn Line, how: &How, only: &[usize]) -> Vec<usize> {
     let cases = line.cases().into_iter().enumerate();
     cases
         .filter(|(index, _)| only.is_empty() || only.contains(index))
         .filter(|(_, case)| !how.native || case.native != Native::None)
+        .filter(|(_, case)| !case.foreign || how.rivals.is_some())
         .map(|(index, _)| index)
         .collect()
 }
@@ -164,7 +170,7 @@ fn go_through(
     line: &mut dyn Line,
     measured: &[usize],
     wanted: &Wanted,
-    how: How,
+    how: &How,
     samples: &mut [Vec<Sample>],
 ) -> Result<()> {
     line.set_up(how).context("set-up")?;

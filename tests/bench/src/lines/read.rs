@@ -17,7 +17,7 @@ use nix::sys::socket::{MsgFlags, MultiHeaders, recv, recvmmsg};
 use nix::sys::uio::preadv;
 use nix::unistd::pipe;
 
-use crate::line::{Case, How, Line, Reach, Role, Sample};
+use crate::line::{Case, How, Line, Native, Reach, Role, Sample};
 use crate::machine::{inside, load_feed, new_namespace, remove_namespace, sh};
 
 const NODE: &str = "bench-read";
@@ -25,7 +25,8 @@ const TMPFS: &str = "/run/bench-read";
 
 /// Entries of one size, and the file of the same bytes.
 struct Shelf {
-    author: Author,
+    /// There is none natively.
+    author: Option<Author>,
     file: File,
     size: usize,
     entries: usize,
@@ -84,10 +85,13 @@ impl Reads {
 }
 
 impl Shelf {
-    fn new(size: usize, entries: usize, laps: usize, batch: usize) -> Result<Shelf> {
-        let author = inside(NODE, || {
-            Ok(AuthorOptions::new().new_feed().open(&Seed::generate()?)?)
-        })?;
+    fn new(
+        author: Option<Author>,
+        size: usize,
+        entries: usize,
+        laps: usize,
+        batch: usize,
+    ) -> Result<Shelf> {
         let path = format!("{TMPFS}/{size}");
         let mut file = OpenOptions::new()
             .read(true)
@@ -102,7 +106,9 @@ impl Shelf {
                 more: number % 64 != 63,
                 ..Append::default()
             };
-            author.append_with(&payload, how)?;
+            if let Some(author) = &author {
+                author.append_with(&payload, how)?;
+            }
         }
         Ok(Shelf {
             author,
@@ -115,7 +121,7 @@ impl Shelf {
     }
 
     fn reader(&self) -> Result<Reader> {
-        let name = self.author.name();
+        let name = self.author.as_ref().context("there is no feed")?.name();
         inside(NODE, || Ok(ReaderOptions::new().open(name)?))
     }
 
@@ -296,7 +302,11 @@ impl Line for Reads {
                 Way::MapFeed => (Role::Ours, "mmap"),
                 Way::MapFile => (Role::Rival, "mmap of tmpfs"),
             };
-            Case::rate(role, &format!("{size} by {by}"), "entries/s")
+            let case = Case::rate(role, &format!("{size} by {by}"), "entries/s");
+            match role {
+                Role::Rival => case.natively(Native::Shown),
+                _ => case,
+            }
         };
         WAYS.map(case).into()
     }
@@ -314,16 +324,25 @@ impl Line for Reads {
         ]
     }
 
-    fn set_up(&mut self, how: How) -> Result<()> {
-        load_feed()?;
-        new_namespace(NODE)?;
+    fn set_up(&mut self, how: &How) -> Result<()> {
+        if !how.native {
+            load_feed()?;
+            new_namespace(NODE)?;
+        }
+        let author = || {
+            if how.native {
+                return Ok(None);
+            }
+            let author = || Ok(AuthorOptions::new().new_feed().open(&Seed::generate()?)?);
+            inside(NODE, author).map(Some)
+        };
         fs::create_dir_all(TMPFS)?;
         sh(&["mount", "-t", "tmpfs", "-o", "size=128m", "tmpfs", TMPFS])?;
         let laps = if how.quick { 1 } else { 4 };
         self.shelves = vec![
-            Shelf::new(1 << 10, 4_096, laps, 64)?,
-            Shelf::new(64 << 10, 512, 2 * laps, 16)?,
-            Shelf::new(1 << 20, 32, 4 * laps, 4)?,
+            Shelf::new(author()?, 1 << 10, 4_096, laps, 64)?,
+            Shelf::new(author()?, 64 << 10, 512, 2 * laps, 16)?,
+            Shelf::new(author()?, 1 << 20, 32, 4 * laps, 4)?,
         ];
         Ok(())
     }
