@@ -180,7 +180,9 @@ impl Inner {
             }
         }
         let copies = batch.iter().zip(lens).map(|(bytes, len)| bytes.get(..len?));
-        engine.look_ahead(copies.clone().flatten(), env);
+        if env.may_look_ahead() {
+            engine.look_ahead(copies.clone().flatten(), env);
+        }
         for ((frame, bytes), rest) in frames.iter().zip(copies).zip(rest) {
             if let (Some(frame), Some(bytes)) = (frame, bytes) {
                 *rest = engine.on_frame(now, ingress::rx(port, frame), bytes, env);

@@ -133,6 +133,15 @@ impl KernelEnv {
         core::mem::replace(&mut self.frames, Frames::new())
     }
 
+    /// Whether it pays to look ahead at several frames; if so, what they read is remembered.
+    pub(super) fn may_look_ahead(&mut self) -> bool {
+        let pays = self.world.store.is_large();
+        if pays {
+            self.recent.widen();
+        }
+        pays
+    }
+
     /// What was remembered for the length of one call holds folios.
     pub(super) fn forget_objects(&mut self) {
         self.recent.clear();

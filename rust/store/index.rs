@@ -31,7 +31,10 @@ use crate::{
 use core::mem;
 use feed_core::{
     id::BlobName,
-    object::ObjectKey,
+    object::{
+        Kind,
+        ObjectKey, //
+    },
     siphash::{
         siphash13,
         SipKey, //
@@ -60,6 +63,8 @@ pub(super) struct Key {
 const KIND_SHIFT: u32 = 56;
 const TIER_SHIFT: u32 = 48;
 const KIND_BLOB: u64 = 1;
+const KIND_TILE: u64 = KIND_BLOB + 1 + Kind::Tile as u64;
+const KIND_EDGE: u64 = KIND_BLOB + 1 + Kind::Edge as u64;
 
 impl Key {
     pub(super) fn blob(blob: &BlobName, window: u16) -> Self {
@@ -88,13 +93,21 @@ impl Key {
         last >> KIND_SHIFT != KIND_BLOB
     }
 
-    /// Some bits that differ between keys that are used together, the highest best. Not to be used where
+    /// Whether it names nodes that lie above the lowest levels of a tree: few, and often wanted.
+    pub(super) fn is_high(&self) -> bool {
+        let [.., last] = self.words;
+        let kind = last >> KIND_SHIFT;
+        kind == KIND_EDGE || kind == KIND_TILE && last >> TIER_SHIFT & 0xff != 0
+    }
+
+    /// A number below `places` that differs between keys that are used together. Not to be used where
     /// others could choose keys to do harm.
-    pub(super) fn mix(&self) -> usize {
+    pub(super) fn mix(&self, places: usize) -> usize {
         // 2^64 by the golden ratio.
         const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
         let [first, .., last] = self.words;
-        (first ^ last).wrapping_mul(SPREAD) as usize
+        let mixed = (first ^ last).wrapping_mul(SPREAD) >> 32;
+        (mixed as usize * places) >> 32
     }
 
     /// Bytes that are stored under it: of the blob's window, or an object's.

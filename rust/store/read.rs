@@ -132,9 +132,21 @@ pub(crate) struct RecentObjects {
     used: u64,
     /// Which one was asked for last.
     last: usize,
+    /// Whether all places are used: a few of them stay in the processor's nearest cache.
+    wide: bool,
 }
 
-const _: () = assert!(RECENT == u64::BITS as usize);
+/// Places of nodes high in a tree: each lookup of a burst wants them, so that leaves and payloads must
+/// not drive them out.
+const HIGH: usize = 8;
+/// Places of all else, unless there is much to remember.
+const NARROW: usize = 8;
+
+/// Segments from which on a store is so large that what lookups want is seldom in a cache: then it
+/// pays to ask the memory for what several of them want at the same time.
+const LARGE: usize = 256;
+
+const _: () = assert!(RECENT == u64::BITS as usize && HIGH + NARROW <= RECENT);
 
 impl RecentObjects {
     /// None. Context: process, may sleep.
@@ -147,11 +159,18 @@ impl RecentObjects {
             list,
             used: 0,
             last: 0,
+            wide: false,
         })
+    }
+
+    /// From here on, until [`RecentObjects::clear`], more is remembered. Context: any.
+    pub(crate) fn widen(&mut self) {
+        self.wide = true;
     }
 
     /// Forgets them. Context: any.
     pub(crate) fn clear(&mut self) {
+        self.wide = false;
         while self.used != 0 {
             let at = self.used.trailing_zeros() as usize;
             self.used &= self.used - 1;
@@ -179,7 +198,13 @@ impl RecentObjects {
         // The nodes of a proof lie next to each other: nearly always it is the last one.
         let mut at = self.last;
         if !self.list.get(at).is_some_and(known) {
-            at = key.mix() >> (u64::BITS - u64::BITS.ilog2());
+            at = if key.is_high() {
+                key.mix(HIGH)
+            } else if self.wide {
+                HIGH + key.mix(RECENT - HIGH)
+            } else {
+                HIGH + key.mix(NARROW)
+            };
             // One of two places.
             if !self.list.get(at).is_some_and(known) && self.used & 1 << at != 0 {
                 at ^= 1;
@@ -391,6 +416,11 @@ impl Store {
                 .is_some_and(|object| self.visit_object(object, offset, len, take));
         self.count(seen);
         seen
+    }
+
+    /// Whether it pays to say what will be read in a moment. Context: any.
+    pub(crate) fn is_large(&self) -> bool {
+        self.count.load(Relaxed) >= LARGE
     }
 
     /// Says that slots of an object, of 32 bytes each, will be read in a moment: the memory of who
