@@ -42,8 +42,8 @@ use kernel::{
 
 /// Jobs of one run in softirq: 42 µs each.
 const SOFTIRQ_JOBS: usize = 4;
-/// Jobs of one run in process context, before others get their turn.
-const PROCESS_JOBS: usize = 64;
+/// Jobs of one run in process context, before others get their turn: less than a millisecond.
+const PROCESS_JOBS: usize = 16;
 
 /// Jobs of all ports that may wait.
 const QUEUE: usize = 512;

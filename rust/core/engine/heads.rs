@@ -136,6 +136,12 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if m.unchecked && (!follows || !is_known || is_distrusted) {
             return Err(Drop::Unchecked);
         }
+        let mine = self.feeds.get(&id).and_then(|feed| feed.head_bytes());
+        // Before the name is hashed and all that waits is compared: under a flood of heads there is
+        // no room for most.
+        if mine != Some(*m.bytes) && !held::is_room_for_head(&self.held, &id, rx.port, rx.mac) {
+            return Err(Drop::HeldFull);
+        }
         let new = m.head()?;
         if new.head.name.id() != id {
             return Err(Drop::WrongName);
@@ -150,7 +156,6 @@ impl<M: Memory, E: Env> Engine<M, E> {
             Err(reason) => return Err(reason),
             Ok(_) => {}
         }
-        let mine = self.feeds.get(&id).and_then(|feed| feed.head_bytes());
         if mine.is_some_and(|mine| self.forks.has(&id, &mine, &new.bytes)) {
             // Both signatures were checked, and it was reported.
             return Err(Drop::Fork);
@@ -162,13 +167,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
         {
             return Err(Drop::Repeated);
         }
-        let same_source = |held: &Held| {
-            held.waits != Waits::Hashes
-                && held.id == id
-                && held.port == rx.port
-                && held.mac == rx.mac
-        };
-        let waiting = self.held.iter().find(|(_, held)| same_source(held));
+        let waiting = self
+            .held
+            .iter()
+            .find(|(_, held)| held.is_head_from(&id, rx.port, rx.mac));
         let mut handed_on = false;
         if let Some((index, older)) = waiting.map(|(index, held)| (index, held.head)) {
             // One head waits per feed and neighbour; a newer one replaces it.

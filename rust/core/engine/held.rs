@@ -101,6 +101,11 @@ impl Held {
         self.frame_len = 0;
     }
 
+    /// Whether it is a head of this feed that came from this neighbour.
+    pub(super) fn is_head_from(&self, id: &DiscoveryId, port: PortId, mac: Mac) -> bool {
+        self.waits != Waits::Hashes && self.port == port && self.mac == mac && self.id == *id
+    }
+
     /// The frame that was kept with a head.
     pub(super) fn frame(&self) -> &[u8] {
         self.frame.get(..usize::from(self.frame_len)).unwrap_or(&[])
@@ -148,15 +153,33 @@ pub(super) type HeldSlab<M> = Slab<Held, M>;
 /// Records that a port may have for each one that is free.
 const PER_FREE: usize = 3;
 
-/// A fresh record, in its place, for what came by `port`; `None` when all are in use or the port has
-/// its share: whatever comes by one port, some are left for the others.
-pub(super) fn open<M: Memory>(held: &mut HeldSlab<M>, port: PortId) -> Option<(u32, &mut Held)> {
+/// Whether a head that came by `port` can be kept: in a place of its own, or in that of another of the
+/// same feed and neighbour.
+pub(super) fn is_room_for_head<M: Memory>(
+    held: &HeldSlab<M>,
+    id: &DiscoveryId,
+    port: PortId,
+    mac: Mac,
+) -> bool {
+    has_room(held, port)
+        || held
+            .iter()
+            .any(|(_, held)| held.is_head_from(id, port, mac))
+}
+
+fn has_room<M: Memory>(held: &HeldSlab<M>, port: PortId) -> bool {
     let free = held.capacity().saturating_sub(held.len());
     let mut used = 0usize;
     for (_, held) in held.iter() {
         used = used.saturating_add(usize::from(held.port == port));
     }
-    if used >= free.saturating_mul(PER_FREE) {
+    used < free.saturating_mul(PER_FREE)
+}
+
+/// A fresh record, in its place, for what came by `port`; `None` when all are in use or the port has
+/// its share: whatever comes by one port, some are left for the others.
+pub(super) fn open<M: Memory>(held: &mut HeldSlab<M>, port: PortId) -> Option<(u32, &mut Held)> {
+    if !has_room(held, port) {
         return None;
     }
     let index = held.claim()?;

@@ -633,3 +633,33 @@ fn neighbours__of_a_port_are_not_displaced_by_those_of_another() {
     assert!(asked > 0, "the author was not asked");
     assert_eq!(echoed, asked, "lookups without the author's cookie");
 }
+
+/// While no record is free new heads are refused before anything is done for them, but word that the
+/// head held is still the newest needs no record.
+#[test]
+fn forged_heads__do_not_keep_out_the_head_that_is_held() {
+    let mut bed = Besieged::new();
+    let (flooded, known) = (Author::new(50), Author::new(60));
+    let head = signed_head(&known, 1, 3);
+    let token = bed.open_lookup(1, known.id, 0);
+    let honest = stranger(bed.up, 5);
+    bed.net
+        .inject(bed.cache, honest, &answer_head(token, &head));
+    bed.net.run(ms(10));
+    assert!(bed.head_of(&known.id).is_some());
+
+    let token = bed.open_lookup(2, flooded.id, 0);
+    for index in 0..64 {
+        let bytes = forged_head(&flooded, u64::from(index) + 1, 1);
+        bed.hand(stranger(bed.up, 100 + index), &answer_head(token, &bytes));
+    }
+    assert!(bed.net.nodes[bed.cache].world.dropped(Drop::HeldFull) > 0);
+    let token = bed.open_lookup(3, known.id, 2);
+    bed.net.nodes[bed.cache].world.drops.clear();
+    bed.hand(honest, &answer_head(token, &head));
+    let drops = &bed.net.nodes[bed.cache].world.drops;
+    assert!(drops.is_empty(), "{drops:?}");
+    bed.hand(honest, &answer_head(token, &forged_head(&known, 9, 1)));
+    let world = &bed.net.nodes[bed.cache].world;
+    assert_eq!(world.dropped(Drop::HeldFull), 1);
+}
