@@ -42,9 +42,19 @@ pub(crate) fn remove_namespace(name: &str) {
     let _ = sh(&["ip", "netns", "del", name]);
 }
 
-/// Has this much memory touched and free. User-Mode Linux gets each page from its host when it is
-/// first touched, which would be part of whatever comes first.
-pub(crate) fn touch_memory(mib: usize) -> Result<()> {
+/// Has most of the memory touched and free. The machine gets each page from its host when it is first
+/// touched, which would be part of whatever comes first, and of what keeps most.
+pub(crate) fn touch_memory() -> Result<()> {
+    let told = fs::read_to_string("/proc/meminfo")?;
+    let kib = told
+        .lines()
+        .find_map(|line| {
+            line.strip_prefix("MemAvailable:")?
+                .split_whitespace()
+                .next()
+        })
+        .context("MemAvailable is not told")?;
+    let mib = kib.parse::<usize>()? / 1024 * 3 / 4;
     let path = "/run/bench-memory";
     fs::create_dir_all(path)?;
     sh(&["mount", "-t", "tmpfs", "-o", "size=80%", "tmpfs", path])?;

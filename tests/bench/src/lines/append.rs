@@ -23,7 +23,7 @@ use nix::unistd::getppid;
 
 use super::crypto;
 use crate::line::{Case, How, Line, Native, Reach, Role, Sample};
-use crate::machine::{inside, load_feed, new_namespace, remove_namespace, touch_memory};
+use crate::machine::{inside, load_feed, new_namespace, remove_namespace};
 use crate::rivals::{Appender, Root};
 
 const NODE: &str = "bench-append";
@@ -279,8 +279,7 @@ impl Line for Appends {
         if how.native {
             return Ok(());
         }
-        load_feed()?;
-        touch_memory(if how.quick { 128 } else { 256 })
+        load_feed()
     }
 
     fn measure(&mut self, case: usize) -> Result<Sample> {

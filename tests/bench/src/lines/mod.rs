@@ -85,6 +85,9 @@ pub(crate) fn measure(wanted: &Wanted, bed: String, cpu: Option<String>) -> Resu
         native: run.bed == NATIVE,
         rivals: wanted.rivals.clone(),
     };
+    if !how.native {
+        machine::touch_memory().context("touching memory")?;
+    }
     let lines = all();
     // Not every bed has something to measure of every line.
     for number in numbers {
