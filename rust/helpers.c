@@ -99,6 +99,12 @@ u64 *feed_helper_per_cpu_ptr(u64 __percpu *counter, unsigned int cpu)
 	return per_cpu_ptr(counter, cpu);
 }
 
+/* The caller has softirqs off. */
+void *feed_helper_this_cpu_ptr(void __percpu *memory)
+{
+	return this_cpu_ptr(memory);
+}
+
 /* Namespaces and capabilities */
 
 struct net *feed_helper_get_net(struct net *net)

@@ -43,6 +43,7 @@ void __percpu *feed_helper_alloc_percpu_gfp(size_t size, size_t align, gfp_t gfp
 void feed_helper_free_percpu(void __percpu *memory);
 void feed_helper_this_cpu_add(u64 __percpu *counter, u64 more);
 u64 *feed_helper_per_cpu_ptr(u64 __percpu *counter, unsigned int cpu);
+void *feed_helper_this_cpu_ptr(void __percpu *memory);
 
 /* Namespaces and capabilities */
 struct net *feed_helper_get_net(struct net *net);

@@ -57,6 +57,9 @@ impl Receive for Ingress {
     }
 
     fn receive_all(&self, frames: &mut [Option<Frame<'_>>]) {
+        let Some(inside) = frames.iter().flatten().map(Frame::softirq).next() else {
+            return;
+        };
         let is_short = |frame: &Option<Frame<'_>>| {
             frame.as_ref().is_none_or(|frame| frame.len() <= SHORT)
         };
@@ -64,7 +67,7 @@ impl Receive for Ingress {
         for run in frames.chunk_by_mut(|one, next| is_short(one) == is_short(next)) {
             match run {
                 [_, _, ..] if run.first().is_some_and(is_short) => {
-                    self.node.receive_short(self.port, run);
+                    self.node.receive_short(inside, self.port, run);
                 }
                 _ => {
                     for frame in run.iter_mut().flatten() {

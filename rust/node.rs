@@ -44,8 +44,14 @@ use crate::{
         },
         net::Net,
         random,
-        skb::Drop as Reason,
-        softirq, //
+        skb::{
+            Drop as Reason,
+            Frames, //
+        },
+        softirq::{
+            self,
+            Inside, //
+        }, //
     },
     pairs,
     stats::Stats,
@@ -54,6 +60,7 @@ use crate::{
         clock::monotonic_us,
         cpu,
         new_spinlock_bh,
+        percpu::PerCpu,
         queue,
         shared,
         OwnedQueue,
@@ -71,7 +78,6 @@ use env::{
 use feed_core::{
     engine::{
         limits::FRAME_MAX,
-        shards::FRAME_START,
         Config,
         Engine,
         PortId,
@@ -147,48 +153,56 @@ pub(crate) struct World {
 struct Inner {
     engine: KernelEngine,
     env: KernelEnv,
-    /// The head of a received frame: copied first, then looked at, so that its sender cannot change it.
-    frame: KVVec<u8>,
-    /// Short frames that have come together, copied likewise.
-    batch: KVec<[u8; SHORT]>,
+}
+
+/// Memory for copies of received frames: what a frame says is copied first and looked at then, so that
+/// its sender cannot change it.
+#[derive(Clone, Copy, Zeroable)]
+pub(crate) struct Copies {
+    /// One frame, or as much of it as is before its payload.
+    frame: [u8; FRAME_MAX],
+    /// Short frames that have come together.
+    short: [[u8; SHORT]; AHEAD],
 }
 
 /// Bytes of a frame that may be taken together with others: nearly all lookups are shorter.
 pub(crate) const SHORT: usize = 256;
 
+/// Lengths of those frames of a list that are taken, in their places.
+type Lens = [Option<usize>; AHEAD];
+
 impl Inner {
-    /// Takes those of `frames` whose bits are in `mine`; `rest` says who has more messages in each.
+    /// Takes frames of which `lens` and `copies` have the bytes; `others` is told who has more messages
+    /// in each.
     fn take_batch(
         &mut self,
         now: u64,
         port: PortId,
-        frames: &mut [Option<Frame<'_>>],
-        mine: u32,
-        rest: &mut [ShardSet; AHEAD],
+        frames: &[Option<Frame<'_>>],
+        copies: &[[u8; SHORT]; AHEAD],
+        lens: &Lens,
+        others: &mut [ShardSet; AHEAD],
     ) {
-        let Self { engine, env, batch, .. } = self;
-        let mut lens = [None; AHEAD];
-        let places = frames.iter_mut().zip(batch.iter_mut()).zip(&mut lens);
-        for (at, ((frame, room), len)) in places.enumerate() {
-            let Some(frame) = frame.as_mut().filter(|_| mine & 1 << at != 0) else {
-                continue;
-            };
-            if room.get_mut(..frame.len()).is_some_and(|room| frame.copy(0, room)) {
-                *len = Some(frame.len());
-            } else {
-                frame.outcome = Err(Reason::Truncated);
-            }
-        }
-        let copies = batch.iter().zip(lens).map(|(bytes, len)| bytes.get(..len?));
+        let Self { engine, env } = self;
+        let bytes = copies.iter().zip(lens).map(|(copy, len)| copy.get(..(*len)?));
         if env.may_look_ahead() {
-            engine.look_ahead(copies.clone().flatten(), env);
+            engine.look_ahead(bytes.clone().flatten(), env);
         }
-        for ((frame, bytes), rest) in frames.iter().zip(copies).zip(rest) {
+        for ((frame, bytes), others) in frames.iter().zip(bytes).zip(others) {
             if let (Some(frame), Some(bytes)) = (frame, bytes) {
-                *rest = engine.on_frame(now, ingress::rx(port, frame), bytes, env);
+                *others = engine.on_frame(now, ingress::rx(port, frame), bytes, env);
             }
         }
     }
+}
+
+/// What engines have left to do without their locks.
+#[derive(Default)]
+struct Left {
+    frames: Frames,
+    jobs_wait: JobsWait,
+    /// Tables should grow.
+    is_crowded: bool,
 }
 
 /// An engine, and what calls it.
@@ -205,14 +219,10 @@ impl Shard {
     /// Context: process, may sleep.
     fn new(world: &Arc<World>, config: Config, sizes: &Sizes) -> Result<Pin<KBox<Self>>> {
         let tables = Tables::lend(sizes, &mut Lender)?;
-        let mut frame = KVVec::new();
-        frame.resize(FRAME_MAX, 0, GFP_KERNEL_ACCOUNT)?;
         let inner = KBox::new(
             Inner {
                 engine: Engine::new(config, tables),
                 env: KernelEnv::new(world.clone())?,
-                frame,
-                batch: KVec::from_elem([0; SHORT], AHEAD, GFP_KERNEL_ACCOUNT)?,
             },
             GFP_KERNEL_ACCOUNT,
         )?;
@@ -258,6 +268,8 @@ pub(crate) struct Node {
     #[pin]
     chores: Work<Node, WORK_CHORES>,
     queues: Arc<Queues>,
+    /// Each processor has its own, lent for a frame or for several short ones.
+    copies: Arc<PerCpu<Copies>>,
 }
 
 /// The module's work queues: one for softirq, one for process context.
@@ -328,6 +340,7 @@ impl Namespace for Node {
                 verify_more <- new_work!("feed_verify_more"),
                 chores <- new_work!("feed_chores"),
                 queues: common.queues,
+                copies: common.copies,
             }),
             GFP_KERNEL_ACCOUNT,
         )?;
@@ -447,108 +460,126 @@ impl Node {
     /// it says.
     ///
     /// Context: softirq.
-    pub(crate) fn receive(
-        self: &Arc<Self>,
-        rx: Rx,
-        frame: &impl Rest,
-    ) -> Option<bool> {
-        let mut start = [0; FRAME_START];
-        if self.engines.len() > 1 {
-            let here = frame.bytes().min(FRAME_START);
-            if !start.get_mut(..here).is_some_and(|start| frame.copy(0, start)) {
+    pub(crate) fn receive(self: &Arc<Self>, rx: Rx, frame: &Frame<'_>) -> Option<bool> {
+        let mut left = Left::default();
+        let copied = self.copies.with(frame.softirq(), |copies| {
+            let Some(head) = copy_head(&mut copies.frame, frame) else {
                 return Some(false);
-            }
-        }
-        let mut rest = ShardSet::default();
-        let first = self.shards.of_frame(&start);
-        let copied = self.with_head(first, frame, |inner, now, head, behind| {
-            rest = inner.engine.on_frame_head(now, rx, head, behind, &mut inner.env);
+            };
+            let behind = Behind { frame, start: head.len() };
+            let first = self.shards.of_frame(head);
+            let others = self.call(first, &mut left, |inner, now| {
+                inner.engine.on_frame_head(now, rx, head, &behind, &mut inner.env)
+            })?;
+            self.receive_again(others, &mut left, rx, head, &behind);
+            Some(true)
         });
-        self.receive_again(rest, rx, frame);
-        copied
+        // What is sent may come back at once, to be copied.
+        self.finish(left);
+        copied.flatten()
     }
 
     /// As [`Node::receive`], for at most [`AHEAD`] frames of at most [`SHORT`] bytes that have come
     /// together: each engine's lock is taken once for all of its frames. They are told what became
     /// of them.
-    pub(crate) fn receive_short(self: &Arc<Self>, port: PortId, frames: &mut [Option<Frame<'_>>]) {
-        let mut shards = [0; AHEAD];
-        let mut left = 0u32;
-        for (at, (frame, shard)) in frames.iter().zip(&mut shards).enumerate() {
+    pub(crate) fn receive_short(
+        self: &Arc<Self>,
+        off: Inside<'_>,
+        port: PortId,
+        frames: &mut [Option<Frame<'_>>],
+    ) {
+        let mut left = Left::default();
+        let lent = self.copies.with(off, |copies| {
+            self.take_short(port, frames, &mut copies.short, &mut left);
+        });
+        if lent.is_none() {
+            for frame in frames.iter_mut().flatten() {
+                frame.outcome = Err(Reason::Unwanted);
+            }
+        }
+        self.finish(left);
+    }
+
+    /// As [`Node::receive_short`], with memory to copy to.
+    fn take_short(
+        self: &Arc<Self>,
+        port: PortId,
+        frames: &mut [Option<Frame<'_>>],
+        copies: &mut [[u8; SHORT]; AHEAD],
+        left: &mut Left,
+    ) {
+        let mut shards = [None; AHEAD];
+        for ((frame, copy), shard) in frames.iter_mut().zip(&mut *copies).zip(&mut shards) {
             let Some(frame) = frame else {
                 continue;
             };
-            left |= 1 << at;
-            let mut start = [0; FRAME_START];
-            // One that is shorter is found out about when it is copied.
-            if self.engines.len() > 1 && frame.copy(0, &mut start) {
-                *shard = self.shards.of_frame(&start);
+            let copy = copy.get_mut(..frame.len());
+            match copy.and_then(|copy| frame.copy(0, copy).then_some(copy)) {
+                Some(copy) => *shard = Some(self.shards.of_frame(copy)),
+                None => frame.outcome = Err(Reason::Truncated),
             }
         }
-        while let Some(shard) = shards.get(left.trailing_zeros() as usize).copied() {
-            let bits = shards.iter().zip(0..).filter(|(of, _)| **of == shard);
-            let mine = left & bits.fold(0, |bits, (_, at)| bits | 1 << at);
-            left &= !mine;
-            let mut rest = [ShardSet::default(); AHEAD];
-            let taken = self.with_inner(shard, |inner, now| {
-                inner.take_batch(now, port, frames, mine, &mut rest)
+        while let Some(shard) = shards.iter().flatten().next().copied() {
+            let mut lens = [None; AHEAD];
+            for ((frame, of), len) in frames.iter().zip(&mut shards).zip(&mut lens) {
+                if *of == Some(shard) {
+                    *of = None;
+                    *len = frame.as_ref().map(Frame::len);
+                }
+            }
+            let mut others = [ShardSet::default(); AHEAD];
+            let taken = self.call(shard, left, |inner, now| {
+                inner.take_batch(now, port, frames, copies, &lens, &mut others)
             });
-            for (at, (frame, rest)) in frames.iter_mut().zip(&mut rest).enumerate() {
-                let Some(frame) = frame.as_mut().filter(|_| mine & 1 << at != 0) else {
+            for (((frame, copy), len), others) in frames.iter_mut().zip(&*copies).zip(lens).zip(others) {
+                let (Some(frame), Some(len)) = (frame, len) else {
                     continue;
                 };
                 if taken.is_none() {
                     frame.outcome = Err(Reason::Unwanted);
                 }
-                let rx = ingress::rx(port, frame);
-                self.receive_again(*rest, rx, frame);
+                if let Some(copy) = copy.get(..len) {
+                    let behind = Behind { frame: &*frame, start: len };
+                    self.receive_again(others, left, ingress::rx(port, frame), copy, &behind);
+                }
             }
         }
     }
 
-    /// Hands a frame to further engines that it has messages for.
-    ///
-    /// Seldom: frames are mostly about one feed. Copied once more, they may have changed, and each
-    /// engine goes by its own copy alone.
+    /// Hands a frame to further engines that it has messages for: seldom, as frames are mostly about
+    /// one feed. All of them look at the same copy; what is behind it is for one engine at most.
     fn receive_again(
         self: &Arc<Self>,
         mut shards: ShardSet,
+        left: &mut Left,
         rx: Rx,
-        frame: &impl Rest,
+        head: &[u8],
+        behind: &dyn Rest,
     ) {
         while let Some(shard) = shards.pop() {
-            self.with_head(shard, frame, |inner, now, head, behind| {
+            self.call(shard, left, |inner, now| {
                 inner.engine.on_frame_again(now, rx, head, behind, &mut inner.env);
             });
         }
     }
 
-    /// Lets `call` look at an engine's own copy of a frame's head; the payload is copied to where it
-    /// is to stay.
-    #[inline]
-    fn with_head(
-        self: &Arc<Self>,
-        shard: usize,
-        frame: &impl Rest,
-        call: impl FnOnce(&mut Inner, u64, &[u8], &dyn Rest),
-    ) -> Option<bool> {
-        self.with_inner(shard, |inner, now| {
-            // Taken out for the call, which gets the rest.
-            let mut memory = core::mem::take(&mut inner.frame);
-            let head = copy_head(&mut memory, frame);
-            if let Some(head) = head {
-                let start = head.len();
-                call(inner, now, head, &Behind { frame, start });
-            }
-            let copied = head.is_some();
-            inner.frame = memory;
-            copied
-        })
-    }
-
+    /// Runs `call` on an engine in full, then does what it left to do.
     fn with_inner<R>(
         self: &Arc<Self>,
         shard: usize,
+        call: impl FnOnce(&mut Inner, u64) -> R,
+    ) -> Option<R> {
+        let mut left = Left::default();
+        let result = self.call(shard, &mut left, call);
+        self.finish(left);
+        result
+    }
+
+    /// Runs `call` on an engine in full; adds to `left` what is to be done afterwards.
+    fn call<R>(
+        self: &Arc<Self>,
+        shard: usize,
+        left: &mut Left,
         call: impl FnOnce(&mut Inner, u64) -> R,
     ) -> Option<R> {
         let shard = self.engines.get(shard)?;
@@ -556,13 +587,28 @@ impl Node {
         let inner = (&mut *guard).as_mut()?;
         let now = monotonic_us();
         let result = call(inner, now);
-        let mut frames = inner.env.take_frames();
+        let frames = inner.env.take_frames();
         let due = inner.engine.next_deadline();
         let jobs_wait = inner.env.take_jobs_wait();
         inner.env.forget_objects();
-        let crowded = self.feeds_wanted(&inner.engine).is_some();
+        left.is_crowded |= self.feeds_wanted(&inner.engine).is_some();
         drop(guard);
 
+        left.frames.append(frames);
+        left.jobs_wait = left.jobs_wait.max(jobs_wait);
+        let due = match jobs_wait {
+            JobsWait::Patiently => Some(due.unwrap_or(u64::MAX).min(now.saturating_add(PATIENCE_US))),
+            JobsWait::No | JobsWait::Eagerly => due,
+        };
+        if let Some(due) = due {
+            shard.timer.arm(due);
+        }
+        Some(result)
+    }
+
+    /// Does what engines have left to do. Context: process or softirq, no lock of ours held.
+    fn finish(self: &Arc<Self>, left: Left) {
+        let Left { mut frames, jobs_wait, is_crowded } = left;
         if !frames.is_empty() {
             // What is counted is counted with softirqs off, and what is sent comes back in one.
             let _off = softirq::Off::new();
@@ -571,18 +617,12 @@ impl Node {
                 stats.sent(sent.ifindex, sent.bytes, !sent.taken);
             });
         }
-        if let Some(due) = due {
-            shard.timer.arm(due);
+        if jobs_wait == JobsWait::Eagerly {
+            self.queues.softirq.kick::<_, WORK_VERIFY>(self);
         }
-        match jobs_wait {
-            JobsWait::No => {}
-            JobsWait::Patiently => shard.timer.arm(now.saturating_add(PATIENCE_US)),
-            JobsWait::Eagerly => self.queues.softirq.kick::<_, WORK_VERIFY>(self),
-        }
-        if crowded {
+        if is_crowded {
             self.queues.process.kick::<_, WORK_CHORES>(self);
         }
-        Some(result)
     }
 
     /// Lets the verifier go on at `then`, µs. Context: any.

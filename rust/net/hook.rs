@@ -17,7 +17,8 @@ use super::{
         Mac,
         Rtnl, //
     },
-    skb::Drop as Reason, //
+    skb::Drop as Reason,
+    softirq::Inside, //
 };
 use core::{
     marker::PhantomData,
@@ -68,7 +69,14 @@ pub(crate) struct Frame<'a> {
     _call: PhantomData<&'a bindings::sk_buff>,
 }
 
-impl Frame<'_> {
+impl<'a> Frame<'a> {
+    /// There are frames only while their packet handler runs, which is in softirq.
+    #[inline]
+    pub(crate) fn softirq(&self) -> Inside<'a> {
+        // SAFETY: As just said; `'a` is within the handler's call.
+        unsafe { Inside::new() }
+    }
+
     /// Bytes that the whole frame has on the wire, without the checksum.
     #[inline]
     pub(crate) fn wire_len(&self) -> usize {

@@ -281,6 +281,23 @@ impl Frames {
         self.last = skb;
     }
 
+    /// Appends all of `more`. Context: any.
+    pub(crate) fn append(&mut self, mut more: Frames) {
+        if more.is_empty() {
+            return;
+        }
+        // INVARIANT: The other list's frames follow this one's.
+        if self.last.is_null() {
+            self.first = more.first;
+        } else {
+            // SAFETY: All frames of both lists are valid and ours.
+            unsafe { bindings::skb_set_next(self.last, more.first) };
+        }
+        self.last = more.last;
+        more.first = ptr::null_mut();
+        more.last = ptr::null_mut();
+    }
+
     /// Takes the first frame out.
     fn pop(&mut self) -> Option<ReadyFrame> {
         let skb = NonNull::new(self.first)?;
@@ -309,6 +326,12 @@ impl Frames {
         while let Some(frame) = self.pop() {
             tell(frame.send());
         }
+    }
+}
+
+impl Default for Frames {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

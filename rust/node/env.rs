@@ -65,8 +65,9 @@ pub(crate) fn wall_ms() -> Option<u64> {
 }
 
 /// Whether signatures came up in a call that are to be checked.
-#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum JobsWait {
+    #[default]
     No,
     /// Nobody waits for the verdicts: what others wait for goes first.
     Patiently,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Counters that each processor has for itself: counting takes no lock and no bus.
+//! What each processor has for itself: it takes no lock and no bus.
 
+use crate::net::softirq::SoftirqsOff;
 use core::ptr::NonNull;
 use feed_bindings as bindings;
 use kernel::prelude::*;
@@ -80,5 +81,74 @@ impl Drop for Counters {
     fn drop(&mut self) {
         // SAFETY: Ours by the type invariant, and nobody uses it any more.
         unsafe { bindings::free_percpu(self.words.as_ptr().cast()) };
+    }
+}
+
+/// A value of which each processor has its own: all zero at first.
+///
+/// # Invariants
+///
+/// `slots` is memory for a slot on every possible processor, ours alone. Only the processor itself
+/// looks at its slot, with softirqs off, and nobody else does so while it is `lent`.
+pub(crate) struct PerCpu<T> {
+    slots: NonNull<Slot<T>>,
+}
+
+#[repr(C)]
+struct Slot<T> {
+    lent: bool,
+    value: T,
+}
+
+// SAFETY: The memory is of no thread; values are used by one processor after the other's call.
+unsafe impl<T: Send> Send for PerCpu<T> {}
+// SAFETY: No two processors meet in one slot.
+unsafe impl<T: Send> Sync for PerCpu<T> {}
+
+/// Bytes that a processor can have at least (`PCPU_MIN_UNIT_SIZE` in include/linux/percpu.h).
+const UNIT: usize = 32 << 10;
+
+impl<T: Zeroable + Copy> PerCpu<T> {
+    /// Context: process, may sleep.
+    pub(crate) fn new() -> Result<Self> {
+        const { assert!(size_of::<Slot<T>>() <= UNIT) };
+        let (size, align) = (size_of::<Slot<T>>(), align_of::<Slot<T>>());
+        // SAFETY: May be called with any size.
+        let slots = unsafe { bindings::alloc_percpu_gfp(size, align, bindings::GFP_KERNEL) };
+        // INVARIANT: As asked for; zeros are a value that is not lent.
+        Ok(Self {
+            slots: NonNull::new(slots.cast()).ok_or(ENOMEM)?,
+        })
+    }
+
+    /// Lends this processor's value to `call`; `None` if a caller of ours has it already.
+    ///
+    /// Context: softirqs off or in one, not a hard interrupt.
+    #[inline]
+    pub(crate) fn with<R>(
+        &self,
+        _off: impl SoftirqsOff,
+        call: impl FnOnce(&mut T) -> R,
+    ) -> Option<R> {
+        // SAFETY: The processor does not change while softirqs are off.
+        let slot: *mut Slot<T> = unsafe { bindings::this_cpu_ptr(self.slots.as_ptr().cast()) }.cast();
+        // SAFETY: This processor's slot, whose flag is looked at by nobody else, and whose value is
+        // ours alone while the flag is set.
+        unsafe {
+            if (*slot).lent {
+                return None;
+            }
+            (*slot).lent = true;
+            let result = call(&mut (*slot).value);
+            (*slot).lent = false;
+            Some(result)
+        }
+    }
+}
+
+impl<T> Drop for PerCpu<T> {
+    fn drop(&mut self) {
+        // SAFETY: Ours by the type invariant, and nobody uses it any more.
+        unsafe { bindings::free_percpu(self.slots.as_ptr().cast()) };
     }
 }

@@ -7,8 +7,12 @@
 
 use crate::{
     bindings,
-    node::Queues,
-    store::Ground, //
+    node::{
+        Copies,
+        Queues, //
+    },
+    store::Ground,
+    sync::percpu::PerCpu, //
 };
 use kernel::{
     prelude::*,
@@ -23,6 +27,7 @@ use kernel::{
 pub(crate) struct Common {
     pub(crate) ground: Arc<Ground>,
     pub(crate) queues: Arc<Queues>,
+    pub(crate) copies: Arc<PerCpu<Copies>>,
 }
 
 global_lock! {
@@ -41,6 +46,7 @@ impl Shared {
         let common = Common {
             ground: Ground::new()?,
             queues: Queues::new()?,
+            copies: Arc::new(PerCpu::new()?, GFP_KERNEL)?,
         };
         *COMMON.lock() = Some(common);
         Ok(Self(()))

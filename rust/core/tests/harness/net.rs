@@ -5,7 +5,6 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use feed_core::engine::fetch::{Credit, Reader, Status};
-use feed_core::engine::shards::FRAME_START;
 use feed_core::engine::{
     Config, Dest, Engine, Mac, PortId, PortInfo, Role, Route, Rx, Shards, Sizes, Tables,
 };
@@ -53,25 +52,20 @@ impl NodeOf {
         engines.filter_map(Engine::next_deadline).min()
     }
 
-    /// As a shell does it: where the start points to, then to whom that engine names; the head first,
-    /// the payload where it is to stay. Every fourth frame is copied whole.
+    /// As a shell does it: where the first message points to, then to whom that engine names; the head
+    /// first, the payload where it is to stay. Every fourth frame is copied whole.
     fn on_frame(&mut self, now: u64, rx: Rx, bytes: &[u8]) {
         self.world.taken += 1;
         let is_whole = self.world.taken % 4 == 0;
-        let cut = || {
-            if is_whole {
-                (bytes, Behind::new(&[]))
-            } else {
-                Behind::split(bytes)
-            }
+        let (head, behind) = if is_whole {
+            (bytes, Behind::new(&[]))
+        } else {
+            Behind::split(bytes)
         };
-        let start = &bytes[..bytes.len().min(FRAME_START)];
-        let (engine, world) = self.shard(self.shards.of_frame(start));
-        let (head, behind) = cut();
+        let (engine, world) = self.shard(self.shards.of_frame(head));
         let mut rest = engine.on_frame_head(now, rx, head, &behind, world);
         while let Some(shard) = rest.pop() {
             let (engine, world) = self.shard(shard);
-            let (head, behind) = cut();
             engine.on_frame_again(now, rx, head, &behind, world);
         }
     }
