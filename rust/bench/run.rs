@@ -58,6 +58,7 @@ pub(crate) fn lookups(
     let mut lookups = Lookups::new(feeds, asked)?;
     // The first one fetches a cookie; it is not counted.
     send(&device, to, &mut lookups, 1, 0)?;
+    seen.wait(1);
     let cookie = seen.cookie();
     let (frames, bytes) = seen.figures();
     let begun = Monotonic::ktime_get();
@@ -67,6 +68,7 @@ pub(crate) fn lookups(
         send(&device, to, &mut lookups, now, cookie)?;
         sent += now;
     }
+    seen.wait(frames + sent);
     let ns = Monotonic::ktime_get() - begun;
     let (frames, bytes) = (seen.figures().0 - frames, seen.figures().1 - bytes);
     // Taking a handler away waits for the calls in progress.
@@ -74,7 +76,7 @@ pub(crate) fn lookups(
     Ok([sent, frames, bytes, u64::try_from(ns).map_err(|_| EINVAL)?])
 }
 
-/// Sends some lookups; what they cause on this processor is done when this returns.
+/// Sends some lookups; what they cause on this processor is mostly done when this returns.
 fn send(
     device: &Device,
     to: &Mac,

@@ -15,8 +15,18 @@ use core::sync::atomic::{
 };
 use kernel::{
     prelude::*,
-    sync::Arc, //
+    sync::Arc,
+    time::{
+        delay::fsleep,
+        ClockSource,
+        Delta,
+        Monotonic, //
+    }, //
 };
+
+/// How long answers may keep their asker waiting, ns, and how often he looks.
+const PATIENCE_NS: i64 = 1_000_000_000;
+const LOOK_EVERY: Delta = Delta::from_micros(50);
 
 /// Where a frame gives its receiver a cookie, behind the Ethernet header (PROTOCOL.md, 12).
 const COOKIE_AT: usize = 16;
@@ -40,6 +50,15 @@ impl Seen {
     /// Frames, and their bytes behind the Ethernet headers.
     pub(crate) fn figures(&self) -> (u64, u64) {
         (self.frames.load(Relaxed), self.bytes.load(Relaxed))
+    }
+
+    /// Waits until so many frames have come, or for a second: softirqs that have run for long go on
+    /// in a thread. Context: process.
+    pub(crate) fn wait(&self, frames: u64) {
+        let begun = Monotonic::ktime_get();
+        while self.figures().0 < frames && Monotonic::ktime_get() - begun < PATIENCE_NS {
+            fsleep(LOOK_EVERY);
+        }
     }
 
     /// The first cookie that came, 0 for none.
