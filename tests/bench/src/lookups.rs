@@ -12,7 +12,7 @@ use feed_core::id::DiscoveryId;
 
 use crate::generator::{self, Answered, Asked, Generator};
 use crate::line::Sample;
-use crate::machine::{cable, inside, load_feed, mac, sh, sh_in};
+use crate::machine::{inside, load_feed, mac, polled_cable, sh, sh_in};
 
 /// Room for an answer with its proof in one frame: one lookup, one answer.
 const MTU: u32 = 9000;
@@ -60,10 +60,10 @@ impl Bed {
         sh(&["ip", "netns", "add", name])?;
         for at in 0..cables {
             let (near, far) = bed.cable(at);
-            cable(&near, &far, Some(name), MTU)?;
+            polled_cable(&near, &far, Some(name), MTU)?;
             sh_in(name, &["feedctl", "port", "add", &far])?;
             let (near, far) = bed.floor_cable(at);
-            cable(&near, &far, None, MTU)?;
+            polled_cable(&near, &far, None, MTU)?;
         }
         inside(name, || bed.store(stored))?;
         Ok(bed)

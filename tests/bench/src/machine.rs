@@ -83,6 +83,25 @@ pub(crate) fn cable(here: &str, there: &str, namespace: Option<&str>, mtu: u32) 
     Ok(())
 }
 
+/// As [`cable`], with devices that hand frames over as those of network cards do: some at a time, from
+/// a NAPI poll. `veth` does so with GRO on where they arrive and TSO off where they are sent; else
+/// it calls the stack for each frame.
+pub(crate) fn polled_cable(
+    here: &str,
+    there: &str,
+    namespace: Option<&str>,
+    mtu: u32,
+) -> Result<()> {
+    cable(here, there, namespace, mtu)?;
+    let words = |device| ["ethtool", "-K", device, "tso", "off", "gro", "on"];
+    sh(&words(here))?;
+    match namespace {
+        Some(namespace) => sh_in(namespace, &words(there))?,
+        None => sh(&words(there))?,
+    };
+    Ok(())
+}
+
 /// Lets this program have so many files open.
 pub(crate) fn allow_open_files(number: u64) -> Result<()> {
     setrlimit(Resource::RLIMIT_NOFILE, number, number).context("cannot raise RLIMIT_NOFILE")

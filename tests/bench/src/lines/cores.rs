@@ -157,7 +157,7 @@ impl Line for Cores {
     }
 
     fn title(&self) -> &'static str {
-        "a second core: lookups and bulk of 8 feeds"
+        "a second core: lookups (links deliver by NAPI) and bulk of 8 feeds"
     }
 
     fn bed(&self) -> &'static str {
