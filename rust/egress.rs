@@ -10,7 +10,8 @@ use crate::{
         device::Device,
         skb::{
             FrameBuilder,
-            ReadyFrame, //
+            ReadyFrame,
+            Spare, //
         }, //
     },
     store::{
@@ -49,20 +50,21 @@ fn flow(linear: &[u8], payload: Option<&Payload>) -> u32 {
     }
 }
 
-/// A frame of `linear` and, behind it, bytes of the store. `None` if those have gone or there is
-/// no memory.
+/// A frame of `linear` and, behind it, bytes of the store, in the buffer of the one that it answers if
+/// that is to be had. `None` if the bytes have gone or there is no memory.
 ///
 /// Context: process or softirq, locks may be held.
 pub(crate) fn build(
     store: &Store,
     recent: &mut RecentObjects,
+    spare: Option<Spare>,
     device: &Device,
     ethertype: u16,
     to: [u8; 6],
     linear: &[u8],
     payload: Option<Payload>,
 ) -> Option<ReadyFrame> {
-    let mut frame = FrameBuilder::new(device, linear.len())?;
+    let mut frame = FrameBuilder::new(spare, device, linear.len())?;
     if !frame.put(linear) {
         return None;
     }

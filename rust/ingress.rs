@@ -65,18 +65,15 @@ impl Receive for Ingress {
         };
         // In the order in which they came: an entry may need the page before it.
         for run in frames.chunk_by_mut(|one, next| is_short(one) == is_short(next)) {
-            match run {
-                [_, _, ..] if run.first().is_some_and(is_short) => {
-                    self.node.receive_short(inside, self.port, run);
+            if run.first().is_some_and(is_short) {
+                self.node.receive_short(inside, self.port, run);
+                for frame in run.iter().flatten() {
+                    self.count(frame, frame.outcome);
                 }
-                _ => {
-                    for frame in run.iter_mut().flatten() {
-                        frame.outcome = self.accept(frame);
-                    }
+            } else {
+                for frame in run.iter_mut().flatten() {
+                    frame.outcome = self.receive(frame);
                 }
-            }
-            for frame in run.iter().flatten() {
-                self.count(frame, frame.outcome);
             }
         }
     }

@@ -173,24 +173,27 @@ type Lens = [Option<usize>; AHEAD];
 
 impl Inner {
     /// Takes frames of which `lens` and `copies` have the bytes; `others` is told who has more messages
-    /// in each.
+    /// in each. What a frame has sent is made in its buffer, which nobody needs any more.
     fn take_batch(
         &mut self,
         now: u64,
         port: PortId,
-        frames: &[Option<Frame<'_>>],
+        frames: &mut [Option<Frame<'_>>],
         copies: &[[u8; SHORT]; AHEAD],
         lens: &Lens,
         others: &mut [ShardSet; AHEAD],
     ) {
         let Self { engine, env } = self;
         let bytes = copies.iter().zip(lens).map(|(copy, len)| copy.get(..(*len)?));
-        if env.may_look_ahead() {
+        if frames.len() > 1 && env.may_look_ahead() {
             engine.look_ahead(bytes.clone().flatten(), env);
         }
-        for ((frame, bytes), others) in frames.iter().zip(bytes).zip(others) {
+        for ((frame, bytes), others) in frames.iter_mut().zip(bytes).zip(others) {
             if let (Some(frame), Some(bytes)) = (frame, bytes) {
-                *others = engine.on_frame(now, ingress::rx(port, frame), bytes, env);
+                let rx = ingress::rx(port, frame);
+                env.lend(frame.give_away());
+                *others = engine.on_frame(now, rx, bytes, env);
+                env.free_spare();
             }
         }
     }

@@ -14,7 +14,9 @@ use super::net::{
     skb::{
         Drop,
         FrameBuilder,
-        Frames, //
+        Frames,
+        ReadyFrame,
+        Spare, //
     },
 };
 use kernel::{
@@ -52,20 +54,33 @@ impl Echo {
         })
     }
 
-    fn answer(&self, to: &Mac, ethertype: u16) -> Option<()> {
-        let mut frame = FrameBuilder::new(&self.device, self.linear)?;
+    /// In the buffer of the frame that it answers, as a node does it.
+    fn answer(&self, spare: Option<Spare>, to: &Mac, ethertype: u16) -> Option<ReadyFrame> {
+        let mut frame = FrameBuilder::new(spare, &self.device, self.linear)?;
         let whole = frame.put(&[0; LINEAR_MAX][..self.linear])
             && (self.paged == 0 || frame.append_fixed(&self.page, self.paged));
-        let mut frames = Frames::new();
-        frames.push(whole.then(|| frame.finish(to, ethertype))??);
-        frames.transmit(|_| ());
-        Some(())
+        whole.then(|| frame.finish(to, ethertype))?
     }
 }
 
 impl Receive for Echo {
     fn receive(&self, frame: &Frame<'_>) -> Result<(), Drop> {
-        self.answer(&frame.source(), super::ETHERTYPE)
-            .ok_or(Drop::Unwanted)
+        let mut frames = Frames::new();
+        let answer = self.answer(None, &frame.source(), super::ETHERTYPE);
+        frames.push(answer.ok_or(Drop::Unwanted)?);
+        frames.transmit(|_| ());
+        Ok(())
+    }
+
+    /// Answers to frames that have arrived together are sent together, as a node's are.
+    fn receive_all(&self, frames: &mut [Option<Frame<'_>>]) {
+        let mut answers = Frames::new();
+        for frame in frames.iter_mut().flatten() {
+            match self.answer(frame.give_away(), &frame.source(), super::ETHERTYPE) {
+                Some(answer) => answers.push(answer),
+                None => frame.outcome = Err(Drop::Unwanted),
+            }
+        }
+        answers.transmit(|_| ());
     }
 }

@@ -171,7 +171,7 @@ impl Flood {
                 };
                 self.bytes[place.at..place.at + 8].copy_from_slice(&value.to_le_bytes());
             }
-            let mut frame = FrameBuilder::new(&self.device, self.bytes.len()).ok_or(ENOMEM)?;
+            let mut frame = FrameBuilder::new(None, &self.device, self.bytes.len()).ok_or(ENOMEM)?;
             if !frame.put(&self.bytes) {
                 return Err(EMSGSIZE);
             }

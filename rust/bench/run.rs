@@ -87,7 +87,7 @@ fn send(
     let mut frames = Frames::new();
     for _ in 0..count {
         let bytes = lookups.next(cookie);
-        let mut frame = FrameBuilder::new(device, bytes.len()).ok_or(ENOMEM)?;
+        let mut frame = FrameBuilder::new(None, device, bytes.len()).ok_or(ENOMEM)?;
         if !frame.put(bytes) {
             return Err(EMSGSIZE);
         }

@@ -6,6 +6,7 @@
  */
 #include <linux/etherdevice.h>
 #include <linux/module.h>
+#include <net/dst.h>
 
 #include "helpers.h"
 
@@ -85,6 +86,41 @@ void feed_helper_skb_append_page(struct sk_buff *skb, struct page *page, u32 off
 	skb_fill_page_desc(skb, skb_shinfo(skb)->nr_frags, page, offset, len);
 	skb_len_add(skb, len);
 	skb_shinfo(skb)->flags |= SKBFL_SHARED_FRAG;
+}
+
+/*
+ * Empties a buffer that was received, so that it is as one that was just
+ * allocated, with so much headroom and tailroom. False, and it is as it was, if
+ * somebody else may still look at it, or if it is too small or unusual.
+ */
+bool feed_helper_skb_renew(struct sk_buff *skb, unsigned int headroom, unsigned int room)
+{
+	bool head_frag = skb->head_frag, pp_recycle = skb->pp_recycle;
+
+	if (skb_shared(skb) || skb_cloned(skb) || skb->fclone != SKB_FCLONE_UNAVAILABLE ||
+	    skb->pfmemalloc || skb_zcopy(skb) || skb_has_frag_list(skb) ||
+	    skb_end_offset(skb) < headroom + room)
+		return false;
+	/* Who sent it here gets its memory's charge back, and what is attached goes. */
+	skb_orphan(skb);
+	skb_dst_drop(skb);
+	nf_reset_ct(skb);
+	skb_ext_reset(skb);
+	if (skb_is_nonlinear(skb) && ___pskb_trim(skb, 0))
+		return false;
+	/* As __alloc_skb() and build_skb() begin: no field of the old frame is left. */
+	memset(skb, 0, offsetof(struct sk_buff, tail));
+	memset(skb_shinfo(skb), 0, offsetof(struct skb_shared_info, dataref));
+	skb->head_frag = head_frag;
+	skb->pp_recycle = pp_recycle;
+	skb->alloc_cpu = raw_smp_processor_id();
+	skb->mac_header = (typeof(skb->mac_header))~0U;
+	skb->transport_header = (typeof(skb->transport_header))~0U;
+	skb->truesize = SKB_TRUESIZE(skb_end_offset(skb));
+	skb->data = skb->head;
+	skb_reset_tail_pointer(skb);
+	skb_reserve(skb, headroom);
+	return true;
 }
 
 unsigned int feed_helper_skb_nr_frags(const struct sk_buff *skb)

@@ -25,6 +25,7 @@ struct net_device *feed_helper_skb_device(const struct sk_buff *skb);
 const u8 *feed_helper_skb_eth_hdr(const struct sk_buff *skb);
 void feed_helper_skb_address(struct sk_buff *skb, struct net_device *dev, u16 protocol);
 void feed_helper_skb_append_page(struct sk_buff *skb, struct page *page, u32 offset, u32 len);
+bool feed_helper_skb_renew(struct sk_buff *skb, unsigned int headroom, unsigned int room);
 unsigned int feed_helper_skb_nr_frags(const struct sk_buff *skb);
 struct sk_buff *feed_helper_skb_next(const struct sk_buff *skb);
 void feed_helper_skb_set_next(struct sk_buff *skb, struct sk_buff *next);

@@ -17,7 +17,10 @@ use super::{
         Mac,
         Rtnl, //
     },
-    skb::Drop as Reason,
+    skb::{
+        Drop as Reason,
+        Spare, //
+    }, //
     softirq::Inside, //
 };
 use core::{
@@ -60,10 +63,15 @@ const ETHERNET_HEADER: usize = bindings::ETH_HLEN as usize;
 ///
 /// # Invariants
 ///
-/// `skb` is valid for `'a`, and `header` points to the 14 bytes of its Ethernet header.
+/// `skb`, as long as it is there, is valid for `'a` and has `len` bytes; our reference to it is this
+/// object's.
 pub(crate) struct Frame<'a> {
-    skb: NonNull<bindings::sk_buff>,
-    header: NonNull<[u8; ETHERNET_HEADER]>,
+    /// `None`: its buffer was given away.
+    skb: Option<NonNull<bindings::sk_buff>>,
+    len: usize,
+    /// The addresses of its Ethernet header.
+    destination: Mac,
+    source: Mac,
     /// What became of it.
     pub(crate) outcome: Result<(), Reason>,
     _call: PhantomData<&'a bindings::sk_buff>,
@@ -86,55 +94,56 @@ impl<'a> Frame<'a> {
     /// Bytes behind the Ethernet header, padding included.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        // SAFETY: Valid by the type invariant.
-        unsafe { (*self.skb.as_ptr()).len as usize }
+        self.len
     }
 
-    /// Copies `to.len()` bytes that begin at `offset`; false if there are not so many.
+    /// Copies `to.len()` bytes that begin at `offset`; false if there are not so many, or the buffer
+    /// was given away.
     ///
     /// A sender on this machine may still write to them: whoever decides something about bytes
     /// decides it about the copy.
     #[inline]
     pub(crate) fn copy(&self, offset: usize, to: &mut [u8]) -> bool {
-        let (Ok(offset), Ok(length)) = (c_int::try_from(offset), c_int::try_from(to.len())) else {
+        let (Some(skb), Ok(offset), Ok(length)) =
+            (self.skb, c_int::try_from(offset), c_int::try_from(to.len()))
+        else {
             return false;
         };
         // SAFETY: Valid by the type invariant. C checks the range against the length, with sums
         // that cannot overflow: both fit an int and are not negative.
-        let error = unsafe {
-            bindings::skb_copy_bits(self.skb.as_ptr(), offset, to.as_mut_ptr().cast(), length)
-        };
+        let error =
+            unsafe { bindings::skb_copy_bits(skb.as_ptr(), offset, to.as_mut_ptr().cast(), length) };
         error == 0
+    }
+
+    /// Gives the buffer away, once all that is wanted of its bytes was copied.
+    #[inline]
+    pub(crate) fn give_away(&mut self) -> Option<Spare> {
+        let skb = self.skb.take()?;
+        // SAFETY: By the type invariant the reference was ours; it is not used here any more.
+        Some(unsafe { Spare::new(skb) })
     }
 
     /// Who sent it.
     #[inline]
     pub(crate) fn source(&self) -> Mac {
-        self.address::<6>()
-    }
-
-    /// To whom it was sent.
-    #[inline]
-    pub(crate) fn destination(&self) -> Mac {
-        self.address::<0>()
+        self.source
     }
 
     /// Whether it was sent to a group.
     #[inline]
     pub(crate) fn is_group(&self) -> bool {
-        self.destination()[0] & 1 != 0
+        self.destination[0] & 1 != 0
     }
+}
 
+impl core::ops::Drop for Frame<'_> {
+    /// Frees what was not given away: as used, or as dropped for a reason.
     #[inline]
-    fn address<const AT: usize>(&self) -> Mac {
-        const { assert!(AT + size_of::<Mac>() <= ETHERNET_HEADER) };
-        // SAFETY: By the type invariant the header has 14 bytes; a byte array has no alignment.
-        unsafe {
-            self.header
-                .cast::<u8>()
-                .add(AT)
-                .cast::<Mac>()
-                .read_volatile()
+    fn drop(&mut self) {
+        if let Some(skb) = self.skb {
+            // SAFETY: By the type invariant the reference is ours.
+            unsafe { free(skb, self.outcome) };
         }
     }
 }
@@ -270,22 +279,19 @@ impl<R: Receive> Hook<R> {
             // SAFETY: The caller promises a valid buffer.
             match unsafe { self.frame(*skb) } {
                 Ok(frame) => *place = Some(frame),
-                // SAFETY: The buffer is ours.
+                // SAFETY: The buffer is still ours.
                 Err(reason) => unsafe { free(*skb, Err(reason)) },
             }
         }
         self.receiver.receive_all(frames);
-        for frame in frames.iter_mut().filter_map(Option::take) {
-            // SAFETY: The buffer is ours, and whoever borrowed the frame has returned.
-            unsafe { free(frame.skb, frame.outcome) };
-        }
+        frames.fill_with(|| None);
     }
 
     /// Looks at what surrounds the frame.
     ///
     /// # Safety
     ///
-    /// `skb` must be valid for `'a`.
+    /// `skb` must be valid for `'a`. If there is a frame, the caller has given it up.
     #[inline]
     unsafe fn frame<'a>(&self, skb: NonNull<bindings::sk_buff>) -> Result<Frame<'a>, Reason> {
         // SAFETY: The caller promises a valid buffer.
@@ -310,14 +316,28 @@ impl<R: Receive> Hook<R> {
         let Some(header) = NonNull::new(header.cast_mut()) else {
             return Err(Reason::Truncated);
         };
-        // INVARIANT: `skb_eth_hdr` gives only whole headers.
+        // SAFETY: `skb_eth_hdr` gives only whole headers; a byte array has no alignment. Its bytes are
+        // read here once.
+        let header = unsafe { header.cast::<[u8; ETHERNET_HEADER]>().as_ptr().read_volatile() };
+        let [destination, source] = addresses(&header);
+        // INVARIANT: The caller gives the buffer up, and its length was asked for just now.
         Ok(Frame {
-            skb,
-            header: header.cast(),
+            skb: Some(skb),
+            // SAFETY: The caller promises a valid buffer.
+            len: unsafe { (*skb.as_ptr()).len as usize },
+            destination,
+            source,
             outcome: Ok(()),
             _call: PhantomData,
         })
     }
+}
+
+/// Whom a frame is for, and who sent it.
+#[inline]
+fn addresses(header: &[u8; ETHERNET_HEADER]) -> [Mac; 2] {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, ..] = *header;
+    [[a, b, c, d, e, f], [g, h, i, j, k, l]]
 }
 
 /// Frees a buffer: as used, or as dropped for a reason.

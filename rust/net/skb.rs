@@ -38,6 +38,46 @@ const ETHERNET_HEADER: usize = bindings::ETH_HLEN as usize;
 /// The shortest frame that an Ethernet carries, without its checksum.
 const SHORTEST: usize = bindings::ETH_ZLEN as usize;
 
+/// A received buffer that nobody looks at any more: a frame may be made in it.
+///
+/// # Invariants
+///
+/// `skb` is valid, and our reference to it is this object's.
+pub(crate) struct Spare {
+    skb: NonNull<bindings::sk_buff>,
+}
+
+// SAFETY: Buffers may be used from any thread.
+unsafe impl Send for Spare {}
+
+impl Spare {
+    /// # Safety
+    ///
+    /// `skb` must be a valid buffer; the caller gives its reference up.
+    pub(super) unsafe fn new(skb: NonNull<bindings::sk_buff>) -> Self {
+        // INVARIANT: As the caller promises.
+        Self { skb }
+    }
+
+    /// The buffer, as if it was new, with so much headroom and tailroom. `None` if somebody else has
+    /// it, too, or it is too small: then it is given back.
+    #[inline]
+    fn renew(self, headroom: c_uint, room: c_uint) -> Option<NonNull<bindings::sk_buff>> {
+        // SAFETY: Valid by the type invariant.
+        if !unsafe { bindings::skb_renew(self.skb.as_ptr(), headroom, room) } {
+            return None;
+        }
+        Some(core::mem::ManuallyDrop::new(self).skb)
+    }
+}
+
+impl core::ops::Drop for Spare {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant the reference is ours.
+        unsafe { bindings::consume_skb(self.skb.as_ptr()) };
+    }
+}
+
 /// A frame in the making.
 ///
 /// # Invariants
@@ -51,22 +91,30 @@ pub(crate) struct FrameBuilder {
 }
 
 impl FrameBuilder {
-    /// Makes an empty frame with room for `linear` bytes behind the Ethernet header.
+    /// Makes an empty frame with room for `linear` bytes behind the Ethernet header: in the buffer of a
+    /// received one if there is one that is ours alone and large enough.
     ///
     /// Context: any.
-    pub(crate) fn new(device: &Device, linear: usize) -> Option<Self> {
+    pub(crate) fn new(spare: Option<Spare>, device: &Device, linear: usize) -> Option<Self> {
         let dev = device.as_ptr();
         // Room for padding, too.
         let room = linear.max(SHORTEST - ETHERNET_HEADER);
         // SAFETY: The device is valid.
         let headroom = unsafe { bindings::ll_reserved_space(dev) };
-        let size = c_uint::try_from(room).ok()?.checked_add(headroom)?;
-        // SAFETY: No requirements; without sleeping, and without a message if there is none.
-        let skb = NonNull::new(unsafe {
-            bindings::alloc_skb(size, bindings::GFP_ATOMIC | bindings::__GFP_NOWARN)
-        })?;
-        // SAFETY: The buffer is new, empty, and large enough.
-        unsafe { bindings::skb_reserve(skb.as_ptr(), c_int::try_from(headroom).ok()?) };
+        let tailroom = c_uint::try_from(room).ok()?;
+        let size = tailroom.checked_add(headroom)?;
+        let skb = match spare.and_then(|spare| spare.renew(headroom, tailroom)) {
+            Some(skb) => skb,
+            None => {
+                // SAFETY: No requirements; without sleeping, and without a message if there is none.
+                let skb = NonNull::new(unsafe {
+                    bindings::alloc_skb(size, bindings::GFP_ATOMIC | bindings::__GFP_NOWARN)
+                })?;
+                // SAFETY: The buffer is new, empty, and large enough.
+                unsafe { bindings::skb_reserve(skb.as_ptr(), c_int::try_from(headroom).ok()?) };
+                skb
+            }
+        };
         // SAFETY: The device is valid. The frame may outlive the borrowed reference.
         unsafe { bindings::dev_hold(dev) };
         // INVARIANT: As made above.

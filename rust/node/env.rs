@@ -15,7 +15,10 @@ use crate::{
     net::{
         device::Device,
         random,
-        skb::Frames, //
+        skb::{
+            Frames,
+            Spare, //
+        }, //
     },
     store::{
         Extent,
@@ -80,6 +83,8 @@ pub(crate) struct KernelEnv {
     /// Few enough to be searched in order.
     devices: KVec<(PortId, Device)>,
     frames: Frames,
+    /// The buffer of the frame that is looked at, if its bytes are not needed any more.
+    spare: Option<Spare>,
     jobs_wait: JobsWait,
     recent: RecentObjects,
 }
@@ -90,6 +95,7 @@ impl KernelEnv {
             world,
             devices: KVec::new(),
             frames: Frames::new(),
+            spare: None,
             jobs_wait: JobsWait::No,
             recent: RecentObjects::new()?,
         })
@@ -132,6 +138,18 @@ impl KernelEnv {
 
     pub(super) fn take_frames(&mut self) -> Frames {
         core::mem::replace(&mut self.frames, Frames::new())
+    }
+
+    /// Lends a buffer for what is sent until [`KernelEnv::free_spare`].
+    #[inline]
+    pub(super) fn lend(&mut self, spare: Option<Spare>) {
+        self.spare = spare;
+    }
+
+    /// Frees what was lent and not used.
+    #[inline]
+    pub(super) fn free_spare(&mut self) {
+        self.spare = None;
     }
 
     /// Whether it pays to look ahead at several frames; if so, what they read is remembered.
@@ -268,7 +286,8 @@ impl Env for KernelEnv {
         let bytes = payload.as_ref().map_or(0, |payload| payload.len);
         let ethertype = shared::ethertype();
         let store = &self.world.store;
-        match egress::build(store, &mut self.recent, device, ethertype, to, linear, payload) {
+        let (recent, spare) = (&mut self.recent, self.spare.take());
+        match egress::build(store, recent, spare, device, ethertype, to, linear, payload) {
             Some(frame) => {
                 trace::sent(port, &to, linear, bytes);
                 self.frames.push(frame);
