@@ -5,8 +5,10 @@ use super::env::{Charge, Counter, Env, Event, Memory, PortId, Proved};
 use super::feeds::HEADED;
 use super::held::{self, Waits};
 use super::nodes;
-use super::pending::{self, Want};
+use super::pending::{self, NO_PAYLOADS};
 use super::recv::Rx;
+use super::u48::U48;
+use super::want::What;
 use super::Engine;
 use crate::error::Drop;
 use crate::id::{DiscoveryId, Hash, Hashes, Name};
@@ -119,18 +121,15 @@ impl<M: Memory, E: Env> Engine<M, E> {
         env: &mut E,
     ) -> Result<Trusted, Drop> {
         let entry = self.pending.get(slot).ok_or(Drop::Unsolicited)?;
-        let Want::Range {
-            id,
-            epoch: wanted,
-            window: mine,
-        } = entry.want
-        else {
-            return Err(Drop::NotAsked);
+        let asked = What::Range {
+            epoch,
+            window: U48::new(window),
         };
-        if mine != window || wanted != epoch {
+        if entry.what != asked {
             return Err(Drop::NotAsked);
         }
-        let (expires, hop_limit) = (entry.expires, entry.hop_limit);
+        let id = entry.id;
+        let (expires, hop_limit) = (entry.expires.get(), entry.hop_limit);
         let tree = self.trusted(&id, epoch, n, self.payer(slot));
         if tree.is_err()
             && self
@@ -161,7 +160,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if entry.got & bit != 0 {
             return Err(Drop::Repeated);
         }
-        let leaf_only = entry.leaf_only;
+        let leaf_only = entry.has(NO_PAYLOADS);
         store_entry(&tree, m, leaf_only, env)?;
         if let Some(entry) = self.pending.get_mut(slot) {
             entry.got |= bit;

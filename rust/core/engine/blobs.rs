@@ -5,7 +5,7 @@ use super::env::{Charge, Counter, Env, Event, Memory, Proved, Rest};
 use super::feeds::Feed;
 use super::held::{self, Waits};
 use super::nodes;
-use super::pending::{self, is_window, Pending, Want};
+use super::pending::{self, Pending};
 use super::recv::Rx;
 use super::transfers::Transfer;
 use super::Engine;
@@ -63,10 +63,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// The transfer that an answer is for.
     fn transfer_of(&self, slot: u32, window: u16) -> Result<(u32, DiscoveryId), Drop> {
         let entry = self.pending.get(slot).ok_or(Drop::Unsolicited)?;
-        match entry.want {
-            Want::Blob {
-                id, window: wanted, ..
-            } if wanted == window => Ok((pending::slot(entry.part), id)),
+        let index = pending::slot(entry.part);
+        let transfer = self.transfers.table.get(index).filter(|_| entry.is_blob());
+        match transfer {
+            Some(transfer) if transfer.window == window => Ok((index, entry.id)),
             _ => Err(Drop::NotAsked),
         }
     }
@@ -274,7 +274,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let id = self
             .pending
             .get(slot)
-            .map(|entry| *entry.want.id())
+            .map(|entry| entry.id)
             .unwrap_or_default();
         env.event(Event::Verify {
             what: Proved::Window,
@@ -304,14 +304,14 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// Whether a feed that a host may serve waits for the window. It may have been shared while the
     /// window was under way.
     fn waits_publicly(&self, blob: &BlobName, window: u16) -> bool {
-        let is_public = |entry: &Pending| {
-            is_window(entry, blob, window)
-                && self.feeds.get(entry.want.id()).is_some_and(Feed::is_public)
+        let Some((first, transfer)) = self.find_window(blob, window) else {
+            return false;
         };
-        self.pending.find_window(blob, window).is_some_and(|first| {
-            self.pending.get(first).is_some_and(is_public)
-                || self.pending.entries.find_next(first, is_public).is_some()
-        })
+        let is_public = |entry: &Pending| {
+            entry.is_of_transfer(transfer) && self.feeds.get(&entry.id).is_some_and(Feed::is_public)
+        };
+        self.pending.get(first).is_some_and(is_public)
+            || self.pending.entries.find_next(first, is_public).is_some()
     }
 
     /// Bytes or path lie: from now on chunk by chunk, against a page that must lead to the name.

@@ -3,7 +3,8 @@
 
 use super::env::{Env, Memory};
 use super::feeds::HEADED;
-use super::pending::{self, Down, Want, HAVE_PAGE, HAVE_PATH, LIMITED};
+use super::pending::{self, Down, HAVE_PAGE, HAVE_PATH, LIMITED};
+use super::want::What;
 use super::Engine;
 use crate::id::DiscoveryId;
 
@@ -14,18 +15,18 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let Some(entry) = self.pending.get(slot) else {
             return;
         };
-        let want = entry.want;
+        let (id, what) = (entry.id, entry.what);
         let hops = entry.hops.saturating_add(1);
-        match want {
-            Want::Head { id } => self.deliver_head(slot, &id, env),
-            Want::Cons { id, epoch, m, n } => {
-                self.deliver_cons(slot, &id, (epoch, m, n), hops, env)
+        match what {
+            What::Head => self.deliver_head(slot, &id, env),
+            What::Cons { epoch, m, n } => {
+                self.deliver_cons(slot, &id, (epoch, m.get(), n.get()), hops, env)
             }
-            Want::Range { id, epoch, window } => {
-                self.deliver_range(slot, &id, epoch, window, hops, env)
+            What::Range { epoch, window } => {
+                self.deliver_range(slot, &id, epoch, window.get(), hops, env)
             }
             // Windows are delivered when they are complete, pushes when a head is adopted.
-            Want::Blob { .. } | Want::Follow { .. } => return,
+            What::Blob | What::Follow => return,
         }
         self.settle(now, slot, env);
     }
@@ -41,17 +42,17 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let Some(entry) = self.pending.remove(slot) else {
             return;
         };
-        self.ports.discharge(entry.payer, entry.want.is_blob());
+        self.ports.discharge(entry.payer, entry.is_blob());
         if entry.part != pending::NONE {
             let part = pending::slot(entry.part);
-            if entry.want.is_blob() {
+            if entry.is_blob() {
                 self.leave_transfer(part);
             } else {
                 self.held.release(part);
             }
         }
-        if let Want::Cons { id, epoch, m, n } = entry.want {
-            self.forget_waiting_head(&id, epoch, (m, n));
+        if let What::Cons { epoch, m, n } = entry.what {
+            self.forget_waiting_head(&entry.id, epoch, (m.get(), n.get()));
         }
         let _ = env;
     }
@@ -196,13 +197,13 @@ impl<M: Memory, E: Env> Engine<M, E> {
         env: &mut E,
     ) {
         for _ in 0..self.pending.entries.capacity() {
-            let Some(slot) = self.pending.find_window(blob, window) else {
+            let Some((slot, _)) = self.find_window(blob, window) else {
                 break;
             };
             let id = self
                 .pending
                 .get(slot)
-                .map(|entry| *entry.want.id())
+                .map(|entry| entry.id)
                 .unwrap_or_default();
             let mut local = false;
             for _ in 0..self.pending.downs.capacity() {

@@ -14,8 +14,10 @@ use super::limits::{
 };
 use super::lookup::Origin;
 use super::nodes;
-use super::pending::{self, Down, Want, FOLLOWER, LIMITED, TOLD};
+use super::pending::{self, Down, FOLLOWER, LIMITED, SENT, TOLD};
 use super::recv::Rx;
+use super::u48::U48;
+use super::want::Want;
 use super::{Engine, Role};
 use crate::error::Drop;
 use crate::id::DiscoveryId;
@@ -73,7 +75,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         {
             return refuse(self, Reason::DuplicateNonce, env);
         }
-        let known = self.pending.find(&want);
+        let known = self.find_entry(&want);
         let Some(slot) = known.or_else(|| self.open_entry(want, rx.port, env)) else {
             return refuse(self, Reason::Busy, env);
         };
@@ -90,10 +92,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
             nonce: m.pre.nonce,
             token: m.pre.token.to_u64(),
             held_epoch: m.epoch,
-            held_n: m.n,
-            expires: now.saturating_add(life),
+            held_n: U48::new(m.n),
+            expires: U48::new(now.saturating_add(life)),
             budget: m.grant_bytes,
-            age_or_push: u64::MAX,
+            age_or_push: U48::MAX,
             ..Down::default()
         };
         let Some(at) = self.renew_follower(now, slot, down, env) else {
@@ -103,7 +105,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         self.prune(now, slot, env);
         self.push(now, at, false, env);
         self.arm_pushes(slot);
-        let is_new = !self.pending.get(slot).is_some_and(|entry| entry.sent);
+        let is_new = !self.pending.get(slot).is_some_and(|entry| entry.has(SENT));
         if is_new && has_route {
             let origin = Origin {
                 nonce: m.pre.nonce,
@@ -143,7 +145,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
     /// A new head: every follower that lacks it gets it.
     pub(super) fn push_all(&mut self, now: u64, id: &DiscoveryId, env: &mut E) {
-        let Some(slot) = self.pending.find(&Want::Follow { id: *id }) else {
+        let Some(slot) = self.find_entry(&Want::Follow { id: *id }) else {
             return;
         };
         let newest = self.feeds.get(id).map(|feed| (feed.epoch, feed.n));
@@ -155,7 +157,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
             };
             let next = down.next;
             // Who was told before the signature was checked renews its FOLLOW or is told again.
-            let was_told = down.has(TOLD) && newest == Some((down.held_epoch, behind(down.held_n)));
+            let was_told =
+                down.has(TOLD) && newest == Some((down.held_epoch, behind(down.held_n.get())));
             down.flags &= !TOLD;
             if !was_told {
                 down.pushes = 0;
@@ -163,11 +166,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
             }
             at = next;
         }
-        if let Some(entry) = self.pending.get_mut(slot).filter(|entry| entry.sent) {
+        if let Some(entry) = self.pending.get_mut(slot).filter(|entry| entry.has(SENT)) {
             // The renewal tells the upstream that the push came: after those who wait for the news.
-            let rested = entry.sent_at.saturating_add(FOLLOW_RENEW_MIN_US);
+            let rested = entry.sent_at.get().saturating_add(FOLLOW_RENEW_MIN_US);
             let earliest = rested.max(now.saturating_add(FOLLOW_RECEIPT_US));
-            entry.resend_at = entry.resend_at.min(earliest);
+            entry.resend_at = U48::new(entry.resend_at.get().min(earliest));
         }
         self.arm_pushes(slot);
     }
@@ -179,7 +182,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             let Some(down) = self.pending.downs.get(pending::slot(at)) else {
                 break;
             };
-            let due = down.age_or_push <= now;
+            let due = down.age_or_push.get() <= now;
             let next = self.pending.after(at);
             if due {
                 self.push(now, at, false, env);
@@ -197,12 +200,12 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 break;
             };
             if !down.is_local() {
-                first = first.min(down.age_or_push);
+                first = first.min(down.age_or_push.get());
             }
             at = self.pending.after(at);
         }
         if let Some(entry) = self.pending.get_mut(slot) {
-            entry.push_at = first;
+            entry.push_at = U48::new(first);
         }
         self.pending.arm(slot);
     }
@@ -222,10 +225,12 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let feed = entry_id
             .and_then(|id| self.feeds.get(&id))
             .filter(|feed| feed.has(HEADED));
-        let held = (down.held_epoch, down.held_n);
+        let held_n = down.held_n.get();
+        let held = (down.held_epoch, held_n);
         let refreshes = is_news && feed.is_some_and(|feed| (feed.epoch, feed.n) == held);
         let lacks = refreshes || feed.is_some_and(|feed| (feed.epoch, feed.n) > held);
-        let may = down.pushes < PUSH_TRIES && down.budget >= PUSH_BYTES_MIN && down.expires > now;
+        let may =
+            down.pushes < PUSH_TRIES && down.budget >= PUSH_BYTES_MIN && down.expires.get() > now;
         let mut pushes = down.pushes;
         let mut push_at = u64::MAX;
         let mut used = 0;
@@ -237,7 +242,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 .filter(|grant| grant.grant.epoch == feed.epoch && down.held_epoch < feed.epoch);
             let (name, epoch, n, hops) =
                 (feed.name, feed.epoch, feed.n, feed.hops.saturating_add(1));
-            let extends = down.held_epoch == epoch && down.held_n < n;
+            let extends = down.held_epoch == epoch && held_n < n;
             let last = n.saturating_sub(1);
             let mtu = self.ports.mtu(down.port).unwrap_or(0);
             let mtu = mtu.min(down.budget as usize);
@@ -253,16 +258,16 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 is_newest: true,
             };
             let has_last =
-                extends && down.held_n == last && nodes::leaf(env, &name, epoch, last).is_some();
+                extends && held_n == last && nodes::leaf(env, &name, epoch, last).is_some();
             let of = TreeOf::Feed { name, epoch };
-            let cons = extends && down.held_n > 0 && nodes::can_cons(env, &of, down.held_n, n);
+            let cons = extends && held_n > 0 && nodes::can_cons(env, &of, held_n, n);
             let mut script = HeadScript {
                 token: Token::from_u64(down.token),
                 hops,
                 head: Some(&head.bytes),
                 grant: grant.as_ref().map(|grant| &grant.bytes),
                 entry: has_last.then_some(ask),
-                cons: cons.then_some((name, epoch, down.held_n, n)),
+                cons: cons.then_some((name, epoch, held_n, n)),
             };
             used = self
                 .reply_within(
@@ -294,7 +299,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
         if let Some(down) = self.pending.downs.get_mut(pending::slot(at)) {
             down.pushes = pushes;
-            down.age_or_push = push_at;
+            down.age_or_push = U48::new(push_at);
             down.budget = if used > 0 && down.has(LIMITED) {
                 0
             } else {
@@ -310,9 +315,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
         };
         let is_own = self
             .feeds
-            .get(entry.want.id())
+            .get(&entry.id)
             .is_some_and(|feed| feed.has(super::feeds::OWN));
-        entry.resend_at = u64::MAX;
+        entry.resend_at = U48::MAX;
         if is_own {
             self.pending.arm(slot);
             return;
@@ -321,7 +326,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         // Counts the renewals since the last push.
         entry.route_tries = entry.route_tries.wrapping_add(1);
         let is_quiet = entry.route_tries % FOLLOW_PROBE == 0;
-        let id = *entry.want.id();
+        let id = entry.id;
         if self.send_lookup(now, slot, None, env).is_err() {
             self.resend_later(now, slot);
         } else if is_quiet {
@@ -338,9 +343,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
         };
         let down = Down {
             epoch: feed.epoch,
-            n: feed.n,
-            age_or_push: ANY_AGE,
-            expires: now.saturating_add(PROBE_LIFE_US),
+            n: U48::new(feed.n),
+            age_or_push: U48::new(ANY_AGE),
+            expires: U48::new(now.saturating_add(PROBE_LIFE_US)),
             ..Down::default()
         };
         let _ = self.want_local(now, Want::Head { id: *id }, down, env);

@@ -23,6 +23,11 @@ pub struct Footprint {
     pub route: usize,
 }
 
+/// What a lookup in flight may take, with one who waits for it.
+const LOOKUP_MAX: usize = 256;
+
+const _: () = assert!(FOOTPRINT.pending + FOOTPRINT.waiting <= LOOKUP_MAX);
+
 /// Of this build.
 pub const FOOTPRINT: Footprint = Footprint {
     feed: size_of::<Place<Feed>>() + size_of::<u32>(),

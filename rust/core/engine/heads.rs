@@ -12,8 +12,10 @@ use super::feeds::{FORKED, HEADED};
 use super::held::{self, Held, Waits, FRAME_ROOM};
 use super::jobs::companion_grant;
 use super::links::{find_evidence, find_link, prove_prefix, Link};
-use super::pending::{self, Down, Want};
+use super::pending::{self, Down};
 use super::recv::Rx;
+use super::u48::U48;
+use super::want::{Want, What};
 use super::Engine;
 use crate::error::Drop;
 use crate::head::SignedHead;
@@ -126,11 +128,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
         env: &mut E,
     ) -> Result<Option<u32>, Drop> {
         let entry = self.pending.get(slot).ok_or(Drop::Unsolicited)?;
-        let id = match entry.want {
-            Want::Head { id } | Want::Follow { id } => id,
+        let (id, follows) = match entry.what {
+            What::Head => (entry.id, false),
+            What::Follow => (entry.id, true),
             _ => return Err(Drop::NotAsked),
         };
-        let follows = matches!(entry.want, Want::Follow { .. });
         let is_known = self.feeds.get(&id).is_some_and(|feed| feed.has(HEADED));
         let is_distrusted = self.neighbours.is_distrusted(rx.port, rx.mac, now);
         if m.unchecked && (!follows || !is_known || is_distrusted) {
@@ -356,7 +358,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             n: head.n,
         };
         let down = Down {
-            expires: now.saturating_add(CONS_LIFE_US),
+            expires: U48::new(now.saturating_add(CONS_LIFE_US)),
             ..Down::default()
         };
         if self.want_local(now, want, down, env) != super::Wanted::Waiting {
@@ -427,7 +429,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// Tells everybody who cares that a feed has a new head.
     #[inline(never)]
     pub(super) fn head_changed(&mut self, now: u64, id: &DiscoveryId, env: &mut E) {
-        if let Some(slot) = self.pending.find(&Want::Head { id: *id }) {
+        if let Some(slot) = self.find_entry(&Want::Head { id: *id }) {
             self.deliver(now, slot, env);
         }
         self.push_all(now, id, env);
@@ -494,15 +496,13 @@ impl<M: Memory, E: Env> Engine<M, E> {
         env: &mut E,
     ) -> Result<(), Drop> {
         let entry = self.pending.get_mut(slot).ok_or(Drop::Unsolicited)?;
-        let id = *entry.want.id();
-        if entry.want
-            != (Want::Cons {
-                id,
-                epoch: m.epoch,
-                m: m.m,
-                n: m.n,
-            })
-        {
+        let id = entry.id;
+        let asked = What::Cons {
+            epoch: m.epoch,
+            m: U48::new(m.m),
+            n: U48::new(m.n),
+        };
+        if entry.what != asked {
             return Err(Drop::NotAsked);
         }
         let index = self.waiting_head(&id, m.epoch, (m.m, m.n));
@@ -612,9 +612,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
         };
         let down = Down {
             epoch,
-            n,
-            age_or_push: ANY_AGE,
-            expires,
+            n: U48::new(n),
+            age_or_push: U48::new(ANY_AGE),
+            expires: U48::new(expires),
             hop_limit,
             ..Down::default()
         };

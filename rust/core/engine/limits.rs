@@ -73,10 +73,10 @@ pub struct Sizes {
     pub routes: usize,
     /// Neighbours with a cookie and a round-trip time.
     pub neighbours: usize,
-    /// Lookups in flight (256 B each). Half of this table, and of the next two, is kept for this
+    /// Lookups in flight (160 B each). Half of this table, and of the next two, is kept for this
     /// machine's own; the ports share the other half.
     pub pending: usize,
-    /// Who waits for them (128 B each); a port gets at most a quarter.
+    /// Who waits for them (96 B each); a port gets at most a quarter.
     pub downs: usize,
     /// Blob windows in flight.
     pub transfers: usize,

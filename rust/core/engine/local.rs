@@ -9,8 +9,10 @@ use super::feeds::{FeedState, HEADED, KEPT, NAMED, OWN, SHARED};
 use super::limits::{HOP_LIMIT, LIFE_MAX_US};
 use super::lookup::NoWay;
 use super::nodes;
-use super::pending::{self, Down, Press, Want, FOLLOWER};
+use super::pending::{self, Down, FOLLOWER, SENT};
 use super::ports::Refused;
+use super::u48::U48;
+use super::want::{Press, Want};
 use super::Engine;
 use crate::error::Drop;
 use crate::head::{SignedHead, HEAD_LEN};
@@ -185,7 +187,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if let Some(feed) = self.feeds.get_mut(id) {
             feed.flags &= !OWN;
         }
-        let Some(slot) = self.pending.find(&Want::Follow { id: *id }) else {
+        let Some(slot) = self.find_entry(&Want::Follow { id: *id }) else {
             return;
         };
         if self.pending.find_down(slot, Down::is_local).is_some() {
@@ -218,8 +220,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
         let down = Down {
             epoch,
-            n,
-            age_or_push: max_age_ms,
+            n: U48::new(n),
+            age_or_push: U48::new(max_age_ms),
             ..interest(now, life_ms)
         };
         self.want_local(now, Want::Head { id: *id }, down, env)
@@ -337,7 +339,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     pub fn follow_local(&mut self, now: u64, id: &DiscoveryId, add: bool, env: &mut E) -> Wanted {
         self.now = now;
         let want = Want::Follow { id: *id };
-        let slot = self.pending.find(&want);
+        let slot = self.find_entry(&want);
         let at = slot.and_then(|slot| self.pending.find_down(slot, Down::is_local));
         if let Some(down) = at.and_then(|at| self.pending.downs.get_mut(pending::slot(at))) {
             // The record counts its followers in a field that only neighbours use.
@@ -347,7 +349,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 down.budget.saturating_sub(1)
             };
             if down.budget == 0 {
-                down.expires = 0;
+                down.expires = U48::default();
             }
             if let Some(slot) = slot {
                 self.settle(now, slot, env);
@@ -360,7 +362,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let down = Down {
             flags: FOLLOWER,
             budget: 1,
-            expires: u64::MAX,
+            expires: U48::MAX,
             ..interest(now, 0)
         };
         self.want_local(now, want, down, env)
@@ -392,7 +394,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         } else {
             down.hop_limit
         };
-        let known = self.pending.find(&want);
+        let known = self.find_entry(&want);
         let Some(slot) = known.or_else(|| self.open_entry(want, PortId::LOCAL, env)) else {
             return Wanted::Busy;
         };
@@ -407,7 +409,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             press = Press::Same;
         }
         let is_new_range = matches!(want, Want::Range { .. }) && down.bits & !old_bits != 0;
-        let unsent = follows && !self.pending.get(slot).is_some_and(|entry| entry.sent);
+        let unsent = follows && !self.pending.get(slot).is_some_and(|entry| entry.has(SENT));
         if known.is_some() && press == Press::Same && !is_new_range && !unsent {
             self.pending.arm(slot);
             return Wanted::Waiting;
@@ -446,7 +448,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if let Some(at) = at {
             if let Some(known) = self.pending.downs.get(pending::slot(at)) {
                 down.bits |= known.bits;
-                down.expires = down.expires.max(known.expires);
+                down.expires = U48::new(down.expires.get().max(known.expires.get()));
             }
             self.pending.remove_down(at, &mut self.ports);
         } else if self.join_demand(slot, down) {
@@ -473,7 +475,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let Some(b) = self.pending.downs.get(pending::slot(second)).copied() else {
             return false;
         };
-        let order = |down: &Down| (down.epoch, down.n, u64::MAX.wrapping_sub(down.age_or_push));
+        let order = |down: &Down| {
+            let youth = u64::MAX.wrapping_sub(down.age_or_push.get());
+            (down.epoch, down.n.get(), youth)
+        };
         let (lax, others) = if order(new) < order(&a).min(order(&b)) {
             (*new, [a, b])
         } else if order(&a) < order(&b) {
@@ -482,12 +487,12 @@ impl<M: Memory, E: Env> Engine<M, E> {
             (b, [a, *new])
         };
         let [x, y] = others;
-        let (epoch, n) = (x.epoch, x.n).max((y.epoch, y.n));
+        let (epoch, n) = (x.epoch, x.n.get()).max((y.epoch, y.n.get()));
         let strict = Down {
             epoch,
-            n,
-            age_or_push: x.age_or_push.min(y.age_or_push),
-            expires: x.expires.max(y.expires),
+            n: U48::new(n),
+            age_or_push: U48::new(x.age_or_push.get().min(y.age_or_push.get())),
+            expires: U48::new(x.expires.get().max(y.expires.get())),
             ..x
         };
         for (at, from) in [(first, lax), (second, strict)] {
@@ -505,8 +510,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
 fn interest(now: u64, life_ms: u32) -> Down {
     let life = u64::from(life_ms).saturating_mul(1000).min(LIFE_MAX_US);
     Down {
-        expires: now.saturating_add(life),
-        age_or_push: u64::MAX,
+        expires: U48::new(now.saturating_add(life)),
+        age_or_push: U48::MAX,
         ..Down::default()
     }
 }

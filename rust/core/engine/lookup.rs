@@ -6,9 +6,13 @@ use super::feeds::HEADED;
 use super::follow::follow_pause;
 use super::limits::{GAP_MIN_US, LIFE_MAX_US, ROUTE_TRIES, RTO_MAX_US};
 use super::nodes;
-use super::pending::{self, Press, Want};
+use super::pending::{
+    self, Way, ASKED_LAX, GROUP, NO_PAYLOADS, NO_SAMPLE, REFUSED_LATE, RETRIED_NONCE, SENT,
+};
 use super::recv::Rx;
 use super::routes::{self, Pick};
+use super::u48::U48;
+use super::want::{Press, Want, What};
 use super::Engine;
 use crate::blob;
 use crate::error::Drop;
@@ -66,10 +70,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
         origin: Option<Origin>,
         env: &mut E,
     ) -> Result<(), NoWay> {
+        let want = self.want_of(slot).ok_or(NoWay::NoRoute)?;
         let entry = self.pending.get(slot).ok_or(NoWay::NoRoute)?;
-        let (want, sent, route, tried, tries, group) = (
-            entry.want,
-            entry.sent,
+        let (sent, route, tried, tries, group) = (
+            entry.has(SENT),
             entry.route,
             entry.tried,
             entry.tries,
@@ -111,22 +115,25 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let Some(entry) = self.pending.get_mut(slot) else {
             return Err(NoWay::NoRoute);
         };
-        let same_way = entry.sent && entry.up_port == pick.port && entry.up_mac == mac;
-        entry.no_sample = tries > 0 || (same_way && entry.sent);
-        entry.sent = true;
+        let up = Way::to(mac);
+        let same_way = entry.has(SENT) && entry.up_port == pick.port && entry.up == up;
+        entry.mark(NO_SAMPLE, tries > 0 || same_way);
+        entry.mark(SENT, true);
         entry.up_port = pick.port;
-        entry.up_mac = mac;
+        entry.up = up;
         entry.route = pick.index;
-        entry.group |= mac.is_none();
+        if mac.is_none() {
+            entry.mark(GROUP, true);
+        }
         entry.nonce = origin.nonce;
-        entry.sent_at = now;
-        let life = entry.expires.saturating_sub(now).min(LIFE_MAX_US);
+        entry.sent_at = U48::new(now);
+        let life = entry.expires.get().saturating_sub(now).min(LIFE_MAX_US);
         let pause = if follows {
             follow_pause(tries, life)
         } else {
             neighbour.rto(tries)
         };
-        entry.resend_at = now.saturating_add(pause);
+        entry.resend_at = U48::new(now.saturating_add(pause));
         self.pending.arm(slot);
         env.event(Event::Count(Counter::LookupsOut));
         Ok(())
@@ -136,7 +143,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     fn pick_again(&self, sent: bool, index: u32, slot: u32, not: Option<PortId>) -> Option<Pick> {
         let route = self.routes.at(index).filter(|_| sent)?;
         let mine = route.feed.is_none()
-            || route.feed.as_ref() == self.pending.get(slot).map(|entry| entry.want.id());
+            || route.feed.as_ref() == self.pending.get(slot).map(|entry| &entry.id);
         let usable = mine && Some(route.port) != not && self.ports.mtu(route.port).is_some();
         usable.then_some(Pick {
             index,
@@ -159,8 +166,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let Some(entry) = self.pending.get(slot) else {
             return Ok(false);
         };
-        let life = entry.expires.saturating_sub(now).min(LIFE_MAX_US) / 1000;
-        let id = *entry.want.id();
+        let life = entry.expires.get().saturating_sub(now).min(LIFE_MAX_US) / 1000;
+        let id = entry.id;
         let binding = Binding {
             port: dest.port.0,
             mac: dest.mac.map_or(MAC_GROUP, |mac| mac.0),
@@ -209,15 +216,15 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let pre = EMPTY_PREAMBLE;
         let held = self
             .feeds
-            .get(entry.want.id())
+            .get(&entry.id)
             .map_or((0, 0), |feed| (feed.epoch, feed.n));
-        Ok(match entry.want {
-            Want::Head { .. } => {
+        Ok(match entry.what {
+            What::Head => {
                 let lax = entry.turn & 1 == 1;
                 let demand = self.demand_at(slot, lax).ok_or(NoWay::NoRoute)?;
                 if let Some(entry) = self.pending.get_mut(slot) {
                     entry.turn = entry.turn.wrapping_add(1);
-                    entry.asked_lax = lax;
+                    entry.mark(ASKED_LAX, lax);
                 }
                 Ask::Head(LookupHead {
                     pre,
@@ -228,19 +235,25 @@ impl<M: Memory, E: Env> Engine<M, E> {
                     max_age_ms: demand.max_age_ms,
                 })
             }
-            Want::Follow { .. } => Ask::Follow(Follow {
+            What::Follow => Ask::Follow(Follow {
                 pre,
                 epoch: held.0,
                 n: held.1,
                 grant_bytes: FOLLOW_GRANT_BYTES,
             }),
-            Want::Cons { epoch, m, n, .. } => Ask::Cons(LookupCons { pre, epoch, m, n }),
-            Want::Range { id, epoch, window } => {
+            What::Cons { epoch, m, n } => Ask::Cons(LookupCons {
+                pre,
+                epoch,
+                m: m.get(),
+                n: n.get(),
+            }),
+            What::Range { epoch, window } => {
+                let window = window.get();
                 let (bits, leaf_only, stash) =
-                    (entry.bits & !entry.got, entry.leaf_only, entry.part);
+                    (entry.bits & !entry.got, entry.has(NO_PAYLOADS), entry.part);
                 let feed = self
                     .feeds
-                    .get(&id)
+                    .get(&entry.id)
                     .filter(|feed| feed.has(HEADED) && feed.epoch == epoch);
                 let (name, n) = feed.map(|feed| (feed.name, feed.n)).ok_or(NoWay::NoHead)?;
                 let first = window.saturating_mul(u64::from(WINDOW));
@@ -279,12 +292,13 @@ impl<M: Memory, E: Env> Engine<M, E> {
                     have_page,
                 })
             }
-            Want::Blob { blob, window, .. } => {
+            What::Blob => {
                 let transfer = self
                     .transfers
                     .table
                     .get(pending::slot(entry.part))
                     .ok_or(NoWay::NoRoute)?;
+                let (blob, window) = (transfer.blob, transfer.window);
                 let missing = transfer.missing();
                 let want = if missing == 0 { 1 } else { missing };
                 let one_window = blob::window_count(blob.len) == 1;
@@ -308,7 +322,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// What a head's entry asks for: the strictest demand of its waiters, or the laxest.
     fn demand_at(&self, slot: u32, lax: bool) -> Option<Demand> {
         let entry = self.pending.get(slot)?;
-        let feed = self.feeds.get(entry.want.id());
+        let feed = self.feeds.get(&entry.id);
         let demands = self.pending.demands(slot);
         let mut demand = if lax { demands.lax } else { demands.strict };
         let held = feed.filter(|feed| lax && feed.has(HEADED) && demand.max_age_ms == ANY_AGE);
@@ -328,8 +342,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let Some(entry) = self.pending.get_mut(slot) else {
             return;
         };
-        let fresh = entry.sent;
-        if entry.sent {
+        let fresh = entry.has(SENT);
+        if fresh {
             entry.tries = entry.tries.saturating_add(1);
             entry.route_tries = entry.route_tries.saturating_add(1);
             entry.nonce = 0;
@@ -351,10 +365,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let Some(entry) = self.pending.get_mut(slot) else {
             return;
         };
-        let id = *entry.want.id();
+        let id = entry.id;
         entry.tried |= routes::bit(entry.route);
         entry.route_tries = 0;
-        let (route, tried, port, mac) = (entry.route, entry.tried, entry.up_port, entry.up_mac);
+        let (route, tried, port, mac) = (entry.route, entry.tried, entry.up_port, entry.up.mac());
         if let Some(feed) = self
             .feeds
             .get_mut(&id)
@@ -372,7 +386,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             // All were tried: begin again with the best.
             if let Some(entry) = self.pending.get_mut(slot) {
                 entry.tried = 0;
-                entry.sent = false;
+                entry.mark(SENT, false);
             }
         }
     }
@@ -380,16 +394,16 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// Waits a while with an entry that cannot leave now.
     pub(super) fn resend_later(&mut self, now: u64, slot: u32) {
         if let Some(entry) = self.pending.get_mut(slot) {
-            let follows = matches!(entry.want, Want::Follow { .. });
+            let follows = entry.is_follow();
             entry.tries = if follows {
                 0
             } else {
                 entry.tries.saturating_add(1)
             };
-            entry.sent = false;
+            entry.mark(SENT, false);
             entry.tried = 0;
             let pause = if follows { RTO_MAX_US } else { RTO_MAX_US >> 2 };
-            entry.resend_at = now.saturating_add(pause);
+            entry.resend_at = U48::new(now.saturating_add(pause));
         }
         self.pending.arm(slot);
     }
@@ -399,18 +413,19 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let Some(entry) = self.pending.get_mut(slot) else {
             return;
         };
-        let Want::Range { id, .. } = entry.want else {
+        let What::Range { .. } = entry.what else {
             return;
         };
+        let id = entry.id;
         entry.tries = if first {
             0
         } else {
             entry.tries.saturating_add(1)
         };
-        entry.sent = false;
+        entry.mark(SENT, false);
         let wait = HEAD_WAIT_US.saturating_mul(1u64.wrapping_shl(u32::from(entry.tries.min(8))));
-        entry.resend_at = now.saturating_add(wait.min(RTO_MAX_US));
-        let (expires, hop_limit) = (entry.expires, entry.hop_limit);
+        entry.resend_at = U48::new(now.saturating_add(wait.min(RTO_MAX_US)));
+        let (expires, hop_limit) = (entry.expires.get(), entry.hop_limit);
         self.pending.arm(slot);
         self.seek_head(now, &id, expires, hop_limit, env);
     }
@@ -420,7 +435,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if let Some(entry) = self.pending.get_mut(slot) {
             entry.route_tries = ROUTE_TRIES;
             // A neighbour that lies all the time is asked ever more rarely.
-            entry.resend_at = now.saturating_add(ever_longer(entry.tries));
+            entry.resend_at = U48::new(now.saturating_add(ever_longer(entry.tries)));
         }
         self.pending.arm(slot);
     }
@@ -429,7 +444,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     fn pause(&mut self, slot: u32, now: u64) {
         if let Some(entry) = self.pending.get_mut(slot) {
             entry.route_tries = 0;
-            entry.resend_at = now.saturating_add(ever_longer(entry.tries));
+            entry.resend_at = U48::new(now.saturating_add(ever_longer(entry.tries)));
         }
         self.pending.arm(slot);
     }
@@ -446,20 +461,20 @@ impl<M: Memory, E: Env> Engine<M, E> {
     ) -> Result<(), Drop> {
         env.event(Event::Count(Counter::RefusalsIn));
         let entry = self.pending.get_mut(slot).ok_or(Drop::Unsolicited)?;
-        if entry.up_mac.is_none() {
+        let Some(up) = entry.up.mac() else {
             // Others on the port may still have it: the time-out decides.
             return Ok(());
-        }
-        if entry.up_port != rx.port || entry.up_mac != Some(rx.mac) || !entry.sent {
+        };
+        if entry.up_port != rx.port || up != rx.mac || !entry.has(SENT) {
             return Err(Drop::Stale);
         }
-        if m.reason == Reason::DuplicateNonce && !entry.retried_nonce {
-            entry.retried_nonce = true;
+        if m.reason == Reason::DuplicateNonce && !entry.has(RETRIED_NONCE) {
+            entry.mark(RETRIED_NONCE, true);
             let _ = self.send_lookup(now, slot, None, env);
             return Ok(());
         }
         if m.reason == Reason::Busy && entry.tries < BUSY_TRIES {
-            let (id, tried) = (*entry.want.id(), entry.tried | routes::bit(entry.route));
+            let (id, tried) = (entry.id, entry.tried | routes::bit(entry.route));
             let not = self.not_by(slot);
             let other = self.routes.pick(&id, not, tried, now, &self.ports);
             if other.is_none() {
@@ -468,8 +483,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
             }
         }
         let entry = self.pending.get_mut(slot).ok_or(Drop::Unsolicited)?;
-        if matches!(entry.want, Want::Head { .. })
-            && !entry.asked_lax
+        if entry.what == What::Head
+            && !entry.has(ASKED_LAX)
             && self.demand_at(slot, true) != self.demand_at(slot, false)
         {
             // What was refused is not what all of them wait for.
@@ -481,7 +496,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
             }
         }
         let entry = self.pending.get_mut(slot).ok_or(Drop::Unsolicited)?;
-        entry.refused_late |= m.reason != Reason::NoRoute;
+        if m.reason != Reason::NoRoute {
+            entry.mark(REFUSED_LATE, true);
+        }
         let was_learned = self
             .routes
             .at(entry.route)
@@ -496,13 +513,13 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let Some(entry) = self.pending.get_mut(slot) else {
             return Ok(());
         };
-        let reason = if entry.refused_late {
+        let reason = if entry.has(REFUSED_LATE) {
             Reason::TimedOut
         } else {
             Reason::NoRoute
         };
         self.next_route(now, slot, env);
-        let all_tried = self.pending.get(slot).is_some_and(|entry| !entry.sent);
+        let all_tried = self.pending.get(slot).is_some_and(|entry| !entry.has(SENT));
         if all_tried || self.send_lookup(now, slot, None, env).is_err() {
             self.refuse_all(slot, reason, env);
             self.resend_later(now, slot);

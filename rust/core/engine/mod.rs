@@ -41,8 +41,10 @@ mod slab;
 mod tables;
 mod timers;
 mod transfers;
+mod u48;
 mod unchecked;
 mod wait;
+mod want;
 
 pub mod budget;
 pub mod env;

@@ -9,94 +9,12 @@ use super::env::{Mac, Memory, PortId};
 use super::ports::Ports;
 use super::routes::Tried;
 use super::slab::{Heap, Slab, Table};
-use crate::id::{BlobName, DiscoveryId};
-use crate::siphash::{siphash13, SipKey};
+use super::u48::U48;
+use super::want::{Demands, Want, What};
+use crate::id::DiscoveryId;
+use crate::siphash::SipKey;
+use crate::token::MAC_GROUP;
 use crate::verify::Demand;
-
-/// What a lookup is about.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Want {
-    /// A head.
-    Head { id: DiscoveryId },
-    /// Proof that tree `m` is a prefix of tree `n`.
-    Cons {
-        id: DiscoveryId,
-        epoch: u32,
-        m: u64,
-        n: u64,
-    },
-    /// Entries of a window.
-    Range {
-        id: DiscoveryId,
-        epoch: u32,
-        window: u64,
-    },
-    /// A window of a blob; the id is the route hint.
-    Blob {
-        id: DiscoveryId,
-        blob: BlobName,
-        window: u16,
-    },
-    /// What is appended from now on.
-    Follow { id: DiscoveryId },
-}
-
-impl Default for Want {
-    fn default() -> Self {
-        Want::Head {
-            id: DiscoveryId::default(),
-        }
-    }
-}
-
-impl Want {
-    pub(super) fn is_blob(&self) -> bool {
-        matches!(self, Want::Blob { .. })
-    }
-
-    pub(super) fn id(&self) -> &DiscoveryId {
-        match self {
-            Want::Head { id }
-            | Want::Cons { id, .. }
-            | Want::Range { id, .. }
-            | Want::Blob { id, .. }
-            | Want::Follow { id } => id,
-        }
-    }
-
-    /// Keyed hash. All entries of one blob window share theirs, whatever the hint, so that an
-    /// answer finds them all.
-    pub(super) fn hash(&self, key: &SipKey) -> u32 {
-        let hash = match self {
-            Want::Head { id } => siphash13(key, &[b"h", &id.0]),
-            Want::Follow { id } => siphash13(key, &[b"f", &id.0]),
-            Want::Cons { id, epoch, m, n } => siphash13(
-                key,
-                &[
-                    b"c",
-                    &id.0,
-                    &epoch.to_le_bytes(),
-                    &m.to_le_bytes(),
-                    &n.to_le_bytes(),
-                ],
-            ),
-            Want::Range { id, epoch, window } => siphash13(
-                key,
-                &[b"r", &id.0, &epoch.to_le_bytes(), &window.to_le_bytes()],
-            ),
-            Want::Blob { blob, window, .. } => siphash13(
-                key,
-                &[
-                    b"b",
-                    &blob.hash.0,
-                    &blob.len.to_le_bytes(),
-                    &window.to_le_bytes(),
-                ],
-            ),
-        };
-        hash as u32
-    }
-}
 
 /// No link; others are one-based slots.
 pub(super) const NONE: u32 = 0;
@@ -111,123 +29,111 @@ pub(super) fn link(slot: u32) -> u32 {
     slot.wrapping_add(1)
 }
 
-/// What the waiters of a head demand. Anybody may demand what nobody has, so the strictest
-/// alone must not decide what is asked for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Demands {
-    /// Answers to this answer all of them.
-    pub strict: Demand,
-    /// No waiter takes less than this.
-    pub lax: Demand,
-}
-
-impl Default for Demands {
-    fn default() -> Self {
-        Demands::of(Demand::ANY)
-    }
-}
-
-impl Demands {
-    fn of(demand: Demand) -> Self {
-        Demands {
-            strict: demand,
-            lax: demand,
-        }
-    }
-
-    fn with(self, demand: Demand) -> Self {
-        let (strict, lax) = (self.strict, self.lax);
-        let at_least = (demand.epoch, demand.n);
-        let most = (strict.epoch, strict.n).max(at_least);
-        let least = (lax.epoch, lax.n).min(at_least);
-        Demands {
-            strict: Demand {
-                epoch: most.0,
-                n: most.1,
-                max_age_ms: strict.max_age_ms.min(demand.max_age_ms),
-            },
-            lax: Demand {
-                epoch: least.0,
-                n: least.1,
-                max_age_ms: lax.max_age_ms.max(demand.max_age_ms),
-            },
-        }
-    }
-
-    /// How one more demand would change them.
-    pub(super) fn pressed_by(&self, demand: &Demand) -> Press {
-        if !demand.is_covered_by(&self.strict) {
-            Press::Stricter
-        } else if !self.lax.is_covered_by(demand) {
-            Press::Laxer
-        } else {
-            Press::Same
-        }
-    }
-}
-
-/// What a new waiter's demand means for the lookup in flight.
+/// Where a lookup went: to a neighbour, or to the group of its port.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Press {
-    /// It joins.
-    Same,
-    /// What is in flight may bring too little.
-    Stricter,
-    /// What is in flight may be more than there is.
-    Laxer,
+pub(super) struct Way(Mac);
+
+impl Way {
+    /// No neighbour has the group's address: it cannot be told from the group.
+    pub(super) fn to(mac: Option<Mac>) -> Self {
+        Way(mac.unwrap_or(Mac(MAC_GROUP)))
+    }
+
+    /// The neighbour, or `None` for the group.
+    pub(super) fn mac(self) -> Option<Mac> {
+        (self != Self::default()).then_some(self.0)
+    }
 }
 
-/// One lookup in flight. At most 256 B in its table.
+impl Default for Way {
+    fn default() -> Self {
+        Way::to(None)
+    }
+}
+
+/// The lookup was sent.
+pub(super) const SENT: u8 = 1 << 0;
+/// A lookup went to the group of its port: answers may bear the group's token.
+pub(super) const GROUP: u8 = 1 << 1;
+/// Head: the last send asked for the laxest demand.
+pub(super) const ASKED_LAX: u8 = 1 << 2;
+/// Nobody who waits wants payloads.
+pub(super) const NO_PAYLOADS: u8 = 1 << 3;
+/// Some refusal was other than "no route".
+pub(super) const REFUSED_LATE: u8 = 1 << 4;
+/// A refused nonce was replaced.
+pub(super) const RETRIED_NONCE: u8 = 1 << 5;
+/// What a cookie was wanting for was asked for again.
+pub(super) const ASKED_AGAIN: u8 = 1 << 6;
+/// The next answer tells nothing about the round trip.
+pub(super) const NO_SAMPLE: u8 = 1 << 7;
+
+/// One lookup in flight.
 #[derive(Default)]
 pub(super) struct Pending {
-    pub want: Want,
+    pub id: DiscoveryId,
+    pub what: What,
     /// Entries or chunks that somebody here waits for.
     pub bits: u32,
     /// Those of `bits` that the upstream was asked for.
     pub asked: u32,
     /// Those that came.
     pub got: u32,
+    flags: u8,
     /// Head: counts the sends, which ask for the strictest and the laxest demand in turn.
     pub turn: u8,
-    /// Head: the last send asked for the laxest.
-    pub asked_lax: bool,
-    pub leaf_only: bool,
     /// Largest hops of the parts that came.
     pub hops: u8,
 
-    /// Whether the lookup was sent.
-    pub sent: bool,
     pub up_port: PortId,
-    pub up_mac: Option<Mac>,
+    pub up: Way,
     pub route: u32,
-    /// A lookup went to the group of its port: answers may bear the group's token.
-    pub group: bool,
     pub nonce: u32,
     pub hop_limit: u8,
     pub tries: u8,
     pub route_tries: u8,
     pub tried: Tried,
-    /// Some refusal was other than "no route".
-    pub refused_late: bool,
-    pub retried_nonce: bool,
-    pub asked_again: bool,
-    /// The next answer tells nothing about the round trip.
-    pub no_sample: bool,
-    pub sent_at: u64,
-    /// When to send again; `u64::MAX` while it waits for a head.
-    pub resend_at: u64,
+    pub sent_at: U48,
+    /// When to send again; [`U48::MAX`] while it waits for a head.
+    pub resend_at: U48,
     /// Follow: when the next push is due.
-    pub push_at: u64,
+    pub push_at: U48,
     /// When the last waiter goes.
-    pub expires: u64,
+    pub expires: U48,
 
     /// Whose room it takes: that of the port of its first waiter.
     pub payer: PortId,
-    /// First and last waiter.
+    /// First waiter. The one before it is the last.
     pub first: u32,
-    pub last: u32,
     /// Blob: the window in flight. Range: a path or page that waits for its other half.
     pub part: u32,
+}
+
+impl Pending {
+    pub(super) fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    pub(super) fn mark(&mut self, flag: u8, set: bool) {
+        self.flags = if set {
+            self.flags | flag
+        } else {
+            self.flags & !flag
+        };
+    }
+
+    pub(super) fn is_follow(&self) -> bool {
+        self.what == What::Follow
+    }
+
+    pub(super) fn is_blob(&self) -> bool {
+        self.what == What::Blob
+    }
+
+    /// Whether it waits for the window that this transfer is about.
+    pub(super) fn is_of_transfer(&self, index: u32) -> bool {
+        self.is_blob() && self.part == link(index)
+    }
 }
 
 /// A waiter wants no payloads.
@@ -262,13 +168,13 @@ pub(super) struct Down {
     pub bits: u32,
     /// The head that the waiter holds.
     pub held_epoch: u32,
-    pub held_n: u64,
+    pub held_n: U48,
     /// Head: the least it takes. Range: the tree that it wants proofs in.
     pub epoch: u32,
-    pub n: u64,
+    pub n: U48,
     /// Head: no older one, ms. Follower: when the next push is due, µs.
-    pub age_or_push: u64,
-    pub expires: u64,
+    pub age_or_push: U48,
+    pub expires: U48,
     /// Follower: bytes that pushes may still use.
     pub budget: u32,
     /// Follower: how often the newest head was pushed.
@@ -288,8 +194,8 @@ impl Down {
     pub(super) fn demand(&self) -> Demand {
         Demand {
             epoch: self.epoch,
-            n: self.n,
-            max_age_ms: self.age_or_push,
+            n: self.n.get(),
+            max_age_ms: self.age_or_push.get(),
         }
     }
 
@@ -321,9 +227,14 @@ impl<M: Memory> PendingTable<M> {
         }
     }
 
-    pub(super) fn find(&self, want: &Want) -> Option<u32> {
-        self.entries
-            .find(want.hash(&self.key), |entry| entry.want == *want)
+    /// The entry for this want; `transfer` is that of a blob's window.
+    pub(super) fn find(&self, want: &Want, transfer: Option<u32>) -> Option<u32> {
+        let (id, what) = (want.id(), want.what());
+        self.entries.find(want.hash(&self.key), |entry| {
+            entry.what == what
+                && entry.id == *id
+                && transfer.is_none_or(|index| entry.is_of_transfer(index))
+        })
     }
 
     pub(super) fn get(&self, slot: u32) -> Option<&Pending> {
@@ -334,25 +245,20 @@ impl<M: Memory> PendingTable<M> {
         self.entries.get_mut(slot)
     }
 
-    /// Some entry that waits for this blob window.
-    pub(super) fn find_window(&self, blob: &BlobName, window: u16) -> Option<u32> {
-        let want = Want::Blob {
-            id: DiscoveryId::default(),
-            blob: *blob,
-            window,
-        };
+    /// An entry with a part in this transfer, whatever its id; `want` is one for the same window.
+    pub(super) fn find_part(&self, want: &Want, transfer: u32) -> Option<u32> {
         self.entries
-            .find(want.hash(&self.key), |entry| is_window(entry, blob, window))
+            .find(want.hash(&self.key), |entry| entry.is_of_transfer(transfer))
     }
 
     /// A new entry. `None` when the table is full.
     pub(super) fn insert(&mut self, want: Want) -> Option<u32> {
         let hash = want.hash(&self.key);
         let entry = Pending {
-            want,
-            resend_at: u64::MAX,
-            push_at: u64::MAX,
-            expires: 0,
+            id: *want.id(),
+            what: want.what(),
+            resend_at: U48::MAX,
+            push_at: U48::MAX,
             ..Pending::default()
         };
         self.entries.insert(hash, entry)
@@ -361,8 +267,8 @@ impl<M: Memory> PendingTable<M> {
     /// Sets the entry's timer to the earliest of its deadlines.
     pub(super) fn arm(&mut self, slot: u32) {
         if let Some(entry) = self.entries.get(slot) {
-            self.due
-                .set(slot, entry.resend_at.min(entry.push_at).min(entry.expires));
+            let next = entry.resend_at.get().min(entry.push_at.get());
+            self.due.set(slot, next.min(entry.expires.get()));
         }
     }
 
@@ -380,9 +286,7 @@ impl<M: Memory> PendingTable<M> {
     /// What the waiter at link `at` waits for is about this feed.
     pub(super) fn id_of(&self, at: u32) -> Option<DiscoveryId> {
         let down = self.downs.get(slot(at))?;
-        self.entries
-            .get(slot(down.entry))
-            .map(|entry| *entry.want.id())
+        self.entries.get(slot(down.entry)).map(|entry| entry.id)
     }
 
     /// The link behind `at`.
@@ -434,18 +338,17 @@ impl<M: Memory> PendingTable<M> {
         }
         let index = self.downs.insert(down).ok_or(())?;
         let me = link(index);
-        let last = {
-            let Some(owner) = self.entries.get_mut(entry) else {
-                self.downs.remove(index);
-                return Err(());
-            };
-            let last = owner.last;
-            owner.last = me;
-            if last == NONE {
-                owner.first = me;
-            }
-            last
+        let Some(owner) = self.entries.get_mut(entry) else {
+            self.downs.remove(index);
+            return Err(());
         };
+        let first = owner.first;
+        if first == NONE {
+            owner.first = me;
+        }
+        // The first one knows the last, and an only one is both.
+        let first = self.downs.get_mut(slot(first));
+        let last = first.map_or(me, |first| core::mem::replace(&mut first.prev, me));
         if let Some(before) = self.downs.get_mut(slot(last)) {
             before.next = me;
         }
@@ -497,21 +400,19 @@ impl<M: Memory> PendingTable<M> {
     pub(super) fn remove_down(&mut self, at: u32, ports: &mut Ports<M>) -> Option<u32> {
         let down = self.downs.remove(slot(at))?;
         let entry = slot(down.entry);
-        match self.downs.get_mut(slot(down.prev)) {
-            Some(before) => before.next = down.next,
-            None => {
-                if let Some(owner) = self.entries.get_mut(entry) {
-                    owner.first = down.next;
-                }
+        let mut first = down.next;
+        if let Some(owner) = self.entries.get_mut(entry) {
+            if owner.first == at {
+                owner.first = down.next;
+            } else if let Some(before) = self.downs.get_mut(slot(down.prev)) {
+                before.next = down.next;
             }
+            first = owner.first;
         }
-        match self.downs.get_mut(slot(down.next)) {
-            Some(behind) => behind.prev = down.prev,
-            None => {
-                if let Some(owner) = self.entries.get_mut(entry) {
-                    owner.last = down.prev;
-                }
-            }
+        // Behind the last one comes the first, which knows the last.
+        let behind = if down.next == NONE { first } else { down.next };
+        if let Some(behind) = self.downs.get_mut(slot(behind)) {
+            behind.prev = down.prev;
         }
         if let Some(behind) = self.downs.get_mut(slot(down.port_next)) {
             behind.port_prev = down.port_prev;
@@ -564,12 +465,12 @@ impl<M: Memory> PendingTable<M> {
                 break;
             };
             let next = down.next;
-            if down.expires <= now {
+            if down.expires.get() <= now {
                 local |= down.is_local();
                 self.remove_down(at, ports);
             } else {
                 bits |= down.bits;
-                expires = expires.max(down.expires);
+                expires = expires.max(down.expires.get());
                 hop_limit = hop_limit.max(down.hop_limit);
                 leaf_only &= down.has(LEAF_ONLY);
             }
@@ -577,14 +478,117 @@ impl<M: Memory> PendingTable<M> {
         }
         if let Some(entry) = self.entries.get_mut(entry) {
             entry.bits = bits;
-            entry.expires = expires;
+            entry.expires = U48::new(expires);
             entry.hop_limit = hop_limit;
-            entry.leaf_only = leaf_only;
+            entry.mark(NO_PAYLOADS, leaf_only);
         }
         local
     }
 }
 
-pub(super) fn is_window(entry: &Pending, of: &BlobName, number: u16) -> bool {
-    matches!(&entry.want, Want::Blob { blob, window, .. } if blob == of && *window == number)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::ports::PortInfo;
+    use std::vec;
+    use std::vec::Vec;
+
+    struct Vectors;
+
+    impl Memory for Vectors {
+        type Of<T> = Vec<T>;
+    }
+
+    fn defaults<T: Default>(len: usize) -> Vec<T> {
+        (0..len).map(|_| T::default()).collect()
+    }
+
+    const PORT: PortId = PortId(1);
+
+    /// A table with one entry that `count` others wait for, told apart by their nonces.
+    fn waited_for(count: u32) -> (PendingTable<Vectors>, u32, Ports<Vectors>) {
+        let key = SipKey([1, 2]);
+        let mut table = PendingTable::new(
+            Table::new(defaults(4), defaults(4)),
+            Slab::new(defaults(16)),
+            Heap::new(defaults(4), defaults(4)),
+            key,
+        );
+        let mut ports = Ports::new(defaults(4));
+        let info = PortInfo {
+            mtu: 1500,
+            up: true,
+            ..PortInfo::default()
+        };
+        ports.add(PORT, info).unwrap();
+        let id = DiscoveryId([1; 32]);
+        let entry = table.insert(Want::Head { id }).unwrap();
+        for nonce in 0..count {
+            join(&mut table, entry, nonce, &mut ports);
+        }
+        (table, entry, ports)
+    }
+
+    fn join(table: &mut PendingTable<Vectors>, entry: u32, nonce: u32, ports: &mut Ports<Vectors>) {
+        let down = Down {
+            port: PORT,
+            nonce,
+            ..Down::default()
+        };
+        assert_eq!(table.add_down(entry, down, ports, 100), Ok(None));
+    }
+
+    fn nonces(table: &PendingTable<Vectors>, entry: u32) -> Vec<u32> {
+        let mut nonces = Vec::new();
+        let mut at = table.first(entry);
+        while at != NONE {
+            nonces.push(table.downs.get(slot(at)).unwrap().nonce);
+            at = table.after(at);
+        }
+        nonces
+    }
+
+    /// In whatever order they go, those who are left stay in the order in which they came, and who
+    /// comes next is the last.
+    #[test]
+    fn waiters__keep_their_order() {
+        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1]] {
+            let (mut table, entry, mut ports) = waited_for(4);
+            let mut left = vec![0, 1, 2, 3];
+            let mut next = 4;
+            for goes in order {
+                let at = table.find_down(entry, |down| down.nonce == goes).unwrap();
+                assert_eq!(table.remove_down(at, &mut ports), Some(entry));
+                left.retain(|nonce| *nonce != goes);
+                assert_eq!(nonces(&table, entry), left);
+                join(&mut table, entry, next, &mut ports);
+                left.push(next);
+                next += 1;
+                assert_eq!(nonces(&table, entry), left);
+            }
+        }
+    }
+
+    /// Down to none and up again.
+    #[test]
+    fn waiters__can_all_go() {
+        let (mut table, entry, mut ports) = waited_for(3);
+        while let Some(at) = table.find_down(entry, |_| true) {
+            table.remove_down(at, &mut ports);
+        }
+        assert_eq!(nonces(&table, entry), []);
+        assert_eq!(ports.get(PORT).unwrap().downs, 0);
+        join(&mut table, entry, 7, &mut ports);
+        join(&mut table, entry, 8, &mut ports);
+        assert_eq!(nonces(&table, entry), [7, 8]);
+    }
+
+    /// A lookup in flight to a neighbour, to the group, and to nobody yet.
+    #[test]
+    fn way__tells_a_neighbour_from_the_group() {
+        let mac = Mac([2, 0, 0, 0, 0, 9]);
+        assert_eq!(Way::to(Some(mac)).mac(), Some(mac));
+        assert_eq!(Way::to(None).mac(), None);
+        assert_eq!(Way::default().mac(), None);
+    }
 }

@@ -3,7 +3,9 @@
 
 use super::env::{Counter, Env, Event, Mac, Memory, PortId, Rest};
 use super::limits::MESSAGES_PER_FRAME;
-use super::pending::{Down, Pending, Want};
+use super::pending::{Down, Pending, ASKED_AGAIN, GROUP, NO_SAMPLE, SENT};
+use super::u48::U48;
+use super::want::What;
 use super::{Engine, ShardSet};
 use crate::cookie;
 use crate::error::Drop;
@@ -196,7 +198,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             return Err(Drop::Unsolicited);
         }
         let entry = self.pending.get(slot).ok_or(Drop::Unsolicited)?;
-        let id = entry.want.id();
+        let id = &entry.id;
         // An answer comes in many frames: what held for the last one's token holds again.
         let known = (rx.port, rx.mac, token, *id);
         if self.last_token == known {
@@ -216,7 +218,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             mac: MAC_GROUP,
             ..unicast
         };
-        if entry.group && token.check(key, &group) {
+        if entry.has(GROUP) && token.check(key, &group) {
             Ok(slot)
         } else {
             Err(Drop::BadToken)
@@ -235,14 +237,14 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let slot = self.slot_of(rx, token)?;
         env.event(Event::Count(Counter::AnswersIn));
         let entry = self.pending.get_mut(slot).ok_or(Drop::Unsolicited)?;
-        let rtt = now.saturating_sub(entry.sent_at);
-        let first = entry.tries == 0 && !entry.no_sample;
-        entry.no_sample = true;
+        let rtt = now.saturating_sub(entry.sent_at.get());
+        let first = entry.tries == 0 && !entry.has(NO_SAMPLE);
+        entry.mark(NO_SAMPLE, true);
         if let Some(neighbour) = self.neighbours.learn(rx.port, rx.mac) {
             if view.header.cookie_give != 0 {
                 neighbour.cookie = view.header.cookie_give;
             }
-            if first && !matches!(entry.want, Want::Follow { .. }) {
+            if first && !entry.is_follow() {
                 neighbour.sample(rtt);
             }
         }
@@ -337,7 +339,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let held = self
             .pending
             .get(slot)
-            .and_then(|entry| self.feeds.get(entry.want.id()))
+            .and_then(|entry| self.feeds.get(&entry.id))
             .and_then(|feed| feed.head())
             .filter(|held| held.bytes == *m.bytes);
         let Some(held) = held else {
@@ -355,22 +357,23 @@ impl<M: Memory, E: Env> Engine<M, E> {
             return;
         };
         entry.route_tries = 0;
-        if entry.sent && entry.up_port == rx.port {
+        if entry.has(SENT) && entry.up_port == rx.port {
             self.routes.restore(entry.route);
         }
-        if let Some(feed) = self.feeds.get_mut(entry.want.id()) {
+        if let Some(feed) = self.feeds.get_mut(&entry.id) {
             feed.via_port = rx.port;
             feed.via_mac = rx.mac;
         }
-        if matches!(entry.want, Want::Follow { .. }) {
+        if entry.is_follow() {
             return;
         }
-        if limited && !entry.asked_again {
+        if limited && !entry.has(ASKED_AGAIN) {
             // The answerer stopped for want of a cookie, which it gave: ask for the rest at once.
-            entry.asked_again = true;
-            entry.resend_at = now;
+            entry.mark(ASKED_AGAIN, true);
+            entry.resend_at = U48::new(now);
         } else if !limited || entry.tries == 0 {
-            entry.resend_at = resend_after(entry, now, neighbour.rto(entry.tries), neighbour.rtt());
+            let rto = neighbour.rto(entry.tries);
+            entry.resend_at = U48::new(resend_after(entry, now, rto, neighbour.rtt()));
         }
         self.pending.arm(slot);
     }
@@ -378,9 +381,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
 /// When to ask for the rest of a partial answer.
 fn resend_after(entry: &Pending, now: u64, rto: u64, rtt: u64) -> u64 {
-    let gap = match entry.want {
+    let gap = match entry.what {
         // A window comes as one burst: what is missing a while after its last frame is lost.
-        Want::Blob { .. } | Want::Range { .. } => rtt.max(super::limits::GAP_MIN_US),
+        What::Blob | What::Range { .. } => rtt.max(super::limits::GAP_MIN_US),
         _ => rto,
     };
     now.saturating_add(gap.min(rto))

@@ -7,8 +7,10 @@ use super::env::{Counter, Dest, Env, Event, Mac, Memory, PortId};
 use super::feeds::{HEADED, OWN};
 use super::limits::LIFE_MAX_US;
 use super::nodes;
-use super::pending::{Down, Want, CHUNK_MODE, HAVE_PAGE, HAVE_PATH, LEAF_ONLY, LIMITED};
+use super::pending::{Down, CHUNK_MODE, HAVE_PAGE, HAVE_PATH, LEAF_ONLY, LIMITED};
 use super::recv::{now_ms, Rx};
+use super::u48::U48;
+use super::want::Want;
 use super::{scratch, Engine, Role};
 use crate::blob;
 use crate::cookie::{cookie, COOKIE_PERIOD_MS};
@@ -178,10 +180,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let down = Down {
             flags: if trusted { 0 } else { LIMITED },
             held_epoch: m.held_epoch,
-            held_n: m.held_n,
+            held_n: U48::new(m.held_n),
             epoch: m.at_least_epoch,
-            n: m.at_least_n,
-            age_or_push: m.max_age_ms,
+            n: U48::new(m.at_least_n),
+            age_or_push: U48::new(m.max_age_ms),
             ..waiter(rx, &m.pre, now)
         };
         if self.reply_head(&down, HOPS_FROM_STORE, &m.pre.id, env) {
@@ -224,14 +226,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let grant =
             grant.filter(|grant| grant.grant.epoch == feed.epoch && down.held_epoch < feed.epoch);
         let (name, epoch, n) = (feed.name, feed.epoch, feed.n);
-        let extends = down.held_epoch == epoch && 0 < down.held_n && down.held_n < n;
+        let held_n = down.held_n.get();
+        let extends = down.held_epoch == epoch && 0 < held_n && held_n < n;
         let of = TreeOf::Feed { name, epoch };
-        let cons = (extends && nodes::can_cons(env, &of, down.held_n, n)).then_some((
-            name,
-            epoch,
-            down.held_n,
-            n,
-        ));
+        let cons =
+            (extends && nodes::can_cons(env, &of, held_n, n)).then_some((name, epoch, held_n, n));
         let mut script = HeadScript {
             token: Token::from_u64(down.token),
             hops,
@@ -344,7 +343,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let mut down = Down {
             flags,
             bits: m.want,
-            n: m.n,
+            n: U48::new(m.n),
             ..waiter(rx, &m.pre, now)
         };
         let (served, cut) = self.reply_range(
@@ -401,7 +400,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let Some(feed) = self.feeds.get_mut(id).filter(|feed| feed.has(HEADED)) else {
             return (0, false);
         };
-        if feed.epoch != epoch && down.n != 0 {
+        let wanted_n = down.n.get();
+        if feed.epoch != epoch && wanted_n != 0 {
             return (0, false);
         }
         let own = RangeAsk {
@@ -416,20 +416,20 @@ impl<M: Memory, E: Env> Engine<M, E> {
             is_newest: true,
         };
         let asked = RangeAsk {
-            n: down.n,
+            n: wanted_n,
             have_page: down.has(HAVE_PAGE),
-            is_newest: down.n == own.n,
+            is_newest: wanted_n == own.n,
             ..own
         };
         let Some(room) = scratch(&mut self.scratch, &mut self.hasher) else {
             return (0, false);
         };
-        let in_asked = if 0 < down.n && down.n <= own.n {
+        let in_asked = if 0 < wanted_n && wanted_n <= own.n {
             asked.plan(env, room.bytes)
         } else {
             Plan::default()
         };
-        let in_own = if in_asked.bits != bits && down.n != own.n {
+        let in_own = if in_asked.bits != bits && wanted_n != own.n {
             own.plan(env, room.bytes)
         } else {
             Plan::default()
@@ -442,7 +442,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if plan.bits == 0 {
             return (0, false);
         }
-        let same_tree = ask.n == down.n;
+        let same_tree = ask.n == wanted_n;
         let has_path =
             (same_tree && down.has(HAVE_PATH)) || tree::path_nodes(ask.n, window).next().is_none();
         let has_page = same_tree && down.has(HAVE_PAGE);
@@ -552,8 +552,8 @@ fn waiter(rx: &Rx, pre: &Preamble, now: u64) -> Down {
         token: pre.token.to_u64(),
         nonce: pre.nonce,
         hop_limit: pre.hop_limit.saturating_sub(1),
-        expires: now.saturating_add(life),
-        age_or_push: u64::MAX,
+        expires: U48::new(now.saturating_add(life)),
+        age_or_push: U48::MAX,
         ..Down::default()
     }
 }

@@ -4,6 +4,7 @@
 //! Links are one-based so that zeroed or default memory is an empty table.
 
 use super::env::Memory;
+use super::u48::U48;
 
 /// No slot. Slots are numbered from 0, links from 1.
 const NONE: u32 = 0;
@@ -12,7 +13,9 @@ const NONE: u32 = 0;
 #[derive(Default)]
 pub(super) struct Slot<T> {
     value: T,
-    next_free: u32,
+    /// While the place is free, the next free one; while it is used, the next one of its chain, if
+    /// a [`Table`] lies on the slab.
+    link: u32,
     generation: u8,
     used: bool,
 }
@@ -56,12 +59,12 @@ impl<T: Default, M: Memory> Slab<T, M> {
         };
         let slot = self.slots.get_mut(index as usize)?;
         if self.free != NONE {
-            self.free = slot.next_free;
+            self.free = slot.link;
         } else {
             self.fresh = self.fresh.wrapping_add(1);
         }
         slot.used = true;
-        slot.next_free = NONE;
+        slot.link = NONE;
         self.len = self.len.wrapping_add(1);
         Some(index)
     }
@@ -74,7 +77,7 @@ impl<T: Default, M: Memory> Slab<T, M> {
         };
         slot.used = false;
         slot.generation = slot.generation.wrapping_add(1);
-        slot.next_free = self.free;
+        slot.link = self.free;
         self.free = index.wrapping_add(1);
         self.len = self.len.wrapping_sub(1);
         true
@@ -97,20 +100,24 @@ impl<T: Default, M: Memory> Slab<T, M> {
             .map(|slot| core::mem::take(&mut slot.value))
     }
 
+    /// The place at `index`, if it is used.
+    fn slot(&self, index: u32) -> Option<&Slot<T>> {
+        self.slots.get(index as usize).filter(|slot| slot.used)
+    }
+
+    /// The place at `index`, if it is used.
+    fn slot_mut(&mut self, index: u32) -> Option<&mut Slot<T>> {
+        self.slots.get_mut(index as usize).filter(|slot| slot.used)
+    }
+
     /// The value at `index`.
     pub(super) fn get(&self, index: u32) -> Option<&T> {
-        self.slots
-            .get(index as usize)
-            .filter(|slot| slot.used)
-            .map(|slot| &slot.value)
+        self.slot(index).map(|slot| &slot.value)
     }
 
     /// The value at `index`.
     pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
-        self.slots
-            .get_mut(index as usize)
-            .filter(|slot| slot.used)
-            .map(|slot| &mut slot.value)
+        self.slot_mut(index).map(|slot| &mut slot.value)
     }
 
     /// All values with their indices.
@@ -164,7 +171,6 @@ impl<'a, T> Iterator for Values<'a, T> {
 pub(super) struct Keyed<T> {
     value: T,
     hash: u32,
-    next: u32,
 }
 
 /// A hash table's memory: slots and buckets.
@@ -204,11 +210,10 @@ impl<T: Default, M: Memory> Table<T, M> {
     /// Stores `value` under `hash`; `None` when full.
     pub(super) fn insert(&mut self, hash: u32, value: T) -> Option<u32> {
         let head = *self.bucket(hash)?;
-        let index = self.slab.insert(Keyed {
-            value,
-            hash,
-            next: head,
-        })?;
+        let index = self.slab.insert(Keyed { value, hash })?;
+        if let Some(slot) = self.slab.slot_mut(index) {
+            slot.link = head;
+        }
         if let Some(bucket) = self.bucket(hash) {
             *bucket = index.wrapping_add(1);
         }
@@ -217,9 +222,10 @@ impl<T: Default, M: Memory> Table<T, M> {
 
     /// Takes the value out.
     pub(super) fn remove(&mut self, index: u32) -> Option<T> {
+        // Read before the place is free, which links it elsewhere.
+        let next = self.slab.slot(index)?.link;
         let keyed = self.slab.remove(index)?;
         let link = index.wrapping_add(1);
-        let next = keyed.next;
         let bucket = self.bucket(keyed.hash)?;
         if *bucket == link {
             *bucket = next;
@@ -227,14 +233,14 @@ impl<T: Default, M: Memory> Table<T, M> {
         }
         let mut at = *bucket;
         for _ in 0..self.slab.capacity() {
-            let Some(before) = self.slab.get_mut(at.wrapping_sub(1)) else {
+            let Some(before) = self.slab.slot_mut(at.wrapping_sub(1)) else {
                 break;
             };
-            if before.next == link {
-                before.next = next;
+            if before.link == link {
+                before.link = next;
                 break;
             }
-            at = before.next;
+            at = before.link;
         }
         Some(keyed.value)
     }
@@ -247,8 +253,8 @@ impl<T: Default, M: Memory> Table<T, M> {
 
     /// The next one behind `index`.
     pub(super) fn find_next(&self, index: u32, is: impl FnMut(&T) -> bool) -> Option<u32> {
-        let keyed = self.slab.get(index)?;
-        self.walk(keyed.next, keyed.hash, is)
+        let slot = self.slab.slot(index)?;
+        self.walk(slot.link, slot.value.hash, is)
     }
 
     fn walk(&self, mut link: u32, hash: u32, mut is: impl FnMut(&T) -> bool) -> Option<u32> {
@@ -257,11 +263,11 @@ impl<T: Default, M: Memory> Table<T, M> {
                 return None;
             }
             let index = link.wrapping_sub(1);
-            let keyed = self.slab.get(index)?;
-            if keyed.hash == hash && is(&keyed.value) {
+            let slot = self.slab.slot(index)?;
+            if slot.value.hash == hash && is(&slot.value.value) {
                 return Some(index);
             }
-            link = keyed.next;
+            link = slot.link;
         }
         None
     }
@@ -297,9 +303,9 @@ pub(super) struct Heap<M: Memory> {
 
 /// A deadline in a [`Heap`]. Packed: there is one for each place of the pending table.
 #[derive(Clone, Copy, Default)]
-#[repr(C, packed(4))]
+#[repr(C, packed(2))]
 pub(super) struct Deadline {
-    at: u64,
+    at: U48,
     slot: u32,
 }
 
@@ -318,7 +324,7 @@ impl<M: Memory> Heap<M> {
         self.items
             .first()
             .filter(|_| self.len > 0)
-            .map(|item| (item.at, item.slot))
+            .map(|item| (item.at.get(), item.slot))
     }
 
     /// Sets or moves the deadline of `slot`.
@@ -336,6 +342,7 @@ impl<M: Memory> Heap<M> {
             self.len = self.len.wrapping_add(1);
             position
         };
+        let at = U48::new(at);
         self.put(position, Deadline { at, slot });
         let position = self.up(position);
         self.down(position);
@@ -366,7 +373,7 @@ impl<M: Memory> Heap<M> {
     fn at(&self, position: u32) -> u64 {
         self.items
             .get(position as usize)
-            .map_or(u64::MAX, |item| item.at)
+            .map_or(u64::MAX, |item| item.at.get())
     }
 
     fn put(&mut self, position: u32, item: Deadline) {

@@ -3,7 +3,8 @@
 
 use super::env::{Counter, Env, Event, Memory};
 use super::limits::{RTO_MIN_US, TIMERS_PER_CALL};
-use super::pending::{self, Want};
+use super::pending;
+use super::u48::U48;
 use super::Engine;
 
 impl<M: Memory, E: Env> Engine<M, E> {
@@ -38,7 +39,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         self.hand_charge_on(slot);
         if let Some(entry) = self.pending.get(slot).filter(|_| was_local) {
             // A program has waited for as long as it wanted to.
-            env.wake(entry.want.id());
+            env.wake(&entry.id);
         }
     }
 
@@ -48,7 +49,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             if self
                 .pending
                 .get(slot)
-                .is_some_and(|entry| !matches!(entry.want, Want::Follow { .. }))
+                .is_some_and(|entry| !entry.is_follow())
             {
                 env.event(Event::Count(Counter::TimedOut));
             }
@@ -60,9 +61,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
             return;
         };
         let (resend, push, follows) = (
-            entry.resend_at <= now,
-            entry.push_at <= now,
-            matches!(entry.want, Want::Follow { .. }),
+            entry.resend_at.get() <= now,
+            entry.push_at.get() <= now,
+            entry.is_follow(),
         );
         if push {
             self.push_due(now, slot, env);
@@ -74,8 +75,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
         if let Some(entry) = self.pending.get_mut(slot) {
             // Whatever happened above, the same entry is not due again in this call.
-            if entry.resend_at <= now {
-                entry.resend_at = now.saturating_add(RTO_MIN_US);
+            if entry.resend_at.get() <= now {
+                entry.resend_at = U48::new(now.saturating_add(RTO_MIN_US));
             }
             self.pending.arm(slot);
         }

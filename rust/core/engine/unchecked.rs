@@ -13,7 +13,8 @@ use super::feeds::FORKED;
 use super::held::{Held, Waits};
 use super::limits::PUSH_PAUSE_MIN_US;
 use super::links::is_extended_by;
-use super::pending::{self, Down, Want, LIMITED, TOLD};
+use super::pending::{self, Down, Pending, LIMITED, TOLD};
+use super::u48::U48;
 use super::{nodes, Engine};
 use crate::head::SignedHead;
 use crate::leaf::Leaf;
@@ -51,10 +52,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             return false;
         };
         let (id, from) = (held.id, (held.port, held.mac));
-        let follows = self
-            .pending
-            .get(slot)
-            .is_some_and(|entry| matches!(entry.want, Want::Follow { .. }));
+        let follows = self.pending.get(slot).is_some_and(Pending::is_follow);
         let of_slot = |held: &Held| held.handed_on && held.entry == pending::link(slot);
         if !follows
             || self.neighbours.is_distrusted(from.0, from.1, now)
@@ -95,13 +93,13 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let held = self
             .pending
             .get(slot)
-            .and_then(|entry| self.feeds.get(entry.want.id()))
+            .and_then(|entry| self.feeds.get(&entry.id))
             .map(|feed| (feed.epoch, feed.n));
         !down.is_local()
             && !down.has(LIMITED)
             && !down.has(TOLD)
-            && down.expires > now
-            && held == Some((down.held_epoch, down.held_n))
+            && down.expires.get() > now
+            && held == Some((down.held_epoch, down.held_n.get()))
     }
 
     fn has_follower(&self, now: u64, slot: u32) -> bool {
@@ -144,7 +142,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             down.flags |= TOLD;
             down.budget = down.budget.saturating_sub(sent);
             down.pushes = 1;
-            down.age_or_push = now.saturating_add(pause);
+            down.age_or_push = U48::new(now.saturating_add(pause));
         }
     }
 
@@ -196,7 +194,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 down.flags &= !TOLD;
                 // If another head was adopted meanwhile, now is the time.
                 down.pushes = 0;
-                down.age_or_push = 0;
+                down.age_or_push = U48::default();
             }
             at = down.next;
         }

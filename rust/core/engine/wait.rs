@@ -3,9 +3,11 @@
 
 use super::env::{Charge, Counter, Env, Event, Memory, PortId};
 use super::lookup::{NoWay, Origin};
-use super::pending::{self, Down, Pending, Press, Want};
+use super::pending::{self, Down, Pending, SENT};
 use super::recv::Rx;
 use super::transfers::Transfer;
+use super::u48::U48;
+use super::want::{Press, Want, What};
 use super::Engine;
 use crate::error::Drop;
 use crate::id::BlobName;
@@ -40,7 +42,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         {
             return self.refuse_lookup(rx, pre, Reason::NoRoute, env);
         }
-        let known = self.pending.find(&want);
+        let known = self.find_entry(&want);
         let slot = match known {
             Some(slot) => slot,
             None => match self.open_entry(want, rx.port, env) {
@@ -109,14 +111,14 @@ impl<M: Memory, E: Env> Engine<M, E> {
         };
         if let Some(press) = merged {
             env.event(Event::Count(Counter::Merged));
-            let new_bits = match entry.want {
-                Want::Range { .. } => down.bits & !entry.asked & !entry.got != 0,
+            let new_bits = match entry.what {
+                What::Range { .. } => down.bits & !entry.asked & !entry.got != 0,
                 _ => false,
             };
             // A retry says that something was lost, here or further on; more hops may reach further.
             let again = is_retry || down.hop_limit > before || press == Press::Laxer;
             let resend = new_bits || press == Press::Stricter || (rested && again);
-            if !resend || (!entry.sent && !new_bits) {
+            if !resend || (!entry.has(SENT) && !new_bits) {
                 self.pending.arm(slot);
                 return Ok(());
             }
@@ -148,7 +150,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// What a new waiter of a head means for the lookup in flight.
     pub(super) fn press(&self, slot: u32, down: &Down) -> Press {
         match self.pending.get(slot) {
-            Some(entry) if matches!(entry.want, Want::Head { .. }) => {
+            Some(entry) if entry.what == What::Head => {
                 self.pending.demands(slot).pressed_by(&down.demand())
             }
             _ => Press::Same,
@@ -160,9 +162,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let Some(entry) = self.pending.get(slot) else {
             return false;
         };
-        let mac = entry.up_mac.unwrap_or_default();
+        let mac = entry.up.mac().unwrap_or_default();
         let pause = self.neighbours.get(entry.up_port, mac).suppression();
-        now.saturating_sub(entry.sent_at) >= pause
+        now.saturating_sub(entry.sent_at.get()) >= pause
     }
 
     /// Sends a lookup for the sake of a new waiter. A stricter one is asked for out of turn: who
@@ -188,7 +190,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if press == Press::Stricter {
             if let Some(entry) = self.pending.get_mut(slot) {
                 entry.turn = turn;
-                entry.resend_at = entry.resend_at.min(resend_at);
+                entry.resend_at = U48::new(entry.resend_at.get().min(resend_at.get()));
             }
             self.pending.arm(slot);
         }
@@ -220,7 +222,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             let Some(from) = self.ports.get(port).map(|port| port.oldest) else {
                 return false;
             };
-            let pays = |entry: &Pending| entry.payer == port && (transfer || entry.want.is_blob());
+            let pays = |entry: &Pending| entry.payer == port && (transfer || entry.is_blob());
             let same = |down: &Down, entry: &Pending| pays(entry) && down.is_follower() == follows;
             let any = |_: &Down, entry: &Pending| pays(entry);
             let oldest = self.pending.oldest(from, same);
@@ -243,7 +245,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if entry.first == pending::NONE || entry.payer == payer {
             return;
         }
-        let window = entry.want.is_blob();
+        let window = entry.is_blob();
         self.ports.discharge(entry.payer, window);
         self.ports.charge(payer, window);
         entry.payer = payer;
