@@ -13,6 +13,7 @@
 //! space's, `state`, then the locks of the feed ([`author`]) and of the node.
 
 pub(crate) mod author;
+mod batch;
 mod draft;
 pub(crate) mod reader;
 pub(crate) mod uapi;

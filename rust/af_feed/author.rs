@@ -8,13 +8,16 @@
 //! and only the last step is ever told to the network. Steps two to four run under the feed's
 //! mutex, so there is one order of entries and nothing is signed twice differently (law 5).
 //!
-//! MSG_MORE postpones the last step: the entry is provisional until one head covers the batch.
-//! The node signs what is left over when [`FEED_BATCH_MS`] have passed.
+//! MSG_MORE postpones all but the first step: the entry is provisional until one head covers the
+//! batch ([`Batch`]). The node signs what is left over when [`FEED_BATCH_MS`] have passed.
 //!
 //! Locks: a socket's `io`, then [`OwnFeed::inner`], then what the node takes.
 
 use super::{
-    draft::Piece,
+    batch::{
+        Batch,
+        Payload, //
+    },
     uapi::*, //
 };
 use crate::net::errno::{
@@ -26,7 +29,10 @@ use crate::net::errno::{
 use crate::{
     node::Node,
     store::Owner,
-    sync::Unfinished, //
+    sync::{
+        clock::monotonic_us,
+        Unfinished, //
+    }, //
 };
 use core::sync::atomic::{
     AtomicBool,
@@ -43,14 +49,14 @@ use feed_core::{
         DiscoveryId,
         Name, //
     },
-    leaf::Leaf,
     sign::{
         PublicKey,
         Seed, //
     },
-    tree::{
-        Node as TreeNode,
-        Peaks, //
+    tree::Peaks,
+    wire::{
+        MAX_ENTRIES,
+        WINDOW, //
     }, //
 };
 use kernel::{
@@ -84,6 +90,14 @@ pub(crate) struct OwnFeed {
     inner: Mutex<Inner>,
 }
 
+/// What a program has sent.
+pub(super) struct Appended {
+    pub(super) payload: Payload,
+    pub(super) len: u32,
+    pub(super) time: u64,
+    pub(super) flags: u32,
+}
+
 /// The author's state of one feed.
 struct Inner {
     /// Present while a socket is bound; wiped when it closes. Boxed, so that passing it on leaves
@@ -93,15 +107,14 @@ struct Inner {
     remembered: Option<KBox<SignedHead>>,
     /// Whether `peaks` and `offset` are those of the newest head there is.
     ready: bool,
-    /// The tree of all entries, provisional ones included.
+    /// The tree of all entries that were signed.
     peaks: Peaks,
-    /// Payload bytes of all entries.
+    /// Payload bytes of them.
     offset: u64,
     /// The newest head that was signed.
     signed: Option<Head>,
-    /// Entries, and their bytes, that no head covers yet.
-    provisional: u32,
-    provisional_bytes: u64,
+    /// Entries that no head covers yet.
+    batch: Batch,
     /// No more entries.
     finished: bool,
     next_by: u64,
@@ -128,8 +141,7 @@ impl OwnFeed {
                 peaks: Peaks::new(),
                 offset: 0,
                 signed: None,
-                provisional: 0,
-                provisional_bytes: 0,
+                batch: Batch::new(),
                 finished: false,
                 next_by: 0,
                 uid: *user,
@@ -173,12 +185,18 @@ impl OwnFeed {
     }
 
     /// Signs what waits for the end of its batch. Context: process; called by the node's worker.
-    pub(crate) fn sign_provisional(&self, node: &Arc<Node>) {
+    pub(crate) fn sign_provisional(self: &Arc<Self>, node: &Arc<Node>) {
         let mut inner = self.inner.lock();
-        if inner.provisional > 0 {
-            // After an error the entries stay provisional: the next send, or close, tries again.
-            let _ = inner.sign(node, self);
+        if inner.batch.is_empty() {
+            return;
         }
+        // The batch that it was called for was signed before its time, and another has begun.
+        let due = inner.batch.due();
+        if monotonic_us() < due && node.arm_batch(self, due).is_ok() {
+            return;
+        }
+        // After an error the entries stay provisional: the next send, or close, tries again.
+        let _ = inner.sign(node, self);
     }
 
     /// From now on the feed stays known, here and to the engine.
@@ -281,83 +299,83 @@ impl OwnFeed {
         inner.finished = head.is_final();
         inner.signed = Some(*head);
         // What no head covered was never told to anybody, and is not of this tree.
-        inner.provisional = 0;
-        inner.provisional_bytes = 0;
+        inner.batch.clear();
         // Good for once: if the feed goes on elsewhere, its author has to say so again.
         inner.remembered = None;
         inner.ready = true;
         Ok(true)
     }
 
-    /// Appends one entry whose payload is `draft`. It waits for the end of a batch with `more`,
-    /// unless more than `unsigned_max` bytes would be without a signature then.
+    /// Appends one entry. It waits for the end of a batch with `more`, unless more than
+    /// `unsigned_max` bytes would be without a signature then.
     pub(super) fn append(
         self: &Arc<Self>,
         node: &Arc<Node>,
-        draft: &mut Piece,
+        entry: Appended,
         more: bool,
         unsigned_max: u64,
     ) -> Result {
         let mut inner = self.inner.lock();
+        let inner = &mut *inner;
         if inner.finished {
             return Err(EPIPE);
         }
-        // Before anything of it is stored in a place that may be somebody else's entry by now.
-        inner.check_turn(node, self)?;
-        let blob = draft.publish(node)?;
-        let leaf = Leaf {
-            seq: inner.peaks.n(),
-            offset: inner.offset,
-            time: draft.append.time.unwrap_or_else(|| node.wall_ms().unwrap_or(0)),
-            len: blob.len,
-            flags: u32::from(draft.append.app_flags),
-            blob: blob.hash,
-        };
-        let offset = leaf.offset.checked_add(u64::from(leaf.len)).ok_or(EFBIG)?;
-        let inner = &mut *inner;
-        let uid = inner.uid;
-        // When the store is full half-way, the tree has not changed.
-        let before = inner.peaks.mark();
-        let mut full = Ok(());
-        let pushed = inner.peaks.push(&leaf.hash(), |pos, hash| {
-            if full.is_ok() {
-                full = node.pin_node(&self.name, TreeNode::Full(pos), hash, uid);
-            }
-        });
-        pushed
-            .map_err(|_| EFBIG)
-            .and(full)
-            .and_then(|()| node.pin_leaf(&self.name, &leaf, uid))
-            .inspect_err(|_| inner.peaks.undo(&before))?;
-        inner.offset = offset;
-        inner.provisional += 1;
-        inner.provisional_bytes = inner.provisional_bytes.saturating_add(u64::from(leaf.len));
-
-        let full_batch =
-            inner.provisional >= FEED_BATCH_MAX || inner.provisional_bytes > unsigned_max;
+        let len = u64::from(entry.len);
+        let before = inner.batch.bytes();
+        inner.offset.checked_add(before).and_then(|sum| sum.checked_add(len)).ok_or(EFBIG)?;
+        let seq = inner.next_seq();
+        if seq >= MAX_ENTRIES {
+            return Err(EFBIG);
+        }
+        let full = inner.batch.len() + 1 >= FEED_BATCH_MAX as usize
+            || before.saturating_add(len) > unsigned_max;
+        let mut waits = more && !full;
+        if waits && inner.batch.is_empty() {
+            // Later errors would be for entries that the program believes to be sent.
+            inner.check_turn(node, self)?;
+            inner.batch.set_due(monotonic_us().saturating_add(FEED_BATCH_MS * 1_000));
+        }
+        if waits && (inner.batch.is_empty() || seq % u64::from(WINDOW) == 0) {
+            node.pin_room(&self.name, seq, inner.uid)?;
+        }
+        inner.batch.push(entry)?;
         // Without memory to remember the batch it ends here.
-        let waits = more && !full_batch && node.arm_batch(self).is_ok();
+        waits = waits && node.arm_batch(self, inner.batch.due()).is_ok();
         if !waits {
-            if let Err(e) = inner.sign(node, self) {
-                // The program is told that it failed, so it must not come into the feed later.
-                inner.peaks.undo(&before);
-                inner.offset = leaf.offset;
-                inner.provisional = inner.provisional.saturating_sub(1);
-                inner.provisional_bytes =
-                    inner.provisional_bytes.saturating_sub(u64::from(leaf.len));
-                return Err(e);
-            }
+            // If the program is told that it failed, it must not come into the feed later.
+            inner.sign(node, self).inspect_err(|_| inner.batch.pop())?;
         }
         self.entries.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(u64::from(leaf.len), Ordering::Relaxed);
+        self.bytes.fetch_add(len, Ordering::Relaxed);
         Ok(())
     }
 }
 
 impl Inner {
-    /// Signs a head over all entries and publishes it.
+    /// The seq that the next entry will have.
+    fn next_seq(&self) -> u64 {
+        self.peaks.n().saturating_add(self.batch.len() as u64)
+    }
+
+    /// Signs a head over all entries and publishes it. After an error they are provisional still,
+    /// unless it was somebody else's turn.
     fn sign(&mut self, node: &Arc<Node>, feed: &OwnFeed) -> Result {
+        // Before anything is stored in a place that may be somebody else's entry by now.
         self.check_turn(node, feed)?;
+        if self.batch.is_empty() {
+            return self.sign_tree(node, feed);
+        }
+        let peaks = &mut self.peaks;
+        let settled = self.batch.settle(node, &feed.name, peaks, self.offset, self.uid)?;
+        self.sign_tree(node, feed)
+            .inspect_err(|_| settled.undo(&mut self.peaks))?;
+        self.offset = settled.offset;
+        self.batch.clear();
+        Ok(())
+    }
+
+    /// Signs a head over the tree and publishes it.
+    fn sign_tree(&mut self, node: &Arc<Node>, feed: &OwnFeed) -> Result {
         let seed = self.seed.as_deref().ok_or(ENOKEY)?;
         // A refresh counts only with a later time.
         let earliest = match &self.signed {
@@ -376,8 +394,6 @@ impl Inner {
         let signed = head.sign(seed).map_err(|_| EIO)?;
         node.own_head(&feed.id, &signed)?;
         self.signed = Some(head);
-        self.provisional = 0;
-        self.provisional_bytes = 0;
         Ok(())
     }
 
@@ -397,8 +413,7 @@ impl Inner {
             node.forget_unsigned(&feed.id, signed);
         }
         self.ready = false;
-        self.provisional = 0;
-        self.provisional_bytes = 0;
+        self.batch.clear();
         Err(if handed_over { EKEYREJECTED } else { ESTALE })
     }
 
@@ -466,7 +481,7 @@ impl Authorship {
         if new {
             let known = node.head(&feed.id).map_or(0, |held| held.head.n);
             let goes_on = known > 0 || node.is_handed_over(&feed.id);
-            if goes_on || inner.peaks.n() > 0 || remembered.is_some_and(|head| head.head.n > 0) {
+            if goes_on || inner.next_seq() > 0 || remembered.is_some_and(|head| head.head.n > 0) {
                 return Err(EEXIST);
             }
             if !inner.ready {
@@ -506,8 +521,9 @@ impl Authorship {
     /// Signs what is provisional, wipes the secret, lets the next author in.
     pub(crate) fn close(&self, node: &Arc<Node>) {
         let mut inner = self.feed.inner.lock();
-        if inner.provisional > 0 && inner.sign(node, &self.feed).is_err() {
+        if !inner.batch.is_empty() && inner.sign(node, &self.feed).is_err() {
             pr_warn_once!("the last batch of a feed could not be signed at close\n");
+            inner.batch.keep_stored();
         }
         inner.seed = None;
         drop(inner);
@@ -556,7 +572,7 @@ impl Authorship {
 
     /// The seq that the next entry will have.
     pub(crate) fn next_seq(&self) -> u64 {
-        self.feed.inner.lock().peaks.n()
+        self.feed.inner.lock().next_seq()
     }
 
     /// For FEED_OPT_INFO.
@@ -564,7 +580,7 @@ impl Authorship {
         let inner = self.feed.inner.lock();
         Info {
             known: inner.signed.map_or(0, |head| head.n),
-            next: inner.peaks.n(),
+            next: inner.next_seq(),
             entries: self.feed.entries.load(Ordering::Relaxed),
             bytes: self.feed.bytes.load(Ordering::Relaxed),
             ..Info::default()

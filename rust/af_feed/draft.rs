@@ -4,12 +4,17 @@
 //!
 //! Bytes are copied, a window at a time, to room that no index points to; hashed from the copy;
 //! and made findable under the blob's name when the last one is there. A sendfile comes in several
-//! calls (MSG_SPLICE_PAGES with MSG_MORE); everything else is one entry a call.
+//! calls (MSG_SPLICE_PAGES with MSG_MORE); everything else is one entry a call, and if that is one
+//! window it goes straight to its place.
 //!
 //! Locks: the caller holds the socket's `io`.
 
 use super::{
-    author::OwnFeed,
+    author::{
+        Appended,
+        OwnFeed, //
+    },
+    batch::Payload,
     uapi::*, //
 };
 use crate::net::errno::EOPNOTSUPP;
@@ -26,10 +31,7 @@ use crate::{
 };
 use feed_core::{
     blob::BlobHasher,
-    id::{
-        BlobName,
-        Hash, //
-    },
+    id::Hash,
     tree::Node as TreeNode,
     wire::WINDOW_BYTES, //
 };
@@ -38,19 +40,14 @@ use kernel::{
     sync::Arc, //
 };
 
-/// Bytes of the buffer that an idle socket keeps at most.
-const LIGHT: usize = 4096;
-
 /// The entry that a socket is making; most of the time none.
 pub(crate) struct Draft {
     piece: Option<KBox<Piece>>,
-    /// What the last entry was made in, for the next one.
-    spare: Option<KBox<Piece>>,
 }
 
 /// A payload on its way into the store.
-pub(super) struct Piece {
-    pub(super) append: Append,
+struct Piece {
+    append: Append,
     hasher: BlobHasher,
     /// Bytes of the window that is being filled.
     window: KVVec<u8>,
@@ -65,10 +62,7 @@ pub(super) struct Piece {
 impl Draft {
     /// No entry is being made.
     pub(crate) fn none() -> Self {
-        Self {
-            piece: None,
-            spare: None,
-        }
+        Self { piece: None }
     }
 
     /// One send call. Context: process, may sleep; the caller holds the socket's `io`.
@@ -101,9 +95,16 @@ impl Draft {
         if len > 0 && append.empty {
             return Err(EINVAL);
         }
+        if !splice && (1..=WINDOW_BYTES as usize).contains(&len) {
+            let batch = more || flags & MSG_BATCH != 0;
+            let extent = node.pin_bytes(len, feed.payer(), |_, room| msg.read(room))?;
+            let entry = append.entry(node, Payload::Unhashed(extent), len as u32);
+            feed.append(node, entry, batch, u64::from(sk.send_buffer()))?;
+            return Ok(len);
+        }
         let mut piece = match self.piece.take() {
             Some(piece) => piece,
-            None => self.begin(append, feed.payer())?,
+            None => Piece::new(append, feed.payer())?,
         };
         let filled = piece.fill(node, msg, len);
         if filled.is_ok() && splice && more {
@@ -117,21 +118,9 @@ impl Draft {
             return Err(self.give_up(sk, e));
         }
         let batch = !splice && (more || flags & MSG_BATCH != 0);
-        feed.append(node, &mut piece, batch, u64::from(sk.send_buffer()))?;
-        if piece.is_light() {
-            self.spare = Some(piece);
-        }
+        let entry = piece.publish(node)?;
+        feed.append(node, entry, batch, u64::from(sk.send_buffer()))?;
         Ok(len)
-    }
-
-    fn begin(&mut self, append: Append, uid: Owner) -> Result<KBox<Piece>> {
-        match self.spare.take() {
-            Some(mut piece) => {
-                piece.restart(append, uid);
-                Ok(piece)
-            }
-            None => Piece::new(append, uid),
-        }
     }
 
     /// Drops the entry that is being made. If bytes of it were taken by earlier calls, the program
@@ -147,7 +136,8 @@ impl Draft {
     pub(crate) fn end(&mut self, node: &Arc<Node>, feed: &Arc<OwnFeed>, sk: Sock<'_>) -> Result {
         match self.piece.take() {
             Some(mut piece) if !piece.is_empty() => {
-                feed.append(node, &mut piece, false, u64::from(sk.send_buffer()))
+                let entry = piece.publish(node)?;
+                feed.append(node, entry, false, u64::from(sk.send_buffer()))
             }
             _ => Ok(()),
         }
@@ -183,21 +173,6 @@ impl Piece {
             }),
             GFP_KERNEL_ACCOUNT,
         )
-    }
-
-    /// Begins another entry, in the same memory.
-    fn restart(&mut self, append: Append, uid: Owner) {
-        self.append = append;
-        self.uid = uid;
-        self.hasher.restart();
-        self.window.clear();
-        self.windows.clear();
-        self.nodes.clear();
-    }
-
-    /// Whether an idle socket may keep it.
-    fn is_light(&self) -> bool {
-        self.window.capacity() <= LIGHT && self.nodes.capacity() <= LIGHT / size_of::<Hash>()
     }
 
     /// Bytes so far.
@@ -241,14 +216,20 @@ impl Piece {
             })
             .map_err(|_| EMSGSIZE)?;
         full?;
-        let extent = node.pin_bytes(&self.window, self.uid)?;
+        let extent = node.pin_bytes(self.window.len(), self.uid, |at, room| {
+            let bytes = self.window.get(at..).and_then(|rest| rest.get(..room.len()));
+            bytes.is_some_and(|bytes| {
+                room.copy_from_slice(bytes);
+                true
+            })
+        })?;
         self.windows.push(extent, GFP_KERNEL_ACCOUNT)?;
         self.window.clear();
         Ok(())
     }
 
     /// Makes the payload findable under its name.
-    pub(super) fn publish(&mut self, node: &Arc<Node>) -> Result<BlobName> {
+    fn publish(&mut self, node: &Arc<Node>) -> Result<Appended> {
         self.flush(node)?;
         let nodes = &mut self.nodes;
         let mut full = Ok(());
@@ -261,11 +242,23 @@ impl Piece {
         for (tree_node, hash) in self.nodes.iter() {
             node.pin_blob_node(&blob, *tree_node, hash, self.uid)?;
         }
-        for (window, extent) in self.windows.drain_all().enumerate() {
+        for (window, mut extent) in self.windows.drain_all().enumerate() {
             if !extent.publish_as(&blob, window as u16, 0) {
                 return Err(ENOSPC);
             }
         }
-        Ok(blob)
+        Ok(self.append.entry(node, Payload::Stored(blob.hash), blob.len))
+    }
+}
+
+impl Append {
+    /// An entry as its author wants it.
+    fn entry(&self, node: &Node, payload: Payload, len: u32) -> Appended {
+        Appended {
+            payload,
+            len,
+            time: self.time.unwrap_or_else(|| node.wall_ms().unwrap_or(0)),
+            flags: u32::from(self.app_flags),
+        }
     }
 }

@@ -217,14 +217,6 @@ impl BlobHasher {
         }
     }
 
-    /// Begins another payload.
-    pub fn restart(&mut self) {
-        self.hasher.begin(0, 0, true);
-        self.filled = 0;
-        self.windows = 0;
-        self.peaks.clear();
-    }
-
     /// Bytes taken so far.
     pub fn len(&self) -> u32 {
         window_start(self.windows).wrapping_add(self.filled)

@@ -212,11 +212,26 @@ impl<const N: usize> HashBuf<N> {
         hash
     }
 
-    /// Makes it `len` long again and puts `hash` at `at`: undoes pops and one push that followed
-    /// them, for what was popped stays until something else takes its place.
-    pub(crate) fn rewind(&mut self, len: usize, at: usize, hash: &Hash) {
-        if let Some(slot) = self.arrays.get_mut(at) {
-            *slot = hash.0;
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// What lies from `at` on, pushed or left there by what was popped.
+    pub(crate) fn peek(&self, at: usize, hashes: &mut [[u8; 32]]) {
+        let held = self.arrays.get(at..).unwrap_or_default();
+        for (to, from) in hashes.iter_mut().zip(held) {
+            *to = *from;
+        }
+    }
+
+    /// Makes it `len` long again and puts `hashes` from `at` on, as [`HashBuf::peek`] has found them:
+    /// undoes pops and the pushes that followed them, for what was popped stays until something
+    /// else takes its place.
+    pub(crate) fn rewind(&mut self, len: usize, at: usize, hashes: &[[u8; 32]]) {
+        let places = self.arrays.get_mut(at..).unwrap_or_default();
+        for (to, from) in places.iter_mut().zip(hashes) {
+            *to = *from;
         }
         self.len = len.min(N);
     }

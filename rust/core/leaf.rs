@@ -13,7 +13,8 @@ pub const LEAF_LEN: usize = 64;
 /// The flag bits that belong to the author; the others are zero on the wire.
 pub const LEAF_FLAGS_MASK: u32 = 0xffff;
 
-const KEY_LEAF: [u8; 32] = tag32(b"AF_FEED 1 leaf");
+/// The key under which a leaf is hashed.
+pub const KEY_LEAF: [u8; 32] = tag32(b"AF_FEED 1 leaf");
 
 /// One record of a feed, without its payload.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -129,6 +129,13 @@ pub fn locate(tree: &TreeOf, node: Node) -> (ObjectKey, u16) {
     (group.key(tree), slot)
 }
 
+/// How many full nodes, or leaves at level 0, lie slot by slot from that at `pos` on before the next
+/// object begins.
+pub fn in_a_row(pos: Pos) -> u64 {
+    let width = u64::from(WINDOW.wrapping_shr(u32::from(pos.level % WINDOW_HEIGHT)));
+    width.saturating_sub(pos.index & width.wrapping_sub(1))
+}
+
 /// The object and slot of a leaf.
 pub fn locate_leaf(name: &Name, epoch: u32, seq: u64) -> (ObjectKey, u16) {
     let key = ObjectKey {

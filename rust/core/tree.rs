@@ -13,7 +13,8 @@ use crate::id::{Hash, HashBuf, Hashes};
 use crate::sign::tag32;
 use crate::wire::{MAX_CONS, MAX_ENTRIES, MAX_SIBLINGS, WINDOW, WINDOW_HEIGHT};
 
-const KEY_NODE: [u8; 32] = tag32(b"AF_FEED 1 node");
+/// The key under which two nodes are hashed to their parent.
+pub const KEY_NODE: [u8; 32] = tag32(b"AF_FEED 1 node");
 const KEY_ROOT: [u8; 32] = tag32(b"AF_FEED 1 root");
 
 /// Highest level of a tree: that of the top of 2^36 leaves.
@@ -266,6 +267,17 @@ pub trait TreeHasher {
     fn top(&self, left: &Hash, right: &Hash) -> Hash {
         self.node(left, right)
     }
+
+    /// The parents of as many pairs. Who can hash side by side has its own.
+    fn nodes(&self, pairs: Hashes<'_>, parents: &mut [[u8; 32]]) {
+        let mut hashes = pairs.iter();
+        for parent in parents {
+            let (Some(left), Some(right)) = (hashes.next(), hashes.next()) else {
+                return;
+            };
+            *parent = self.node(&left, &right).0;
+        }
+    }
 }
 
 /// The tree of a feed.
@@ -410,14 +422,23 @@ pub struct Peaks {
     hashes: HashBuf<MAX_CONS>,
 }
 
-/// Peaks before a leaf was pushed.
+/// Leaves that [`Peaks::extend`] takes at once.
+pub const EXTEND_MAX: usize = 64;
+
+/// Peaks that so many leaves make at most: one for each level, and one above.
+const FRESH_MAX: usize = EXTEND_MAX.ilog2() as usize + 1;
+
+/// Parents that are made at once.
+const SIDE_BY_SIDE: usize = 16;
+
+/// Peaks before leaves were added.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
     n: u64,
     len: usize,
-    /// Where the push will put a hash, and what it replaces.
+    /// Where hashes were put, and what they have replaced.
     at: usize,
-    replaced: Hash,
+    replaced: [[u8; 32]; FRESH_MAX],
 }
 
 impl Peaks {
@@ -457,39 +478,75 @@ impl Peaks {
 
     /// Adds a leaf. `sink` gets each node that is complete now, the leaf first.
     pub fn push(&mut self, leaf: &Hash, mut sink: impl FnMut(Pos, &Hash)) -> Result<(), Drop> {
-        if self.n >= MAX_ENTRIES {
-            return Err(Drop::OutOfRange);
-        }
-        let mut pos = Pos::leaf(self.n);
-        let mut hash = *leaf;
-        sink(pos, &hash);
-        while pos.is_right() {
-            let left = self.hashes.pop().ok_or(Drop::OutOfRange)?;
-            hash = FeedTree.node(&left, &hash);
-            pos = pos.parent();
-            sink(pos, &hash);
-        }
-        if !self.hashes.push(&hash) {
-            return Err(Drop::OutOfRange);
-        }
-        self.n = self.n.saturating_add(1);
-        Ok(())
+        let mut level = [[0; 32], leaf.0];
+        self.extend(&FeedTree, &mut level, |pos, hashes| {
+            if let Some(hash) = hashes.get(0) {
+                sink(pos, &hash);
+            }
+        })
+        .map(|_| ())
     }
 
-    /// What [`Peaks::undo`] needs to take the next leaf back.
-    pub fn mark(&self) -> Mark {
-        let hashes = self.hashes.hashes();
-        let merged = self.n.trailing_ones() as usize;
-        let at = hashes.len().saturating_sub(merged);
-        Mark {
+    /// Adds up to [`EXTEND_MAX`] leaves, whose hashes `level` has behind one free place; it is used
+    /// up. `sink` gets the nodes that are complete now, level by level, the leaves first: those of a level
+    /// follow each other from the given place on.
+    ///
+    /// Gives what takes all of them back.
+    pub fn extend(
+        &mut self,
+        tree: &impl TreeHasher,
+        level: &mut [[u8; 32]],
+        mut sink: impl FnMut(Pos, Hashes<'_>),
+    ) -> Result<Mark, Drop> {
+        let mut count = level.len().saturating_sub(1);
+        let n = self.n.saturating_add(count as u64);
+        if count > EXTEND_MAX || n > MAX_ENTRIES {
+            return Err(Drop::OutOfRange);
+        }
+        let mut mark = Mark {
             n: self.n,
-            len: hashes.len(),
-            at,
-            replaced: hashes.get(at).unwrap_or(Hash::ZERO),
+            len: self.hashes.len(),
+            at: 0,
+            replaced: [[0; 32]; FRESH_MAX],
+        };
+        let mut pos = Pos::leaf(self.n);
+        // Lowest first.
+        let mut fresh: HashBuf<FRESH_MAX> = HashBuf::default();
+        while count > 0 {
+            let end = count.saturating_add(1);
+            sink(pos, Hashes::of(level.get(1..end).unwrap_or_default()));
+            // The sibling of the first one is a peak so far.
+            let first = usize::from(!pos.is_right());
+            if first == 0 {
+                let left = self.hashes.pop().ok_or(Drop::OutOfRange)?;
+                if let Some(place) = level.first_mut() {
+                    *place = left.0;
+                }
+            }
+            let pairs = end.saturating_sub(first) >> 1;
+            if end.saturating_sub(first) & 1 == 1 {
+                let last = level.get(count).copied().map(Hash);
+                if !last.is_some_and(|last| fresh.push(&last)) {
+                    return Err(Drop::OutOfRange);
+                }
+            }
+            join(tree, level, first, pairs);
+            pos = pos.parent();
+            count = pairs;
         }
+        mark.at = self.hashes.len();
+        self.hashes.peek(mark.at, &mut mark.replaced);
+        while let Some(peak) = fresh.pop() {
+            if !self.hashes.push(&peak) {
+                return Err(Drop::OutOfRange);
+            }
+        }
+        self.n = n;
+        Ok(mark)
     }
 
-    /// Takes the one leaf back that was pushed since `mark`, if it was. (A copy would be 2 KiB.)
+    /// Takes the leaves back that were added last, by the call that gave `mark`. (A copy would be
+    /// 2 KiB.)
     pub fn undo(&mut self, mark: &Mark) {
         self.n = mark.n;
         self.hashes.rewind(mark.len, mark.at, &mark.replaced);
@@ -530,6 +587,29 @@ impl Peaks {
                 }
             });
         }
+    }
+}
+
+/// Puts the parents of `pairs` pairs, from `first` on, to where the second node is.
+fn join(tree: &impl TreeHasher, level: &mut [[u8; 32]], first: usize, pairs: usize) {
+    let mut parents = [[0; 32]; SIDE_BY_SIDE];
+    let mut done = 0usize;
+    while done < pairs {
+        let now = pairs.saturating_sub(done).min(SIDE_BY_SIDE);
+        let from = first.saturating_add(done.saturating_mul(2));
+        let to = done.saturating_add(1);
+        let children = level.get(from..from.saturating_add(now.saturating_mul(2)));
+        let (Some(children), Some(made)) = (children, parents.get_mut(..now)) else {
+            return;
+        };
+        tree.nodes(Hashes::of(children), made);
+        // Behind it are only nodes whose parents are still to come.
+        if let Some(places) = level.get_mut(to..to.saturating_add(now)) {
+            for (place, parent) in places.iter_mut().zip(made.iter()) {
+                *place = *parent;
+            }
+        }
+        done = done.saturating_add(now);
     }
 }
 

@@ -358,6 +358,16 @@ impl Folios {
         true
     }
 
+    /// Bytes that lie in one piece. Nobody may be writing them.
+    pub(crate) fn piece(&self, offset: usize, len: usize) -> Option<&[u8]> {
+        let (folio, at, room) = self.at(offset)?;
+        if len > room {
+            return None;
+        }
+        // SAFETY: The folio is held by this object; the caller says that they are not written.
+        unsafe { folio.slice(at, len) }
+    }
+
     /// Lends bytes to `look`, in the pieces in which they lie in memory, no more than
     /// [`RUN_PAGES`]. Nobody may be writing them. `None` if the range is not inside.
     /// Context: as `look`.

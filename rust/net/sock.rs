@@ -251,16 +251,25 @@ impl Message<'_> {
     /// `ENOMEM`; `EFAULT` when they cannot be read.
     pub(crate) fn read_onto(&mut self, out: &mut KVVec<u8>, len: usize) -> Result {
         out.reserve(len, GFP_KERNEL_ACCOUNT)?;
-        // SAFETY: A send call's iterator is a source and lives as long as the header.
-        let source: &mut IovIterSource<'_> =
-            unsafe { IovIterSource::from_raw((&raw mut (*self.msg.as_ptr()).msg_iter).cast()) };
         let room = out.spare_capacity_mut().get_mut(..len).ok_or(ENOMEM)?;
-        if source.copy_from_iter_raw(room).len() != len {
+        if self.source().copy_from_iter_raw(room).len() != len {
             return Err(EFAULT);
         }
         // SAFETY: So many bytes were written there just now.
         unsafe { out.inc_len(len) };
         Ok(())
+    }
+
+    /// Copies the next bytes of the caller's buffers to `room`; false if they cannot be read.
+    /// Context: process, may fault.
+    pub(crate) fn read(&mut self, room: &mut [u8]) -> bool {
+        self.source().copy_from_iter(room) == room.len()
+    }
+
+    /// The caller's buffers, to read from.
+    fn source(&mut self) -> &mut IovIterSource<'_> {
+        // SAFETY: A send call's iterator is a source and lives as long as the header.
+        unsafe { IovIterSource::from_raw((&raw mut (*self.msg.as_ptr()).msg_iter).cast()) }
     }
 
     /// The caller's buffers, to write to.

@@ -19,10 +19,7 @@ use crate::net::errno::{
     ESTALE, //
 };
 use crate::{
-    af_feed::{
-        author::OwnFeed,
-        uapi::FEED_BATCH_MS, //
-    },
+    af_feed::author::OwnFeed,
     net::sock::{
         PollRelay,
         Sock, //
@@ -32,7 +29,6 @@ use crate::{
         Owner, //
     },
     sync::{
-        clock::monotonic_us,
         wait,
         Unfinished, //
     }, //
@@ -59,6 +55,7 @@ use feed_core::{
         BlobName,
         DiscoveryId,
         Hash,
+        Hashes,
         Name, //
     },
     leaf::{
@@ -66,15 +63,16 @@ use feed_core::{
         LEAF_LEN, //
     },
     object::{
+        in_a_row,
         locate,
         locate_leaf,
-        pack_leaf,
         unpack_leaf,
         TreeOf, //
     },
     tree::{
         Node as TreeNode,
-        Peaks, //
+        Peaks,
+        Pos, //
     },
     verify::{
         freshness,
@@ -92,6 +90,9 @@ use kernel::{
     sync::Arc,
     time::msecs_to_jiffies, //
 };
+
+/// Length of a node of a tree, bytes.
+const HASH_LEN: usize = size_of::<Hash>();
 
 /// How long an author's wish for its own feed lives, ms; it asks again while it waits.
 const RECOVER_MS: u32 = 5_000;
@@ -111,6 +112,25 @@ pub(super) fn errno(refused: Refused) -> Error {
         Refused::Missing => ENOENT,
         Refused::Invalid => EINVAL,
     }
+}
+
+/// Hands `put` the parts of `bytes` that lie in one object each. They are `len` for each node, or
+/// leaf, from `first` on.
+fn rows(
+    first: Pos,
+    bytes: &[u8],
+    len: usize,
+    mut put: impl FnMut(Pos, &[u8]) -> Result,
+) -> Result {
+    let (mut pos, mut rest) = (first, bytes);
+    while !rest.is_empty() {
+        let count = in_a_row(pos);
+        let (now, later) = rest.split_at((count as usize * len).min(rest.len()));
+        put(pos, now)?;
+        pos.index += count;
+        rest = later;
+    }
+    Ok(())
 }
 
 impl Node {
@@ -375,16 +395,64 @@ impl Node {
         }
     }
 
-    /// Stores a node of an own feed's tree.
-    pub(crate) fn pin_node(&self, name: &Name, node: TreeNode, hash: &Hash, uid: Owner) -> Result {
-        let (key, slot) = locate(&TreeOf::Feed { name: *name, epoch: 0 }, node);
-        self.world.store.pinned_slot_put(&key, slot as u8, &hash.0, uid)
+    /// Stores nodes of an own feed's tree, which follow each other from `first` on.
+    pub(crate) fn pin_nodes(
+        &self,
+        name: &Name,
+        first: Pos,
+        hashes: Hashes<'_>,
+        uid: Owner,
+    ) -> Result {
+        let tree = TreeOf::Feed { name: *name, epoch: 0 };
+        rows(first, hashes.as_bytes(), HASH_LEN, |pos, bytes| {
+            let (key, slot) = locate(&tree, TreeNode::Full(pos));
+            self.world
+                .store
+                .pinned_slots_put(&key, slot as u8, HASH_LEN, bytes, uid)
+        })
     }
 
-    /// Stores a leaf of an own feed.
-    pub(crate) fn pin_leaf(&self, name: &Name, leaf: &Leaf, uid: Owner) -> Result {
-        let (key, slot) = locate_leaf(name, 0, leaf.seq);
-        self.world.store.pinned_slot_put(&key, slot as u8, &pack_leaf(leaf, 0), uid)
+    /// Stores leaves of an own feed, packed, from that of `first` on.
+    pub(crate) fn pin_leaves(
+        &self,
+        name: &Name,
+        first: u64,
+        leaves: &[[u8; LEAF_LEN]],
+        uid: Owner,
+    ) -> Result {
+        rows(Pos::leaf(first), leaves.as_flattened(), LEAF_LEN, |pos, bytes| {
+            let (key, slot) = locate_leaf(name, 0, pos.index);
+            self.world
+                .store
+                .pinned_slots_put(&key, slot as u8, LEAF_LEN, bytes, uid)
+        })
+    }
+
+    /// Makes sure that there will be room for the leaf of `seq`, for those after it in its window,
+    /// and for all nodes that these complete.
+    pub(crate) fn pin_room(&self, name: &Name, seq: u64, uid: Owner) -> Result {
+        let store = &self.world.store;
+        let tree = TreeOf::Feed { name: *name, epoch: 0 };
+        let node_room = |pos| {
+            let (key, slot) = locate(&tree, TreeNode::Full(pos));
+            store.pinned_slots_put(&key, slot as u8, HASH_LEN, &[], uid)
+        };
+        let (key, slot) = locate_leaf(name, 0, seq);
+        store.pinned_slots_put(&key, slot as u8, LEAF_LEN, &[], uid)?;
+        node_room(Pos::leaf(seq))?;
+        // The node above a tile lies in the next tier's; it is complete with the tile's last one.
+        let above = |pos: Pos| Pos {
+            level: pos.level + WINDOW_HEIGHT,
+            index: pos.index >> WINDOW_HEIGHT,
+        };
+        let mut pos = above(Pos::leaf(seq));
+        loop {
+            node_room(pos)?;
+            if (pos.index + 1) % u64::from(WINDOW) != 0 {
+                return Ok(());
+            }
+            pos = above(pos);
+        }
     }
 
     /// Stores a node of an own blob's tree.
@@ -396,32 +464,40 @@ impl Node {
         uid: Owner,
     ) -> Result {
         let (key, slot) = locate(&TreeOf::Blob(*blob), node);
-        self.world.store.pinned_slot_put(&key, slot as u8, &hash.0, uid)
+        self.world
+            .store
+            .pinned_slots_put(&key, slot as u8, HASH_LEN, &hash.0, uid)
     }
 
-    /// Copies a window of a payload to where nothing finds it yet.
-    pub(crate) fn pin_bytes(&self, bytes: &[u8], uid: Owner) -> Result<Extent> {
-        let len = u32::try_from(bytes.len()).map_err(|_| EMSGSIZE)?;
+    /// Has `fill` copy a window of a payload to where nothing finds it yet.
+    pub(crate) fn pin_bytes(
+        &self,
+        len: usize,
+        uid: Owner,
+        fill: impl FnMut(usize, &mut [u8]) -> bool,
+    ) -> Result<Extent> {
+        let len = u32::try_from(len).map_err(|_| EMSGSIZE)?;
         // A feed's author serves it even as a host: its payloads are public.
         let mut extent = self.world.store.pinned_reserve(len, true, uid)?;
-        if extent.write(0, bytes) {
+        if extent.fill(0, len, fill) {
             Ok(extent)
         } else {
-            Err(EIO)
+            Err(EFAULT)
         }
     }
 
-    /// Signs within [`FEED_BATCH_MS`] what was appended with MSG_MORE. The caller holds the
-    /// feed's mutex.
-    pub(crate) fn arm_batch(&self, feed: &Arc<OwnFeed>) -> Result {
-        if !feed.set_listed(true) {
-            let listed = self.batches.lock().push(feed.clone(), GFP_KERNEL);
-            if listed.is_err() {
-                feed.set_listed(false);
-            }
-            listed?;
+    /// Signs at `due`, µs, what was appended with MSG_MORE. The caller holds the feed's mutex.
+    pub(crate) fn arm_batch(&self, feed: &Arc<OwnFeed>, due: u64) -> Result {
+        // Who is listed is signed before its next entry's time is over.
+        if feed.set_listed(true) {
+            return Ok(());
         }
-        self.batch.arm(monotonic_us().saturating_add(FEED_BATCH_MS * 1_000));
+        let listed = self.batches.lock().push(feed.clone(), GFP_KERNEL);
+        if listed.is_err() {
+            feed.set_listed(false);
+        }
+        listed?;
+        self.batch.arm(due);
         Ok(())
     }
 

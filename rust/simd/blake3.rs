@@ -6,7 +6,8 @@
 //! better be spared. A window is 32 chunks at most, so its tree is built here by hand, level by
 //! level, in 1 KiB: by the crate's assembly where the FPU may be used and it pays, else by its
 //! portable code. The assembly hashes up to 16 inputs side by side, so it gets all chunks of a
-//! window at once, wherever they lie, and then all parents of a level.
+//! window at once, wherever they lie, and then all parents of a level. What is no window is hashed side by side in
+//! [`many`](super::many).
 
 use super::fpu::{
     Fpu,
@@ -29,11 +30,11 @@ pub(crate) const WINDOW_CHUNKS: usize = 32;
 /// Fewer chunks than this are not worth saving the vector registers for.
 const SIMD_CHUNKS: usize = 4;
 
-/// Fewer parents than this are faster one by one.
-const SIMD_PARENTS: usize = 4;
+/// Fewer inputs of a few blocks than this are faster one by one.
+pub(super) const SIMD_INPUTS: usize = 4;
 
 /// BLAKE3's key for plain hashing: the initial words of SHA-256.
-const KEY: [u32; 8] = [
+pub(super) const KEY: [u32; 8] = [
     0x6a09_e667,
     0xbb67_ae85,
     0x3c6e_f372,
@@ -44,10 +45,10 @@ const KEY: [u32; 8] = [
     0x5be0_cd19,
 ];
 
-const CHUNK_START: u8 = 1 << 0;
-const CHUNK_END: u8 = 1 << 1;
+pub(super) const CHUNK_START: u8 = 1 << 0;
+pub(super) const CHUNK_END: u8 = 1 << 1;
 const PARENT: u8 = 1 << 2;
-const ROOT: u8 = 1 << 3;
+pub(super) const ROOT: u8 = 1 << 3;
 
 #[cfg(CONFIG_X86_64)]
 extern "C" {
@@ -182,7 +183,7 @@ fn level(vector: Option<&Vector>, from: &[Cv], to: &mut [Cv], root: bool) -> usi
     }
     let pairs = &pairs[..count];
     match vector {
-        Some(vector) if count >= SIMD_PARENTS => {
+        Some(vector) if count >= SIMD_INPUTS => {
             vector.hash_many(pairs, 0, false, [flags, 0, 0], to);
         }
         _ => {
@@ -206,7 +207,7 @@ fn parent(pair: &[u8; BLOCK_LEN], flags: u8) -> Cv {
 }
 
 /// One chunk of any length.
-fn chunk(bytes: &[u8], counter: u64, root: bool) -> Cv {
+pub(super) fn chunk(bytes: &[u8], counter: u64, root: bool) -> Cv {
     let blocks = bytes.len().div_ceil(BLOCK_LEN).max(1);
     let mut cv = KEY;
 
@@ -225,7 +226,7 @@ fn chunk(bytes: &[u8], counter: u64, root: bool) -> Cv {
     to_bytes(&cv)
 }
 
-fn to_bytes(words: &[u32; 8]) -> Cv {
+pub(super) fn to_bytes(words: &[u32; 8]) -> Cv {
     let mut bytes = [0; 32];
     for (to, word) in bytes.chunks_exact_mut(4).zip(words) {
         to.copy_from_slice(&word.to_le_bytes());
@@ -234,7 +235,7 @@ fn to_bytes(words: &[u32; 8]) -> Cv {
 }
 
 /// The vector unit, while it is ours.
-struct Vector {
+pub(super) struct Vector {
     level: Level,
     _fpu: Fpu,
 }
@@ -242,7 +243,7 @@ struct Vector {
 #[cfg(CONFIG_X86_64)]
 impl Vector {
     /// `None` if there is no vector unit to be had.
-    fn begin() -> Option<Self> {
+    pub(super) fn begin() -> Option<Self> {
         Some(Self {
             level: Level::of_machine()?,
             _fpu: Fpu::begin()?,
@@ -260,26 +261,38 @@ impl Vector {
         cvs: &mut [Cv],
     ) {
         const { assert!(N % BLOCK_LEN == 0) };
-        let [flags, first, last] = flags;
         let count = inputs.len().min(cvs.len());
+        let inputs = inputs.as_ptr().cast();
+        // SAFETY: A reference to an array is the address of its first byte: `inputs` are `count`
+        // pointers to as many blocks as the call says. `cvs` has room for `count` results.
+        unsafe { self.hash(&KEY, inputs, count, N / BLOCK_LEN, counter, count_up, flags, cvs) };
+    }
+
+    /// # Safety
+    ///
+    /// `inputs` are `count` pointers to `blocks` blocks each; `cvs` has room for `count`.
+    #[expect(clippy::too_many_arguments)]
+    pub(super) unsafe fn hash(
+        &self,
+        key: &[u32; 8],
+        inputs: *const *const u8,
+        count: usize,
+        blocks: usize,
+        counter: u64,
+        count_up: bool,
+        flags: [u8; 3],
+        cvs: &mut [Cv],
+    ) {
+        let [flags, first, last] = flags;
+        let (key, cvs) = (key.as_ptr(), cvs.as_mut_ptr().cast());
         macro_rules! hash_many {
             ($function:ident) => {
-                // SAFETY: A reference to an array is the address of its first byte: `inputs` are
-                // `count` pointers to as many blocks as the call says. `cvs` has room for `count`
-                // results. The processor has what the function needs, and `_fpu` says that its
-                // registers are ours. The call is direct: the function has no ENDBR.
+                // SAFETY: As the caller promises. The processor has what the function needs, and
+                // `_fpu` says that its registers are ours. The call is direct: the function has
+                // no ENDBR.
                 unsafe {
                     $function(
-                        inputs.as_ptr().cast(),
-                        count,
-                        N / BLOCK_LEN,
-                        KEY.as_ptr(),
-                        counter,
-                        count_up,
-                        flags,
-                        first,
-                        last,
-                        cvs.as_mut_ptr().cast(),
+                        inputs, count, blocks, key, counter, count_up, flags, first, last, cvs,
                     )
                 }
             };
@@ -295,13 +308,27 @@ impl Vector {
 /// Only x86 has assembly for it.
 #[cfg(not(CONFIG_X86_64))]
 impl Vector {
-    fn begin() -> Option<Self> {
+    pub(super) fn begin() -> Option<Self> {
         None
     }
 
     fn hash_many<const N: usize>(
         &self,
         _inputs: &[&[u8; N]],
+        _counter: u64,
+        _count_up: bool,
+        _flags: [u8; 3],
+        _cvs: &mut [Cv],
+    ) {
+    }
+
+    #[expect(clippy::too_many_arguments)]
+    pub(super) unsafe fn hash(
+        &self,
+        _key: &[u32; 8],
+        _inputs: *const *const u8,
+        _count: usize,
+        _blocks: usize,
         _counter: u64,
         _count_up: bool,
         _flags: [u8; 3],

@@ -118,6 +118,13 @@ impl Extent {
         self.taken.folios.lend(start, len as usize, look)
     }
 
+    /// All of the bytes, if they lie in one piece, as those of less than a page do.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        self.taken
+            .folios
+            .piece(self.taken.place.offset as usize, self.len as usize)
+    }
+
     /// The chaining value of `chunks`, counted in the window: all of them, or one. `first_chunk`
     /// is the blob's number of the window's chunk 0. `root`: they are the whole blob, and its
     /// hash is wanted.
@@ -129,17 +136,17 @@ impl Extent {
         self.lend(start, len, |pieces| window_cv(pieces, first_chunk, root))?
     }
 
-    /// Makes the window findable, which must be verified. If it is so already the extent is
-    /// dropped. False if the index has no room.
+    /// Makes the window findable, which must be verified. If it is so already the extent is not
+    /// needed. False if the index has no room.
     pub(crate) fn publish(mut self, hops: u8) -> bool {
-        match self.name.take() {
+        match self.name {
             Some((blob, window)) => self.publish_as(&blob, window, hops),
             None => false,
         }
     }
 
-    /// As [`Extent::publish`], for an author who learns the name last.
-    pub(crate) fn publish_as(mut self, blob: &BlobName, window: u16, hops: u8) -> bool {
+    /// As [`Extent::publish`], for an author who learns the name last, and may try again.
+    pub(crate) fn publish_as(&mut self, blob: &BlobName, window: u16, hops: u8) -> bool {
         let key = Key::blob(blob, window);
         if key.stored_len() != self.len {
             return false;

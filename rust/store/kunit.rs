@@ -451,7 +451,7 @@ fn pinned() -> Result {
     patiently(|| bench.store.slot_put(&object(1), 3, &[3; 64], CHARGE).ok())?;
     bench
         .store
-        .pinned_slot_put(&object(1), 4, &[4; 64], owner)?;
+        .pinned_slots_put(&object(1), 4, 64, &[4; 64], owner)?;
     bench.store.flush();
     check!(bench.reads(1, &blob)?);
     check!(bench.store.slot_get(&object(1), 3, &mut out) && out == [3; 64]);

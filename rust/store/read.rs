@@ -628,6 +628,17 @@ fn blob_info(info: u64) -> BlobInfo {
 
 /// Where in an object the slot lies, and its bit.
 pub(super) fn slot_place(slot: u8, len: usize) -> Option<(u32, u64)> {
-    let offset = usize::from(slot) * len;
-    (slot < 62 && offset + len <= OBJECT_BYTES as usize).then_some((offset as u32, 1 << slot))
+    slots_place(slot, len, len)
+}
+
+/// Where in an object slots of `len` bytes lie that `bytes` bytes fill from `first` on, and their
+/// bits.
+pub(super) fn slots_place(first: u8, len: usize, bytes: usize) -> Option<(u32, u64)> {
+    const SLOTS: usize = 62;
+    let (first, offset) = (usize::from(first), usize::from(first) * len);
+    let count = bytes.checked_div(len).unwrap_or(1);
+    let inside = offset + bytes <= OBJECT_BYTES as usize && bytes == count * len;
+
+    (first + count.max(1) <= SLOTS && inside)
+        .then_some((offset as u32, ((1 << count) - 1) << first))
 }

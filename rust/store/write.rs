@@ -13,7 +13,10 @@ use super::{
         Shard, //
     },
     policy::Class,
-    read::slot_place,
+    read::{
+        slot_place,
+        slots_place, //
+    },
     segments::View,
     Charge,
     Extent,
@@ -101,21 +104,24 @@ impl Store {
         });
     }
 
-    /// As [`Store::slot_put`], for an author: what is written stays. EDQUOT and ENOSPC say that
-    /// the user's or the store's limit is reached. Context: process, may sleep.
-    pub(crate) fn pinned_slot_put(
+    /// As [`Store::slot_put`], for an author: what is written stays. `bytes` are those of slots of
+    /// `len` bytes that follow each other from `first` on; of none of them, to have room for them
+    /// later. EDQUOT and ENOSPC say that the user's or the store's limit is reached. Context: process,
+    /// may sleep.
+    pub(crate) fn pinned_slots_put(
         self: &Arc<Self>,
         key: &ObjectKey,
-        slot: u8,
+        first: u8,
+        len: usize,
         bytes: &[u8],
         owner: Owner,
     ) -> Result {
         let key = Key::object(key).ok_or(EINVAL)?;
-        let (offset, bit) = slot_place(slot, bytes.len()).ok_or(EINVAL)?;
+        let (offset, bits) = slots_place(first, len, bytes.len()).ok_or(EINVAL)?;
         let hash = self.index.hash(&key);
         for _ in 0..TRIES {
             let put = self.index.with(hash, |shard| {
-                self.put_in_place(shard, &key, hash, offset, bit, bytes, true)
+                self.put_in_place(shard, &key, hash, offset, bits, bytes, true)
             });
             match put {
                 Ok(Put::Done) => return Ok(()),
@@ -129,7 +135,7 @@ impl Store {
             // Room is made without the lock, so somebody may come first: look again.
             let mut taken = self.take_pinned(Kind::Object, OBJECT_BYTES, owner)?;
             let put = self.index.with(hash, |shard| {
-                match self.put_in_place(shard, &key, hash, offset, bit, bytes, true)? {
+                match self.put_in_place(shard, &key, hash, offset, bits, bytes, true)? {
                     Put::Done => return Ok(None),
                     Put::Absent(Some((before, view))) => {
                         if !self.copy_object(&before, view, &taken) {
@@ -138,7 +144,7 @@ impl Store {
                     }
                     Put::Absent(None) => {}
                 }
-                self.put_new(shard, &key, hash, &taken, offset, bit, bytes)
+                self.put_new(shard, &key, hash, &taken, offset, bits, bytes)
                     .map(Some)
             });
             if matches!(put, Ok(Some(_))) {
@@ -205,7 +211,7 @@ impl Store {
         taken.map(|(taken, _)| taken)
     }
 
-    /// Writes to an object that is there, if it may serve: one of the cache does not serve an
+    /// Writes slots of an object that is there, if it may serve: one of the cache does not serve an
     /// author. What is written already stays, unless an author (`pinned`) writes something else.
     #[expect(clippy::too_many_arguments)]
     fn put_in_place(
@@ -214,7 +220,7 @@ impl Store {
         key: &Key,
         hash: u64,
         offset: u32,
-        bit: u64,
+        bits: u64,
         bytes: &[u8],
         pinned: bool,
     ) -> Result<Put, Full> {
@@ -227,8 +233,8 @@ impl Store {
         if pinned && !view.pinned() {
             return Ok(Put::Absent(Some((*entry, view))));
         }
-        let written = entry.info() & bit != 0;
-        if written && !pinned {
+        let written = entry.info() & bits == bits;
+        if bits == 0 || written && !pinned {
             return Ok(Put::Done);
         }
         let at = entry.place().offset + offset;
@@ -255,11 +261,11 @@ impl Store {
             return Err(Full);
         }
         // The lock of the shard publishes the bytes with the bit.
-        entry.set_info(bit);
+        entry.set_info(bits);
         Ok(Put::Done)
     }
 
-    /// Writes to a new object and points the index at it. True if the shard is getting tight.
+    /// Writes slots of a new object and points the index at it. True if the shard is getting tight.
     #[expect(clippy::too_many_arguments)]
     fn put_new(
         &self,
@@ -268,7 +274,7 @@ impl Store {
         hash: u64,
         taken: &Taken,
         offset: u32,
-        bit: u64,
+        mut bits: u64,
         bytes: &[u8],
     ) -> Result<bool, Full> {
         if !taken
@@ -277,7 +283,6 @@ impl Store {
         {
             return Err(Full);
         }
-        let mut bits = bit;
         if let Some(before) = shard.find(key, hash, &self.segments) {
             // Its slots were copied.
             bits |= before.info();

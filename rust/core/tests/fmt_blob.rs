@@ -162,9 +162,7 @@ fn blob__sixteen_mebibytes() {
     let mut author = BlobHasher::new();
     author.update(&bytes, |_, _| ()).unwrap();
     assert_eq!(author.update(&[0], |_, _| ()), Err(Drop::OutOfRange));
-    author.restart();
-    author.update(b"again", |_, _| ()).unwrap();
-    assert_eq!(author.finish(|_, _| ()), name_of(b"again"));
+    assert_eq!(author.finish(|_, _| ()), whole.name);
 }
 
 #[test]

@@ -57,6 +57,36 @@ fn objects__every_node_has_its_own_slot() {
 }
 
 #[test]
+fn objects__nodes_in_a_row() {
+    let tree = TreeOf::Feed {
+        name: name(),
+        epoch: 0,
+    };
+    for level in 0..=12u8 {
+        for index in 0..200u64 {
+            let place = |index| object::locate(&tree, Node::Full(Pos { level, index }));
+            let follows = |index| {
+                let ((key, slot), (next, after)) = (place(index), place(index + 1));
+                key == next && slot + 1 == after
+            };
+            let row = (index..).take_while(|index| follows(*index)).count() as u64 + 1;
+            assert_eq!(
+                object::in_a_row(Pos { level, index }),
+                row,
+                "{level} {index}"
+            );
+        }
+    }
+    for seq in 0..100 {
+        let (key, slot) = object::locate_leaf(&name(), 0, seq);
+        let row = object::in_a_row(Pos::leaf(seq));
+        let (same, last) = object::locate_leaf(&name(), 0, seq + row - 1);
+        assert_eq!((same, u64::from(last)), (key, u64::from(slot) + row - 1));
+        assert_ne!(object::locate_leaf(&name(), 0, seq + row).0, key);
+    }
+}
+
+#[test]
 fn objects__leaf_with_hops() {
     let leaf = Leaf {
         flags: 0xfffe,

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use common::*;
 use feed_core::id::{Hash, Hashes};
 use feed_core::proof::*;
-use feed_core::tree::{self, FeedTree, Node, Peaks, Pos};
+use feed_core::tree::{self, FeedTree, Node, Peaks, Pos, EXTEND_MAX};
 use feed_core::Drop;
 use property::property;
 use proptest::prelude::*;
@@ -63,23 +63,76 @@ fn peaks__roots_as_the_recursive_definition() {
     }
 }
 
+/// The hashes of leaves, as [`Peaks::extend`] takes them.
+fn level_of(leaves: &[Hash]) -> Vec<[u8; 32]> {
+    let mut level = vec![[0xff; 32]];
+    level.extend(leaves.iter().map(|leaf| leaf.0));
+    level
+}
+
+#[test]
+fn peaks__many_leaves_at_once_as_one_by_one() {
+    let naive = Naive::new(leaf_hashes(MAX));
+    for start in (0..=70).chain([127, 128, 250]) {
+        for count in (0..=EXTEND_MAX).filter(|count| start + count <= MAX as usize) {
+            let mut peaks = Peaks::new();
+            let mut one_by_one = HashMap::new();
+            let mut nodes = HashMap::new();
+            let (before, added) = naive.leaves.split_at(start);
+            for leaf in before {
+                peaks.push(leaf, |_, _| ()).unwrap();
+            }
+            let mut other = peaks.clone();
+            let added = &added[..count];
+            for leaf in added {
+                let sink = |pos, hash: &Hash| assert!(one_by_one.insert(pos, *hash).is_none());
+                other.push(leaf, sink).unwrap();
+            }
+            peaks
+                .extend(&FeedTree, &mut level_of(added), |first, hashes| {
+                    for (index, hash) in (first.index..).zip(hashes.iter()) {
+                        assert!(nodes.insert(Pos { index, ..first }, hash).is_none());
+                    }
+                })
+                .unwrap();
+            assert_eq!(nodes, one_by_one, "{count} after {start}");
+            let n = (start + count) as u64;
+            assert_eq!((peaks.n(), peaks.root()), (n, other.root()));
+            assert_eq!(peaks.root(), naive.root(start + count));
+        }
+    }
+}
+
 /// An author whose head was refused goes on from the tree before it: a peak too many or too few would
 /// be a second branch under his name.
 #[test]
-fn peaks__undo_one_leaf() {
+fn peaks__undo_what_was_added() {
     let naive = Naive::new(leaf_hashes(MAX));
     let mut peaks = Peaks::new();
     for (n, leaf) in naive.leaves.iter().enumerate() {
-        let mark = peaks.mark();
-        peaks.undo(&mark);
-        assert_eq!(peaks.root(), naive.root(n), "nothing was pushed, n = {n}");
-        peaks.push(&Hash([7; 32]), |_, _| ()).unwrap();
-        assert_ne!(peaks.root(), naive.root(n));
-        peaks.undo(&mark);
-        assert_eq!((peaks.n(), peaks.root()), (n as u64, naive.root(n)));
+        for count in [0, 1, 2, 3, 7, 32, 33, EXTEND_MAX] {
+            let wrong = vec![Hash([7; 32]); count];
+            let mark = peaks
+                .extend(&FeedTree, &mut level_of(&wrong), |_, _| ())
+                .unwrap();
+            assert_eq!(peaks.root() == naive.root(n), count == 0);
+            peaks.undo(&mark);
+            assert_eq!((peaks.n(), peaks.root()), (n as u64, naive.root(n)));
+        }
         peaks.push(leaf, |_, _| ()).unwrap();
         assert_eq!(peaks.root(), naive.root(n + 1), "after it, n = {n}");
     }
+}
+
+#[test]
+fn peaks__too_many_leaves_change_nothing() {
+    let mut peaks = Peaks::new();
+    peaks.push(&Hash([1; 32]), |_, _| ()).unwrap();
+    let root = peaks.root();
+    let mut level = level_of(&[Hash([2; 32]); EXTEND_MAX + 1]);
+    let refused = peaks.extend(&FeedTree, &mut level, |_, _| panic!("nothing is complete"));
+    assert_eq!(refused.err(), Some(Drop::OutOfRange));
+    assert_eq!((peaks.n(), peaks.root()), (1, root));
 }
 
 #[test]
