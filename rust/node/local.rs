@@ -125,9 +125,10 @@ fn rows(
     let (mut pos, mut rest) = (first, bytes);
     while !rest.is_empty() {
         let count = in_a_row(pos);
-        let (now, later) = rest.split_at((count as usize * len).min(rest.len()));
+        let bytes = (count as usize).saturating_mul(len).min(rest.len());
+        let (now, later) = rest.split_at(bytes);
         put(pos, now)?;
-        pos.index += count;
+        pos.index = pos.index.saturating_add(count);
         rest = later;
     }
     Ok(())

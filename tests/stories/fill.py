@@ -7,12 +7,14 @@
     fill.py copies COUNT FILE                 FILE as the first entry of each of COUNT feeds
     fill.py same COUNT FILE                   how many of those feeds have FILE as their first entry
     fill.py fill SEED SIZE                    appends until it may not: prints the errno and how many
+    fill.py batch SEED SIZE                   the same with MSG_MORE, so that heads come later
     fill.py name SEED
 """
 
 import collections
 import errno
 import hashlib
+import socket
 import sys
 
 import feedsock
@@ -27,8 +29,8 @@ def payload(word, number, size):
 
 
 def name_of(word):
-    with feedsock.Socket() as socket:
-        return socket.seed(seed_of(word))
+    with feedsock.Socket() as author:
+        return author.seed(seed_of(word))
 
 
 def append(word, count, size, first=0):
@@ -38,11 +40,11 @@ def append(word, count, size, first=0):
     print(f"appended {count}")
 
 
-def fill(word, size):
+def fill(word, size, flags=0):
     with feedsock.author(seed_of(word)) as author:
         for i in range(1 << 16):
             try:
-                author.send(payload(word, i, size))
+                author.send(payload(word, i, size), flags)
             except OSError as error:
                 return print(errno.errorcode[error.errno], i)
     return print("everything fitted")
@@ -100,6 +102,8 @@ def main():
         same(int(word), rest[0])
     elif verb == "fill":
         fill(word, int(rest[0]))
+    elif verb == "batch":
+        fill(word, int(rest[0]), socket.MSG_MORE)
     elif verb == "read":
         sys.exit(read(word, *map(int, rest)))
     elif verb == "name":
