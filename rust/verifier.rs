@@ -27,6 +27,7 @@ use crate::{
 use feed_core::{
     engine::{
         budget::{
+            Next,
             Rate,
             VerifyQueue, //
         },
@@ -87,15 +88,20 @@ impl Jobs {
         if queue.is_empty() {
             return Next::None;
         }
-        if !rate.may_work(monotonic_us()) {
+        let now = monotonic_us();
+        if !rate.may_work(now) {
             return Next::At(rate.next());
         }
-        queue.pop().map_or(Next::None, Next::Job)
+        queue.pop(now)
     }
 
-    /// A job took `us` µs.
-    fn spend(&self, us: u64) {
-        self.waiting.lock().rate.spend(us);
+    /// A job that was begun at `begun` has ended well or not.
+    fn judged(&self, job: &VerifyJob, ok: bool, begun: u64) {
+        let now = monotonic_us();
+        let us = now.saturating_sub(begun);
+        let mut waiting = self.waiting.lock();
+        waiting.rate.spend(us);
+        waiting.queue.judged(job, ok, us, now);
     }
 
     /// Whether any job waits. Context: softirq or process.
@@ -107,14 +113,6 @@ impl Jobs {
     pub(crate) fn forget(&self, port: PortId) {
         self.waiting.lock().queue.forget(port);
     }
-}
-
-/// What a worker does next.
-enum Next {
-    Job(VerifyJob),
-    /// The node has used its share: go on then, µs.
-    At(u64),
-    None,
 }
 
 /// Checks up to `limit` signatures; true when more wait and may be checked now.
@@ -132,7 +130,7 @@ fn run(node: &Arc<Node>, limit: usize) -> bool {
         let begun = monotonic_us();
         // Not inlined: its 6 KiB of stack are given back before the engine is called.
         let ok = job.check();
-        jobs.spend(monotonic_us().saturating_sub(begun));
+        jobs.judged(&job, ok, begun);
         node.with_engine(&job.feed, |engine, now, env| {
             engine.on_verdict(now, job.id, ok, env)
         });

@@ -3,7 +3,7 @@
 
 use super::env::{Charge, Counter, Env, Event, Memory, PortId, Proved};
 use super::feeds::HEADED;
-use super::held::{self, Waits};
+use super::held::Kept;
 use super::nodes;
 use super::pending::{self, NO_PAYLOADS};
 use super::recv::Rx;
@@ -174,9 +174,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let entry = self.pending.get(slot)?;
         let index = match entry.part {
             pending::NONE => {
-                let (index, held) = held::open(&mut self.held, rx.port)?;
-                held.waits = Waits::Hashes;
-                held.mac = rx.mac;
+                let (index, held) = self.held.open(rx.port, rx.mac, Kept::Hashes)?;
                 held.n = n;
                 held.entry = pending::link(slot);
                 index

@@ -3,7 +3,7 @@
 
 use super::env::{Charge, Counter, Env, Event, Memory, Proved, Rest};
 use super::feeds::Feed;
-use super::held::{self, Waits};
+use super::held::Kept;
 use super::nodes;
 use super::pending::{self, Pending};
 use super::recv::Rx;
@@ -377,10 +377,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
             return Err(Drop::BlobMismatch);
         }
         transfer.path_verified = true;
-        let (page, held) = held::open(&mut self.held, rx.port).ok_or(Drop::HeldFull)?;
-        held.waits = Waits::Hashes;
+        let opened = self.held.open(rx.port, rx.mac, Kept::Hashes);
+        let (page, held) = opened.ok_or(Drop::HeldFull)?;
         held.id = id;
-        held.mac = rx.mac;
         held.set_page(m.chunks);
         if let Some(transfer) = self.transfers.table.get_mut(index) {
             transfer.page = pending::link(page);

@@ -4,7 +4,13 @@
 //! Jobs wait per port, known feeds apart from unknown ones. Ports take turns by deficit round robin;
 //! within a port three jobs of known feeds go before one of an unknown feed. A job of a neighbour
 //! that sent something wrong costs double, so that it gets half a share. Keys are free, so nothing is
-//! counted per feed here.
+//! counted per feed here, and addresses are free: who floods has as many as he likes.
+//!
+//! So a port whose heads turn out to be junk loses its share: by half with each one, down to a
+//! thirty-third of a core; good heads, or a second without junk, give it back step by step. Other
+//! ports keep theirs. So do neighbours of the same port that were asked alone: nobody else has the
+//! token of that lookup, so their heads wait and are judged apart from those that anybody on the
+//! port may send.
 
 use super::env::{Memory, PortId, VerifyJob};
 use super::limits::PORTS_MAX;
@@ -13,7 +19,7 @@ use super::Lend;
 use crate::id::DiscoveryId;
 use crate::sign::PublicKey;
 
-/// Jobs that may wait for one port.
+/// Jobs that may wait for one port, and as many of those of its neighbours that were asked alone.
 pub const JOBS_PER_PORT: u32 = 64;
 
 /// Known feeds' jobs before one of an unknown feed.
@@ -21,6 +27,60 @@ const KNOWN_RUN: u8 = 3;
 
 /// What a turn is worth; an ordinary job costs as much, a suspect's double.
 const QUANTUM: u32 = 2;
+
+/// Each bad signature halves a port's share so often at most.
+const JUNK_MAX: u8 = 3;
+/// So many good ones in a row undo one halving.
+const GOOD_RUN: u8 = 8;
+/// So does a time without a bad one, µs.
+const JUNK_LIFE_US: u64 = 1_000_000;
+/// How long a port with one bad signature pauses for the time that its last one took.
+const PAUSE: u64 = 8;
+/// No signature counts as longer than this, µs: the clock goes on when its processor does something else.
+const WORK_MAX_US: u64 = 1_000;
+
+/// How the signatures that came by a port turned out lately.
+#[derive(Clone, Copy, Default)]
+struct Repute {
+    /// How often its share is halved.
+    junk: u8,
+    /// Good ones since the last bad one.
+    good: u8,
+    bad_at: u64,
+    /// When the next one may be checked.
+    ready_at: u64,
+}
+
+impl Repute {
+    fn judge(&mut self, ok: bool, us: u64, now: u64) {
+        let quiet = now.saturating_sub(self.bad_at) / JUNK_LIFE_US;
+        if quiet > 0 {
+            self.junk = self
+                .junk
+                .saturating_sub(u8::try_from(quiet).unwrap_or(u8::MAX));
+            self.bad_at = now;
+        }
+        if !ok {
+            self.junk = self.junk.saturating_add(1).min(JUNK_MAX);
+            self.good = 0;
+            self.bad_at = now;
+        } else if self.junk > 0 {
+            self.good = self.good.saturating_add(1);
+            if self.good >= GOOD_RUN {
+                self.good = 0;
+                self.junk = self.junk.saturating_sub(1);
+            }
+        }
+        if let Some(halvings) = self.junk.checked_sub(1) {
+            let pause = us.min(WORK_MAX_US).saturating_mul(PAUSE);
+            let pause = pause.saturating_mul(1u64.wrapping_shl(u32::from(halvings)));
+            self.ready_at = now.saturating_add(pause);
+        }
+    }
+}
+
+/// Two for each port.
+const TURNS: usize = 2 * PORTS_MAX;
 
 const NONE: u32 = 0;
 
@@ -38,6 +98,7 @@ impl Default for Waiting {
             feed: DiscoveryId::default(),
             known: false,
             suspect: false,
+            alone: false,
             patient: false,
             kind: super::SignedKind::Head,
             key: PublicKey([0; 32]),
@@ -54,16 +115,35 @@ struct Line {
     last: u32,
 }
 
-/// The jobs of one port.
+/// The jobs of one port: those of neighbours that were asked alone, or all others.
 #[derive(Clone, Copy, Default)]
 struct Turn {
     port: PortId,
+    alone: bool,
     used: bool,
+    repute: Repute,
     len: u32,
     deficit: u32,
     known_run: u8,
     known: Line,
     unknown: Line,
+}
+
+impl Turn {
+    fn is_of(&self, job: &VerifyJob) -> bool {
+        self.used && self.port == job.port && self.alone == job.alone
+    }
+}
+
+/// What a [`VerifyQueue`] has to do.
+#[derive(Debug)]
+pub enum Next {
+    /// This.
+    Job(VerifyJob),
+    /// Nothing before this time, µs.
+    At(u64),
+    /// Nothing.
+    None,
 }
 
 /// A job in a [`VerifyQueue`]'s memory.
@@ -87,7 +167,7 @@ impl<M: Memory> VerifyQueue<M> {
         let slots: M::Of<Slot<JobSlot>> = lend.lend(jobs)?;
         Ok(VerifyQueue {
             jobs: Slab::new(slots),
-            turns: lend.lend(PORTS_MAX)?,
+            turns: lend.lend(TURNS)?,
             at: 0,
         })
     }
@@ -104,21 +184,16 @@ impl<M: Memory> VerifyQueue<M> {
 
     /// Queues a job; false if its port has as many as it may, or the queue is full.
     pub fn push(&mut self, job: &VerifyJob) -> bool {
-        let place = self
-            .turns
-            .iter()
-            .position(|TurnSlot(turn)| turn.used && turn.port == job.port);
-        let place = place.or_else(|| {
-            self.turns
-                .iter()
-                .position(|TurnSlot(turn)| !turn.used || turn.len == 0)
-        });
+        let turns = &mut self.turns;
+        let place = turns.iter().position(|TurnSlot(turn)| turn.is_of(job));
+        let place = place.or_else(|| turns.iter().position(|TurnSlot(turn)| !turn.used));
         let Some(TurnSlot(turn)) = place.and_then(|place| self.turns.get_mut(place)) else {
             return false;
         };
-        if !turn.used || turn.port != job.port {
+        if !turn.used {
             *turn = Turn {
                 port: job.port,
+                alone: job.alone,
                 used: true,
                 ..Turn::default()
             };
@@ -149,11 +224,17 @@ impl<M: Memory> VerifyQueue<M> {
     }
 
     /// The next job by turn.
-    pub fn pop(&mut self) -> Option<VerifyJob> {
+    pub fn pop(&mut self, now: u64) -> Next {
+        let mut ready_at: Option<u64> = None;
         // A suspect's job needs two turns at most, so two rounds find one if there is any.
-        for _ in 0..PORTS_MAX.saturating_mul(2) {
-            let TurnSlot(turn) = self.turns.get_mut(self.at)?;
-            if turn.used && turn.len > 0 {
+        for _ in 0..self.turns.len().saturating_mul(2) {
+            let Some(TurnSlot(turn)) = self.turns.get_mut(self.at) else {
+                break;
+            };
+            if turn.len > 0 && turn.repute.ready_at > now {
+                let then = turn.repute.ready_at;
+                ready_at = Some(ready_at.map_or(then, |first| first.min(then)));
+            } else if turn.len > 0 {
                 if turn.deficit == 0 {
                     turn.deficit = QUANTUM;
                 }
@@ -161,12 +242,20 @@ impl<M: Memory> VerifyQueue<M> {
                     if turn.deficit == 0 || turn.len == 0 {
                         self.step();
                     }
-                    return Some(job);
+                    return Next::Job(job);
                 }
             }
             self.step();
         }
-        None
+        ready_at.map_or(Next::None, Next::At)
+    }
+
+    /// A job was done that took `us` µs: its signature is good or bad.
+    pub fn judged(&mut self, job: &VerifyJob, ok: bool, us: u64, now: u64) {
+        let mut turns = self.turns.iter_mut();
+        if let Some(TurnSlot(turn)) = turns.find(|TurnSlot(turn)| turn.is_of(job)) {
+            turn.repute.judge(ok, us, now);
+        }
     }
 
     fn step(&mut self) {
@@ -179,23 +268,21 @@ impl<M: Memory> VerifyQueue<M> {
 
     /// Forgets the jobs of a port that is gone.
     pub fn forget(&mut self, port: PortId) {
-        let Some(TurnSlot(turn)) = self
-            .turns
-            .iter_mut()
-            .find(|TurnSlot(turn)| turn.used && turn.port == port)
-        else {
-            return;
-        };
-        for line in [turn.known, turn.unknown] {
-            let mut at = line.first;
-            for _ in 0..JOBS_PER_PORT {
-                let Some(JobSlot(waiting)) = self.jobs.remove(at.wrapping_sub(1)) else {
-                    break;
-                };
-                at = waiting.next;
+        for TurnSlot(turn) in self.turns.iter_mut() {
+            if !turn.used || turn.port != port {
+                continue;
             }
+            for line in [turn.known, turn.unknown] {
+                let mut at = line.first;
+                for _ in 0..JOBS_PER_PORT {
+                    let Some(JobSlot(waiting)) = self.jobs.remove(at.wrapping_sub(1)) else {
+                        break;
+                    };
+                    at = waiting.next;
+                }
+            }
+            *turn = Turn::default();
         }
-        *turn = Turn::default();
     }
 }
 

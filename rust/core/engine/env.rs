@@ -114,6 +114,9 @@ pub struct VerifyJob {
     pub known: bool,
     /// The neighbour sent something wrong a short while ago: it gets half a share.
     pub suspect: bool,
+    /// It answers a lookup that went to this neighbour alone, which sent nothing wrong lately: it is
+    /// not lost among what others on the port make up.
+    pub alone: bool,
     /// Nobody waits for the verdict: others were told before it (UNCHECKED), and no program here
     /// wants to know. It may be put off for a moment.
     pub patient: bool,

@@ -9,7 +9,7 @@
 use super::accept::{self, Trusted};
 use super::env::{Charge, Counter, Env, Event, Mac, Memory, PortId, Proved};
 use super::feeds::{FORKED, HEADED};
-use super::held::{self, Held, Waits, FRAME_ROOM};
+use super::held::{Held, Kept, Waits, FRAME_ROOM};
 use super::jobs::companion_grant;
 use super::links::{find_evidence, find_link, prove_prefix, Link};
 use super::pending::{self, Down};
@@ -80,17 +80,44 @@ impl<M: Memory, E: Env> Engine<M, E> {
         check_head(&held, &new.head)
     }
 
+    /// Whether there is room for a head, or it needs none. Looked at before anything else that costs
+    /// time: under a flood of heads there is no room for most.
     #[inline(never)]
+    pub(super) fn is_room_for_head(
+        &self,
+        rx: &Rx,
+        slot: u32,
+        kept: Kept,
+        m: &wire::Head<'_>,
+        rest: &mut Messages<'_>,
+    ) -> bool {
+        if self.held.has_room(rx.port, kept) {
+            return true;
+        }
+        let fits = self.pending.get(slot).is_some_and(|entry| {
+            let feed = self.feeds.get(&entry.id);
+            feed.and_then(|feed| feed.head_bytes()) == Some(*m.bytes)
+                || self.held.head_from(&entry.id, rx.port, rx.mac).is_some()
+        });
+        if !fits {
+            keep_companions(rest, m.answer.token, None);
+        }
+        fits
+    }
+
+    #[inline(never)]
+    #[allow(clippy::too_many_arguments)]
     pub(super) fn take_head(
         &mut self,
         now: u64,
         rx: &Rx,
         slot: u32,
+        kept: Kept,
         m: &wire::Head<'_>,
         rest: &mut Messages<'_>,
         env: &mut E,
     ) -> Result<(), Drop> {
-        let held = self.admit_head(now, rx, slot, m, env);
+        let held = self.admit_head(now, rx, slot, kept, m, env);
         let index = held.as_ref().ok().copied().flatten();
         keep_companions(
             rest,
@@ -124,6 +151,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         now: u64,
         rx: &Rx,
         slot: u32,
+        kept: Kept,
         m: &wire::Head<'_>,
         env: &mut E,
     ) -> Result<Option<u32>, Drop> {
@@ -139,11 +167,6 @@ impl<M: Memory, E: Env> Engine<M, E> {
             return Err(Drop::Unchecked);
         }
         let mine = self.feeds.get(&id).and_then(|feed| feed.head_bytes());
-        // Before the name is hashed and all that waits is compared: under a flood of heads there is
-        // no room for most.
-        if mine != Some(*m.bytes) && !held::is_room_for_head(&self.held, &id, rx.port, rx.mac) {
-            return Err(Drop::HeldFull);
-        }
         let new = m.head()?;
         if new.head.name.id() != id {
             return Err(Drop::WrongName);
@@ -169,13 +192,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
         {
             return Err(Drop::Repeated);
         }
-        let waiting = self
-            .held
-            .iter()
-            .find(|(_, held)| held.is_head_from(&id, rx.port, rx.mac));
+        let waiting = self.held.head_from(&id, rx.port, rx.mac);
         let mut handed_on = false;
-        if let Some((index, older)) = waiting.map(|(index, held)| (index, held.head)) {
+        if let Some(index) = waiting {
             // One head waits per feed and neighbour; a newer one replaces it.
+            let older = self.held.get(index).ok_or(Drop::HeldFull)?.head;
             if SignedHead::parse(&older).is_ok_and(|older| new.head.order() <= older.head.order()) {
                 return Err(Drop::OldHead);
             }
@@ -191,15 +212,14 @@ impl<M: Memory, E: Env> Engine<M, E> {
             return Err(Drop::HeadRate);
         }
         let _ = env;
-        let (index, held) = held::open(&mut self.held, rx.port).ok_or(Drop::HeldFull)?;
+        let opened = self.held.open(rx.port, rx.mac, kept);
+        let (index, held) = opened.ok_or(Drop::HeldFull)?;
         held.id = id;
-        held.mac = rx.mac;
         held.entry = pending::link(slot);
         held.hops = m.answer.hops;
         held.unchecked = m.unchecked;
         held.handed_on = handed_on;
         held.head = new.bytes;
-        held.waits = Waits::Head;
         Ok(Some(index))
     }
 

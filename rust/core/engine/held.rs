@@ -3,7 +3,7 @@
 //! proof is missing (with what else was in their frame), and paths and pages without their other half.
 
 use super::env::{Mac, Memory, PortId};
-use super::slab::Slab;
+use super::slab::{Slab, Slot, Values};
 use crate::head::HEAD_LEN;
 use crate::id::{DiscoveryId, Hashes};
 use crate::wire::MAX_PATH;
@@ -37,6 +37,8 @@ pub(super) struct Held {
     pub mac: Mac,
     pub entry: u32,
     pub hops: u8,
+    /// Its neighbour alone was asked for it, see [`VerifyJob::alone`](super::VerifyJob::alone).
+    pub alone: bool,
     /// It came with the UNCHECKED flag.
     pub unchecked: bool,
     /// Followers were told of it, or of the one that it replaces, before the verdict.
@@ -64,6 +66,7 @@ impl Default for Held {
             mac: Mac::default(),
             entry: 0,
             hops: 0,
+            alone: false,
             unchecked: false,
             handed_on: false,
             patient: false,
@@ -90,6 +93,7 @@ impl Held {
         self.mac = Mac::default();
         self.entry = 0;
         self.hops = 0;
+        self.alone = false;
         self.unchecked = false;
         self.handed_on = false;
         self.patient = false;
@@ -99,11 +103,6 @@ impl Held {
         self.page_len = 0;
         self.has_path = false;
         self.frame_len = 0;
-    }
-
-    /// Whether it is a head of this feed that came from this neighbour.
-    pub(super) fn is_head_from(&self, id: &DiscoveryId, port: PortId, mac: Mac) -> bool {
-        self.waits != Waits::Hashes && self.port == port && self.mac == mac && self.id == *id
     }
 
     /// The frame that was kept with a head.
@@ -147,44 +146,124 @@ impl Held {
     }
 }
 
-/// The records. At 2.7 KiB each they are made and freed in their places, never moved.
-pub(super) type HeldSlab<M> = Slab<Held, M>;
+/// What a record is used for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Kept {
+    #[default]
+    Nothing,
+    /// Hashes, see [`Waits::Hashes`].
+    Hashes,
+    /// A head, from anybody on the port.
+    Head,
+    /// A head, from a neighbour that was asked alone.
+    HeadAlone,
+}
 
-/// Records that a port may have for each one that is free.
-const PER_FREE: usize = 3;
-
-/// Whether a head that came by `port` can be kept: in a place of its own, or in that of another of the
-/// same feed and neighbour.
-pub(super) fn is_room_for_head<M: Memory>(
-    held: &HeldSlab<M>,
-    id: &DiscoveryId,
+/// Whose a record is: what all of them are searched for, apart from their bulk, so that a frame that
+/// finds no room touches none of it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Owner {
     port: PortId,
     mac: Mac,
-) -> bool {
-    has_room(held, port)
-        || held
-            .iter()
-            .any(|(_, held)| held.is_head_from(id, port, mac))
+    kept: Kept,
 }
 
-fn has_room<M: Memory>(held: &HeldSlab<M>, port: PortId) -> bool {
-    let free = held.capacity().saturating_sub(held.len());
-    let mut used = 0usize;
-    for (_, held) in held.iter() {
-        used = used.saturating_add(usize::from(held.port == port));
-    }
-    used < free.saturating_mul(PER_FREE)
+/// Records that a port may have for each one that is free.
+const PER_FREE: u32 = 3;
+/// How many of these may be heads that anybody on the port can send: what was asked of one neighbour
+/// finds room beside them.
+const HEADS_PER_FREE: u32 = 1;
+
+/// The records. At 2.7 KiB each they are made and freed in their places, never moved.
+pub(super) struct Records<M: Memory> {
+    slab: Slab<Held, M>,
+    owners: M::Of<Owner>,
 }
 
-/// A fresh record, in its place, for what came by `port`; `None` when all are in use or the port has
-/// its share: whatever comes by one port, some are left for the others.
-pub(super) fn open<M: Memory>(held: &mut HeldSlab<M>, port: PortId) -> Option<(u32, &mut Held)> {
-    if !has_room(held, port) {
-        return None;
+impl<M: Memory> Records<M> {
+    /// Both are equally long.
+    pub(super) fn new(slots: M::Of<Slot<Held>>, owners: M::Of<Owner>) -> Self {
+        Records {
+            slab: Slab::new(slots),
+            owners,
+        }
     }
-    let index = held.claim()?;
-    let record = held.get_mut(index)?;
-    record.reset();
-    record.port = port;
-    Some((index, record))
+
+    pub(super) fn capacity(&self) -> usize {
+        self.slab.capacity()
+    }
+
+    pub(super) fn get(&self, index: u32) -> Option<&Held> {
+        self.slab.get(index)
+    }
+
+    pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut Held> {
+        self.slab.get_mut(index)
+    }
+
+    pub(super) fn iter(&self) -> Values<'_, Held> {
+        self.slab.iter()
+    }
+
+    /// Gives a record back.
+    pub(super) fn release(&mut self, index: u32) {
+        if self.slab.release(index) {
+            if let Some(owner) = self.owners.get_mut(index as usize) {
+                *owner = Owner::default();
+            }
+        }
+    }
+
+    /// Whether something that came by `port` can be kept: whatever comes by one port, some records are
+    /// left for the others.
+    pub(super) fn has_room(&self, port: PortId, kept: Kept) -> bool {
+        let free = self.slab.capacity().saturating_sub(self.slab.len());
+        let free = u32::try_from(free).unwrap_or(u32::MAX);
+        let (mut used, mut heads) = (0u32, 0u32);
+        for owner in self.owners.iter() {
+            if owner.kept != Kept::Nothing && owner.port == port {
+                used = used.saturating_add(1);
+                heads = heads.saturating_add(u32::from(owner.kept == Kept::Head));
+            }
+        }
+        used < free.saturating_mul(PER_FREE)
+            && (kept != Kept::Head || heads < free.saturating_mul(HEADS_PER_FREE))
+    }
+
+    /// The head of this feed that came from this neighbour.
+    pub(super) fn head_from(&self, id: &DiscoveryId, port: PortId, mac: Mac) -> Option<u32> {
+        let mut index = 0u32;
+        for owner in self.owners.iter() {
+            let is_head = matches!(owner.kept, Kept::Head | Kept::HeadAlone);
+            if is_head && owner.port == port && owner.mac == mac {
+                let held = self.slab.get(index);
+                if held.is_some_and(|held| held.id == *id) {
+                    return Some(index);
+                }
+            }
+            index = index.wrapping_add(1);
+        }
+        None
+    }
+
+    /// A fresh record, in its place, for what came from there; `None` when there is no room.
+    pub(super) fn open(&mut self, port: PortId, mac: Mac, kept: Kept) -> Option<(u32, &mut Held)> {
+        if !self.has_room(port, kept) {
+            return None;
+        }
+        let index = self.slab.claim()?;
+        if let Some(owner) = self.owners.get_mut(index as usize) {
+            *owner = Owner { port, mac, kept };
+        }
+        let record = self.slab.get_mut(index)?;
+        record.reset();
+        record.port = port;
+        record.mac = mac;
+        record.alone = kept == Kept::HeadAlone;
+        record.waits = match kept {
+            Kept::Nothing | Kept::Hashes => Waits::Hashes,
+            Kept::Head | Kept::HeadAlone => Waits::Head,
+        };
+        Some((index, record))
+    }
 }

@@ -77,6 +77,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             feed: held.id,
             known: self.feeds.find(&held.id).is_some(),
             suspect: self.neighbours.is_penalised(held.port, held.mac, self.now),
+            alone: held.alone,
             patient: held.patient,
             kind: SignedKind::Head,
             key: PublicKey([0; 32]),

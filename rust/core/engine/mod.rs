@@ -76,7 +76,7 @@ use crate::siphash::SipKey;
 use crate::token::Token;
 use answer::Scratch;
 use feeds::Feeds;
-use held::HeldSlab;
+use held::Records;
 use limits::FRAME_MAX;
 use neighbours::Neighbours;
 use pending::PendingTable;
@@ -153,7 +153,7 @@ pub struct Engine<M: Memory, E: Env> {
     neighbours: Neighbours<M>,
     pending: PendingTable<M>,
     transfers: Transfers<E::Extent, M>,
-    held: HeldSlab<M>,
+    held: Records<M>,
     nonces: Nonces<M>,
     roots: Roots<M>,
     forks: Forks<M>,

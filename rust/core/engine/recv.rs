@@ -2,6 +2,7 @@
 //! Frames in: each message goes to whoever it concerns.
 
 use super::env::{Counter, Env, Event, Mac, Memory, PortId, Rest};
+use super::held::Kept;
 use super::limits::MESSAGES_PER_FRAME;
 use super::pending::{Down, Pending, ASKED_AGAIN, GROUP, NO_SAMPLE, SENT};
 use super::u48::U48;
@@ -191,8 +192,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
     }
 
-    /// The entry that a token means, if this node gave the token to this neighbour.
-    pub(super) fn slot_of(&mut self, rx: &Rx, token: Token) -> Result<u32, Drop> {
+    /// The entry that a token means, if this node gave the token to this neighbour; and whether to it
+    /// alone.
+    fn slot_of(&mut self, rx: &Rx, token: Token) -> Result<(u32, bool), Drop> {
         let slot = token.slot.wrapping_sub(self.config.slots_before());
         if !self.pending.entries.is_live(slot, token.generation) {
             return Err(Drop::Unsolicited);
@@ -202,7 +204,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         // An answer comes in many frames: what held for the last one's token holds again.
         let known = (rx.port, rx.mac, token, *id);
         if self.last_token == known {
-            return Ok(slot);
+            return Ok((slot, true));
         }
         let key = &self.config.secret;
         let unicast = Binding {
@@ -210,33 +212,39 @@ impl<M: Memory, E: Env> Engine<M, E> {
             mac: rx.mac.0,
             id: &id.0,
         };
-        if token.check(key, &unicast) {
-            self.last_token = known;
-            return Ok(slot);
-        }
         let group = Binding {
             mac: MAC_GROUP,
             ..unicast
         };
-        if entry.has(GROUP) && token.check(key, &group) {
-            Ok(slot)
+        let may_be_group = entry.has(GROUP);
+        // First what it is most likely to be.
+        let group_first = may_be_group && entry.up.mac().is_none();
+        if group_first && token.check(key, &group) {
+            return Ok((slot, false));
+        }
+        if token.check(key, &unicast) {
+            self.last_token = known;
+            return Ok((slot, true));
+        }
+        if may_be_group && !group_first && token.check(key, &group) {
+            Ok((slot, false))
         } else {
             Err(Drop::BadToken)
         }
     }
 
-    /// Common to all answers: the token, what is learned from it, and the entry.
-    fn open_answer(
-        &mut self,
-        now: u64,
-        rx: &Rx,
-        view: &FrameView<'_>,
-        token: Token,
-        env: &mut E,
-    ) -> Result<u32, Drop> {
-        let slot = self.slot_of(rx, token)?;
+    /// Common to all answers: the token, and the entry.
+    fn open_answer(&mut self, rx: &Rx, token: Token, env: &mut E) -> Result<(u32, bool), Drop> {
+        let found = self.slot_of(rx, token)?;
         env.event(Event::Count(Counter::AnswersIn));
-        let entry = self.pending.get_mut(slot).ok_or(Drop::Unsolicited)?;
+        Ok(found)
+    }
+
+    /// Common to all answers: what is learned of the neighbour from it.
+    fn learn(&mut self, now: u64, rx: &Rx, view: &FrameView<'_>, slot: u32) {
+        let Some(entry) = self.pending.get_mut(slot) else {
+            return;
+        };
         let rtt = now.saturating_sub(entry.sent_at.get());
         let first = entry.tries == 0 && !entry.has(NO_SAMPLE);
         entry.mark(NO_SAMPLE, true);
@@ -248,7 +256,6 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 neighbour.sample(rtt);
             }
         }
-        Ok(slot)
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -263,11 +270,21 @@ impl<M: Memory, E: Env> Engine<M, E> {
         touched: &mut Touched,
         env: &mut E,
     ) -> Result<(), Drop> {
-        let slot = self.open_answer(now, rx, view, message.token(), env)?;
+        let (slot, alone) = self.open_answer(rx, message.token(), env)?;
+        let mut kept = Kept::Head;
+        if let Message::Head(m) = message {
+            if alone && !self.neighbours.is_penalised(rx.port, rx.mac, now) {
+                kept = Kept::HeadAlone;
+            }
+            if !self.is_room_for_head(rx, slot, kept, m, rest) {
+                return Err(Drop::HeldFull);
+            }
+        }
+        self.learn(now, rx, view, slot);
         let is_news = self.is_news(slot, message, env);
         let result = match message {
             Message::Refusal(m) => self.take_refusal(now, rx, slot, m, env),
-            Message::Head(m) => self.take_head(now, rx, slot, m, rest, env),
+            Message::Head(m) => self.take_head(now, rx, slot, kept, m, rest, env),
             // A grant says nothing without the head before it, which takes both.
             Message::Grant(_) => Err(Drop::OutOfPlace),
             Message::Cons(m) => self.take_cons(now, rx, slot, m, env),
@@ -295,7 +312,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
         touched: &mut Touched,
         env: &mut E,
     ) -> Result<(), Drop> {
-        let slot = self.open_answer(now, rx, view, m.answer.token, env)?;
+        let (slot, _) = self.open_answer(rx, m.answer.token, env)?;
+        self.learn(now, rx, view, slot);
         let result = self.take_blob_data(now, slot, m, behind, env);
         self.close_answer(now, rx, view, slot, true, &result, touched, env);
         result

@@ -4,7 +4,7 @@
 use super::env::{Env, Mac, Memory, PortId};
 use super::feeds::{Feed, Feeds, Granted};
 use super::growing::{Growing, Piece};
-use super::held::Held;
+use super::held::{Held, Owner, Records};
 use super::limits::{Lend, Sizes, FRAME_MAX, PORTS_MAX};
 use super::neighbours::{Neighbour, Neighbours};
 use super::pending::{Down, Pending, PendingTable};
@@ -32,6 +32,7 @@ pub struct Tables<M: Memory, E: Env> {
     places: M::Of<u32>,
     transfers: Hashed<Transfer<E::Extent>, M>,
     held: M::Of<Slot<Held>>,
+    owners: M::Of<Owner>,
     nonces: M::Of<Nonce>,
     roots: M::Of<Root>,
     forks: M::Of<Fork>,
@@ -67,6 +68,7 @@ impl<M: Memory, E: Env> Tables<M, E> {
             places: lend.lend(pending)?,
             transfers: hashed(lend, sizes.transfers)?,
             held: lend.lend(sizes.held)?,
+            owners: lend.lend(sizes.held)?,
             nonces: lend.lend(sizes.nonces)?,
             roots: lend.lend(sizes.roots)?,
             forks: lend.lend(sizes.forks)?,
@@ -91,7 +93,7 @@ impl<M: Memory, E: Env> Tables<M, E> {
                 key,
             ),
             transfers: Transfers::new(table(self.transfers), key),
-            held: Slab::new(self.held),
+            held: Records::new(self.held, self.owners),
             nonces: Nonces::new(self.nonces, key),
             roots: Roots::new(self.roots, key),
             forks: Forks::new(self.forks),

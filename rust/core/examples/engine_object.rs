@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use feed_core::engine::budget::{Rate, VerifyQueue};
+use feed_core::engine::budget::{Next, Rate, VerifyQueue};
 use feed_core::engine::fetch::{Credit, Reader};
 use feed_core::engine::*;
 use feed_core::id::{BlobName, DiscoveryId, Hash, Name};
@@ -144,7 +144,8 @@ entry_points! {
         r.pump(e, 0, &Credit { windows: 9, bytes: 1 << 20 }, env) == fetch::Status::Waiting;
     engine_feed_state(e: &Small, id: &DiscoveryId) -> bool = e.feed_state(id).is_some();
     queue_push(q: &mut VerifyQueue<Boxes>, job: &VerifyJob) -> bool = q.push(job);
-    queue_pop(q: &mut VerifyQueue<Boxes>) -> bool = q.pop().is_some();
+    queue_pop(q: &mut VerifyQueue<Boxes>) -> bool = matches!(q.pop(0), Next::Job(_));
+    queue_judged(q: &mut VerifyQueue<Boxes>, job: &VerifyJob) -> () = q.judged(job, true, 42, 0);
     rate_may_work(rate: &mut Rate, now: u64) -> bool = rate.may_work(now);
 }
 

@@ -6,12 +6,12 @@ mod harness;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use feed_core::engine::budget::{Rate, VerifyQueue, JOBS_PER_PORT};
+use feed_core::engine::budget::{Next, Rate, VerifyQueue, JOBS_PER_PORT};
 use feed_core::engine::evict::{Class, Policy, Victim};
 use feed_core::engine::{Mac, PortId, SignedKind, VerifyJob};
 use feed_core::id::DiscoveryId;
 use feed_core::sign::PublicKey;
-use harness::{Host, Rng, Vectors};
+use harness::{ms, s, Host, Rng, Vectors};
 
 fn job(id: u64, port: u32, known: bool, suspect: bool) -> VerifyJob {
     VerifyJob {
@@ -21,10 +21,20 @@ fn job(id: u64, port: u32, known: bool, suspect: bool) -> VerifyJob {
         feed: DiscoveryId([0; 32]),
         known,
         suspect,
+        alone: false,
         patient: false,
         kind: SignedKind::Head,
         key: PublicKey([0; 32]),
         bytes: [0; 192],
+    }
+}
+
+/// The next job of a queue that nothing holds back.
+fn pop(queue: &mut VerifyQueue<Host>) -> Option<VerifyJob> {
+    match queue.pop(0) {
+        Next::Job(job) => Some(job),
+        Next::At(then) => panic!("held back until {then}"),
+        Next::None => None,
     }
 }
 
@@ -43,8 +53,8 @@ fn queue__is_bounded_per_port() {
     );
     assert_eq!(queue.len(), 65);
     queue.forget(PortId(1));
-    assert_eq!(queue.pop().map(|job| job.id), Some(900));
-    assert!(queue.pop().is_none() && queue.is_empty());
+    assert_eq!(pop(&mut queue).map(|job| job.id), Some(900));
+    assert!(pop(&mut queue).is_none() && queue.is_empty());
 }
 
 #[test]
@@ -56,7 +66,7 @@ fn queue__ports_take_turns() {
     for id in 100..110 {
         queue.push(&job(id, 2, true, false));
     }
-    let first: Vec<u32> = (0..20).map(|_| queue.pop().unwrap().port.0).collect();
+    let first: Vec<u32> = (0..20).map(|_| pop(&mut queue).unwrap().port.0).collect();
     assert_eq!(
         first.iter().filter(|port| **port == 2).count(),
         10,
@@ -71,9 +81,9 @@ fn queue__known_feeds_three_to_one() {
         queue.push(&job(id, 1, false, false));
         queue.push(&job(100 + id, 1, true, false));
     }
-    let first: Vec<bool> = (0..20).map(|_| queue.pop().unwrap().known).collect();
+    let first: Vec<bool> = (0..20).map(|_| pop(&mut queue).unwrap().known).collect();
     assert_eq!(first.iter().filter(|known| **known).count(), 15);
-    let rest = std::iter::from_fn(|| queue.pop()).count();
+    let rest = std::iter::from_fn(|| pop(&mut queue)).count();
     assert_eq!(rest, 40, "nothing is lost");
 }
 
@@ -84,10 +94,136 @@ fn queue__a_suspect_gets_half() {
         queue.push(&job(id, 1, true, true));
         queue.push(&job(100 + id, 2, true, false));
     }
-    let first: Vec<u32> = (0..30).map(|_| queue.pop().unwrap().port.0).collect();
+    let first: Vec<u32> = (0..30).map(|_| pop(&mut queue).unwrap().port.0).collect();
     let suspect = first.iter().filter(|port| **port == 1).count();
     assert!((9..=11).contains(&suspect), "{suspect} of 30");
-    assert_eq!(std::iter::from_fn(|| queue.pop()).count(), 90);
+    assert_eq!(std::iter::from_fn(|| pop(&mut queue)).count(), 90);
+}
+
+/// A port that always has jobs, of signatures that take 42 µs each.
+struct Flooded {
+    queue: VerifyQueue<Host>,
+    now: u64,
+    next_id: u64,
+}
+
+const SIGNATURE_US: u64 = 42;
+
+impl Flooded {
+    fn new() -> Self {
+        let Ok(queue) = VerifyQueue::lend(256, &mut Vectors);
+        Flooded {
+            queue,
+            now: s(5),
+            next_id: 0,
+        }
+    }
+
+    /// Fills what room the port has.
+    fn fill(&mut self) {
+        while self.queue.push(&job(self.next_id, 1, true, true)) {
+            self.next_id += 1;
+        }
+    }
+
+    /// Waits for the next job, of which `good` says whether its signature is.
+    fn step(&mut self, good: impl Fn(&VerifyJob) -> bool) -> VerifyJob {
+        loop {
+            match self.queue.pop(self.now) {
+                Next::Job(job) => {
+                    self.now += SIGNATURE_US;
+                    self.queue.judged(&job, good(&job), SIGNATURE_US, self.now);
+                    return job;
+                }
+                Next::At(then) => {
+                    assert!(then > self.now, "called too early");
+                    self.now = then;
+                }
+                Next::None => panic!("there is no job"),
+            }
+        }
+    }
+}
+
+/// Junk costs a thirty-third of a core, and no less: what waits at that port is checked, too, soon.
+#[test]
+fn queue__a_port_of_junk_loses_its_share() {
+    let mut bed = Flooded::new();
+    let (begun, mut done) = (bed.now, 0);
+    while bed.now < begun + s(2) {
+        bed.fill();
+        bed.step(|_| false);
+        done += 1;
+    }
+    let share = (done * SIGNATURE_US) as f64 / (bed.now - begun) as f64;
+    assert!((0.025..0.035).contains(&share), "{share}");
+    bed.step(|_| false);
+    assert!(bed.queue.push(&job(u64::MAX, 1, true, false)));
+    let pushed = bed.now;
+    while bed.step(|job| job.id == u64::MAX).id != u64::MAX {}
+    assert!(bed.now - pushed < ms(200), "{} µs", bed.now - pushed);
+}
+
+/// A port without junk waits for nobody, and neither does who was asked alone at the port with it.
+#[test]
+fn queue__junk_holds_nobody_else_up() {
+    let other = job(u64::MAX, 2, true, false);
+    let alone = VerifyJob {
+        alone: true,
+        ..job(u64::MAX, 1, true, false)
+    };
+    for good in [other, alone] {
+        let mut bed = Flooded::new();
+        for _ in 0..200 {
+            bed.fill();
+            bed.step(|_| false);
+            assert!(bed.queue.push(&good), "no room beside junk");
+            let pushed = bed.now;
+            while bed.step(|job| job.id == u64::MAX).id != u64::MAX {}
+            let waited = bed.now - pushed;
+            assert!(waited <= 3 * SIGNATURE_US, "{waited} µs");
+        }
+    }
+}
+
+/// How long 64 good jobs take.
+fn time_for_good_ones(bed: &mut Flooded) -> u64 {
+    bed.fill();
+    let begun = bed.now;
+    for _ in 0..JOBS_PER_PORT {
+        bed.step(|_| true);
+    }
+    bed.now - begun
+}
+
+/// The share comes back step by step, by good signatures or by time.
+#[test]
+fn queue__junk_is_forgiven() {
+    let without_pause = u64::from(JOBS_PER_PORT) * SIGNATURE_US;
+    let mut bed = Flooded::new();
+    for quiet in [0, ms(3100)] {
+        bed.fill();
+        for _ in 0..JOBS_PER_PORT {
+            bed.step(|_| false);
+        }
+        bed.now += quiet;
+        let first = time_for_good_ones(&mut bed);
+        if quiet == 0 {
+            assert!(first > 4 * without_pause, "{first} µs: forgiven at once");
+        }
+        assert_eq!(time_for_good_ones(&mut bed), without_pause);
+    }
+}
+
+/// One bad signature is no flood: it costs its port little.
+#[test]
+fn queue__a_single_bad_one_costs_little() {
+    let mut bed = Flooded::new();
+    let begun = bed.now;
+    bed.fill();
+    bed.step(|_| false);
+    while bed.step(|_| true).id + 1 < u64::from(JOBS_PER_PORT) {}
+    assert!(bed.now - begun < ms(7), "{} µs", bed.now - begun);
 }
 
 #[test]
