@@ -5,6 +5,7 @@ use super::env::{Mac, Memory, PortId};
 use super::limits::{PENALTY_US, PORTS_MAX, RTO_FIRST_US, RTO_MAX_US, RTO_MIN_US, SUPPRESS_MIN_US};
 use super::slab::Table;
 use crate::siphash::{siphash13, SipKey};
+use core::cell::Cell;
 
 /// One neighbour.
 #[derive(Clone, Copy, Default)]
@@ -88,6 +89,8 @@ pub(super) struct Neighbours<M: Memory> {
     table: Table<Neighbour, M>,
     key: SipKey,
     hand: u32,
+    /// Where the one is that was looked up last: frames come in bursts from one.
+    last: Cell<u32>,
     /// The port that had most when it was looked last, and for how many more that holds.
     fullest: PortId,
     recount: u32,
@@ -99,6 +102,7 @@ impl<M: Memory> Neighbours<M> {
             table,
             key,
             hand: 0,
+            last: Cell::new(0),
             fullest: PortId::default(),
             recount: 0,
         }
@@ -109,8 +113,14 @@ impl<M: Memory> Neighbours<M> {
     }
 
     fn find(&self, port: PortId, mac: Mac) -> Option<u32> {
-        self.table
-            .find(self.hash(port, mac), |n| n.port == port && n.mac == mac)
+        let is = |n: &Neighbour| n.port == port && n.mac == mac;
+        let last = self.last.get();
+        if self.table.get(last).is_some_and(is) {
+            return Some(last);
+        }
+        let found = self.table.find(self.hash(port, mac), is)?;
+        self.last.set(found);
+        Some(found)
     }
 
     /// What is known of a neighbour, or what holds for an unknown one.

@@ -370,7 +370,6 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
     /// Something good came for an entry: learn the way, and set the time when the rest is asked for.
     fn note_progress(&mut self, now: u64, rx: &Rx, slot: u32, limited: bool) {
-        let neighbour = self.neighbours.get(rx.port, rx.mac);
         let Some(entry) = self.pending.get_mut(slot) else {
             return;
         };
@@ -390,8 +389,14 @@ impl<M: Memory, E: Env> Engine<M, E> {
             entry.mark(ASKED_AGAIN, true);
             entry.resend_at = U48::new(now);
         } else if !limited || entry.tries == 0 {
-            let rto = neighbour.rto(entry.tries);
-            entry.resend_at = U48::new(resend_after(entry, now, rto, neighbour.rtt()));
+            let neighbour = self.neighbours.get(rx.port, rx.mac);
+            let at = resend_after(entry, now, neighbour.rto(entry.tries), neighbour.rtt());
+            if is_near(entry.resend_at.get(), at, now) {
+                return;
+            }
+            entry.resend_at = U48::new(at);
+        } else {
+            return;
         }
         self.pending.arm(slot);
     }
@@ -405,6 +410,13 @@ fn resend_after(entry: &Pending, now: u64, rto: u64, rtt: u64) -> u64 {
         _ => rto,
     };
     now.saturating_add(gap.min(rto))
+}
+
+/// Whether a resend that is planned for `planned` may stay there, if it would be at `at` now: frames
+/// come in bursts, and deadlines need not be put in order for each.
+fn is_near(planned: u64, at: u64, now: u64) -> bool {
+    let slack = at.saturating_sub(now) >> 3;
+    planned <= at && at.saturating_sub(planned) <= slack
 }
 
 /// Cookies count ms.
