@@ -64,7 +64,7 @@ const ETHERNET_HEADER: usize = bindings::ETH_HLEN as usize;
 /// # Invariants
 ///
 /// `skb`, as long as it is there, is valid for `'a` and has `len` bytes; our reference to it is this
-/// object's.
+/// object's. `'a` is spent in a softirq.
 pub(crate) struct Frame<'a> {
     /// `None`: its buffer was given away.
     skb: Option<NonNull<bindings::sk_buff>>,
@@ -142,7 +142,7 @@ impl core::ops::Drop for Frame<'_> {
     #[inline]
     fn drop(&mut self) {
         if let Some(skb) = self.skb {
-            // SAFETY: By the type invariant the reference is ours.
+            // SAFETY: By the type invariant the reference is ours, and this a softirq.
             unsafe { free(skb, self.outcome) };
         }
     }
@@ -238,7 +238,7 @@ impl<R: Receive> Hook<R> {
         // SAFETY: `handler` is the first member of a `Self`, which lives until C has let go of it.
         let this = unsafe { &*handler.cast::<Self>() };
         if let Some(skb) = NonNull::new(skb) {
-            // SAFETY: C gives us this buffer.
+            // SAFETY: C gives us this buffer, in a softirq.
             unsafe { this.dispatch(&[Some(skb)], &mut [const { None }]) };
         }
         bindings::NET_RX_SUCCESS as c_int
@@ -256,7 +256,7 @@ impl<R: Receive> Hook<R> {
             // SAFETY: C gives us a list of buffers, which are ours from here on.
             let batch: [_; BATCH] =
                 core::array::from_fn(|_| NonNull::new(unsafe { bindings::skb_list_pop(list) }));
-            // SAFETY: Taken off the list just now.
+            // SAFETY: Taken off the list just now, in a softirq.
             unsafe { this.dispatch(&batch, &mut [const { None }; BATCH]) };
             if matches!(batch, [.., None]) {
                 break;
@@ -268,7 +268,7 @@ impl<R: Receive> Hook<R> {
     ///
     /// # Safety
     ///
-    /// `skbs` must be valid buffers that the caller gives up.
+    /// `skbs` must be valid buffers that the caller gives up, in a softirq.
     #[inline]
     unsafe fn dispatch(
         &self,
@@ -279,7 +279,7 @@ impl<R: Receive> Hook<R> {
             // SAFETY: The caller promises a valid buffer.
             match unsafe { self.frame(*skb) } {
                 Ok(frame) => *place = Some(frame),
-                // SAFETY: The buffer is still ours.
+                // SAFETY: The buffer is still ours, and the caller in a softirq.
                 Err(reason) => unsafe { free(*skb, Err(reason)) },
             }
         }
@@ -344,12 +344,13 @@ fn addresses(header: &[u8; ETHERNET_HEADER]) -> [Mac; 2] {
 ///
 /// # Safety
 ///
-/// `skb` must be a valid buffer that the caller gives up.
+/// `skb` must be a valid buffer that the caller gives up, in a softirq.
 #[inline]
 unsafe fn free(skb: NonNull<bindings::sk_buff>, outcome: Result<(), Reason>) {
     match outcome {
-        // SAFETY: The caller promises a valid buffer.
-        Ok(()) => unsafe { bindings::consume_skb(skb.as_ptr()) },
+        // SAFETY: The caller promises a valid buffer, and a softirq: so it may go to the processor's
+        // own buffers, of which the next one is made.
+        Ok(()) => unsafe { bindings::napi_consume_skb(skb.as_ptr(), 1) },
         // SAFETY: As above.
         Err(reason) => unsafe {
             bindings::sk_skb_reason_drop(core::ptr::null(), skb.as_ptr(), reason as u32)
