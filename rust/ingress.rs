@@ -67,13 +67,14 @@ impl Receive for Ingress {
         for run in frames.chunk_by_mut(|one, next| is_short(one) == is_short(next)) {
             if run.first().is_some_and(is_short) {
                 self.node.receive_short(inside, self.port, run);
-                for frame in run.iter().flatten() {
-                    self.count(frame, frame.outcome);
-                }
+            } else if let [Some(frame)] = run {
+                frame.outcome = self.receive(frame);
+                continue;
             } else {
-                for frame in run.iter_mut().flatten() {
-                    frame.outcome = self.receive(frame);
-                }
+                self.node.receive_long(inside, self.port, run);
+            }
+            for frame in run.iter().flatten() {
+                self.count(frame, frame.outcome);
             }
         }
     }

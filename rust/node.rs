@@ -22,6 +22,7 @@
 pub(crate) mod admin;
 mod env;
 pub(crate) mod local;
+mod long;
 pub(crate) mod memory;
 mod own;
 
