@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Bulk transfers: content that is appended once and read over a chain of nodes, and BLAKE3 over the
-//! same bytes.
+//! Bulk transfers: content that is appended once and read over a chain of nodes, copied to the program
+//! or not, and BLAKE3 over the same bytes.
 
+use std::fs::OpenOptions;
 use std::hint::black_box;
 use std::io::IoSliceMut;
 use std::os::fd::{AsFd, AsRawFd};
@@ -10,12 +11,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use blake3::platform::Platform;
-use feed::{Append, Author, AuthorOptions, Name, ReaderOptions, Seed};
+use feed::{Append, Author, AuthorOptions, Name, Reader, ReaderOptions, Seed};
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, SpliceFFlags, fcntl, splice};
 use nix::sys::socket::{MsgFlags, MultiHeaders, recvmmsg, setsockopt, sockopt};
+use nix::unistd::pipe;
 
 use crate::line::Sample;
-use crate::machine::{cable, inside, sh, sh_in};
+use crate::machine::{cable, inside, polled_cable, sh, sh_in};
 
 /// Entries under one head, as the kernel takes them at most.
 const BATCH: usize = 64;
@@ -23,6 +26,9 @@ const BATCH: usize = 64;
 const CREDIT: usize = 2 << 20;
 /// What one system call of a reader or of iperf3 moves, if entries are as large.
 pub(crate) const CALL: usize = 1 << 20;
+/// Frames that wait for a link at most, more than a reader's credit: a poll takes them later than they
+/// are sent, and `veth` itself has room for 256.
+const QUEUE: &str = "4000";
 /// Messages of one call at most.
 const MESSAGES: usize = 1 << 10;
 
@@ -58,6 +64,28 @@ pub(crate) struct Chain {
 impl Chain {
     /// Makes the nodes, and cables between neighbours.
     pub(crate) fn new(nodes: &[&str], mtu: u32) -> Result<Chain> {
+        Chain::make(nodes, |lower, upper| {
+            inside(lower, || cable("above", "below", Some(upper), mtu))
+        })
+    }
+
+    /// The same with cables that deliver some frames at a time, see [`polled_cable`], from queues as
+    /// network cards have them.
+    pub(crate) fn polled(nodes: &[&str], mtu: u32) -> Result<Chain> {
+        Chain::make(nodes, |lower, upper| {
+            inside(lower, || polled_cable("above", "below", Some(upper), mtu))?;
+            for (node, device) in [(lower, "above"), (upper, "below")] {
+                let queue = ["root", "pfifo", "limit", QUEUE];
+                let words = ["tc", "qdisc", "add", "dev", device];
+                sh_in(node, &[&words[..], &queue].concat())?;
+            }
+            Ok(())
+        })
+    }
+
+    /// `link` makes a cable between two nodes: "above" leads from the first one to the author, "below"
+    /// from the second one to the reader.
+    fn make(nodes: &[&str], link: impl Fn(&str, &str) -> Result<()>) -> Result<Chain> {
         let chain = Chain {
             nodes: nodes.iter().copied().map(String::from).collect(),
             authors: Vec::new(),
@@ -67,8 +95,7 @@ impl Chain {
         }
         for pair in nodes.windows(2) {
             let [upper, lower] = pair else { continue };
-            // "above" leads to the author, "below" to the reader.
-            inside(lower, || cable("above", "below", Some(upper), mtu))?;
+            link(lower, upper)?;
             sh_in(lower, &["feedctl", "port", "add", "above"])?;
             sh_in(upper, &["feedctl", "port", "add", "below"])?;
             sh_in(
@@ -124,8 +151,7 @@ impl Chain {
     pub(crate) fn read(&self, name: Name, content: &[u8], len: usize) -> Result<Duration> {
         inside(self.ends()?.1, || {
             let begun = Instant::now();
-            let reader = ReaderOptions::new().open(name)?;
-            setsockopt(&reader, sockopt::RcvBufForce, &(CREDIT / 2))?;
+            let reader = reader(name)?;
             let batch = (CALL / len).clamp(1, MESSAGES);
             let mut buffer = vec![0; batch * len];
             let mut headers: MultiHeaders<()> = MultiHeaders::preallocate(batch, None);
@@ -162,6 +188,51 @@ impl Chain {
             Ok(begun.elapsed())
         })
     }
+
+    /// The same through a pipe to nowhere: nothing is copied to a program.
+    pub(crate) fn splice(&self, name: Name, content: &[u8], len: usize) -> Result<Duration> {
+        let nowhere = OpenOptions::new().write(true).open("/dev/null")?;
+        let (out, into) = pipe()?;
+        fcntl(&into, FcntlArg::F_SETPIPE_SZ((2 * len).try_into()?))?;
+        inside(self.ends()?.1, || {
+            let begun = Instant::now();
+            let reader = reader(name)?;
+            let mut read = 0;
+            let flags = SpliceFFlags::empty();
+            while read < content.len() {
+                let got = splice(&reader, None, &into, None, len, flags)?;
+                ensure!(got > 0, "the feed ends after {read} bytes");
+                read += got;
+                let mut left = got;
+                while left > 0 {
+                    left -= splice(&out, None, &nowhere, None, left, flags)?;
+                }
+            }
+            Ok(begun.elapsed())
+        })
+    }
+
+    /// The same by mapping one entry after the other, of each of which the first bytes are compared
+    /// with `content`.
+    pub(crate) fn map(&self, name: Name, content: &[u8], len: usize) -> Result<Duration> {
+        inside(self.ends()?.1, || {
+            let begun = Instant::now();
+            let reader = reader(name)?;
+            for text in content.chunks_exact(len) {
+                let entry = reader.map_entry()?.context("the feed ends early")?;
+                ensure!(entry.len() == len, "{} of {len} bytes", entry.len());
+                ensure!(entry[..8] == text[..8], "another entry than was appended");
+            }
+            Ok(begun.elapsed())
+        })
+    }
+}
+
+/// A reader with much credit.
+fn reader(name: Name) -> Result<Reader> {
+    let reader = ReaderOptions::new().open(name)?;
+    setsockopt(&reader, sockopt::RcvBufForce, &(CREDIT / 2))?;
+    Ok(reader)
 }
 
 impl Drop for Chain {

@@ -3,9 +3,11 @@
 //!
 //! A program appends the content once and another reads it with nothing stored at its node. What
 //! TCP does is not verified: beside it stands what it could do if BLAKE3 checked the same bytes.
+//! Our links deliver frames from a NAPI poll, as those of network cards do; with `veth` that means TSO
+//! off at the sender, which our frames have no use for. TCP has links of its own.
 //! iperf3 sends one buffer that stays in the processor's cache; what TCP does with the same content
 //! is shown, too. iroh-blobs and hypercore verify what they get, as we do; theirs is the first part
-//! of the same content.
+//! of the same content. Splice and mmap show what the copy to the program costs.
 
 use std::path::PathBuf;
 
@@ -32,6 +34,9 @@ const PER_SIZE: usize = 2;
 /// Behind them, in line 3 only.
 const IROH: usize = SIZES_AT + PER_SIZE * SIZES.len();
 const HYPERCORE: usize = IROH + 1;
+/// The first size without a copy to the program.
+const SPLICED: usize = HYPERCORE + 1;
+const MAPPED: usize = SPLICED + 1;
 /// Of a size.
 const OURS: usize = 0;
 const BLAKE3: usize = 1;
@@ -108,9 +113,9 @@ impl Line for Bulk {
 
     fn title(&self) -> &'static str {
         if self.is_jumbo() {
-            "verified bulk over one hop, MTU 9000"
+            "verified bulk over one hop, MTU 9000; our links deliver by NAPI, TCP's have TSO"
         } else {
-            "verified bulk over one hop, MTU 1500"
+            "verified bulk over one hop, MTU 1500; our links deliver by NAPI"
         }
     }
 
@@ -135,6 +140,10 @@ impl Line for Bulk {
             for name in ["iroh-blobs, blobs of 1 MiB", "hypercore, blocks of 64 KiB"] {
                 cases.push(Case::of_rival(name, unit).natively(Native::Counts));
             }
+            for name in ["spliced to /dev/null", "mapped"] {
+                let name = format!("entries of {}, {name}", SIZES[0].1);
+                cases.push(Case::rate(Role::Ours, &name, unit));
+            }
         }
         cases
     }
@@ -155,6 +164,9 @@ impl Line for Bulk {
         if self.is_jumbo() {
             reaches.push(Reach::new(at(0) + OURS, IROH, 5.0));
             reaches.push(Reach::new(at(1) + OURS, HYPERCORE, 8.0));
+            for uncopied in [SPLICED, MAPPED] {
+                reaches.push(Reach::told(uncopied, at(0) + OURS));
+            }
         }
         reaches
     }
@@ -172,7 +184,7 @@ impl Line for Bulk {
             sh(&["feedctl", "store", "set", "cap", "1700M"])?;
         }
         let nodes = ["bench-author", "bench-reader"];
-        let chain = self.chain.insert(Chain::new(&nodes, self.mtu)?);
+        let chain = self.chain.insert(Chain::polled(&nodes, self.mtu)?);
         for (len, _) in SIZES {
             self.names.push(chain.append(&self.content, len)?);
         }
@@ -187,6 +199,17 @@ impl Line for Bulk {
             } else {
                 wire.send_content(&self.content)
             };
+        }
+        if matches!(case, SPLICED | MAPPED) {
+            let chain = self.chain.as_ref().context("there is no chain")?;
+            let (name, (len, _)) = (self.names[0], SIZES[0]);
+            chain.flush(1)?;
+            let time = if case == SPLICED {
+                chain.splice(name, &self.content, len)?
+            } else {
+                chain.map(name, &self.content, len)?
+            };
+            return Ok(sample(self.content.len(), time));
         }
         if case >= IROH {
             return self.by_rival(case - IROH);
