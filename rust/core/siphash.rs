@@ -14,6 +14,29 @@ struct State([u64; 4]);
 
 impl State {
     #[inline]
+    fn new(key: &SipKey) -> Self {
+        let [k0, k1] = key.0;
+        State([
+            k0 ^ 0x736f_6d65_7073_6575,
+            k1 ^ 0x646f_7261_6e64_6f6d,
+            k0 ^ 0x6c79_6765_6e65_7261,
+            k1 ^ 0x7465_6462_7974_6573,
+        ])
+    }
+
+    /// The hash, with what is left of `count` bytes.
+    #[inline]
+    fn finish<const ROUNDS: usize, const LAST: usize>(mut self, rest: u64, count: u64) -> u64 {
+        self.word::<ROUNDS>(rest | count.wrapping_shl(56));
+        let [_, _, c, _] = &mut self.0;
+        *c ^= 0xff;
+        for _ in 0..LAST {
+            self.round();
+        }
+        self.0.iter().fold(0, |all, word| all ^ word)
+    }
+
+    #[inline]
     fn round(&mut self) {
         let [mut a, mut b, mut c, mut d] = self.0;
         a = a.wrapping_add(b);
@@ -51,15 +74,20 @@ pub fn siphash13(key: &SipKey, parts: &[&[u8]]) -> u64 {
     siphash::<1, 3>(key, parts)
 }
 
+/// SipHash-1-3 of whole words and a half, all little-endian.
+#[inline]
+pub fn siphash13_words<const WORDS: usize>(key: &SipKey, words: &[u64; WORDS], half: u32) -> u64 {
+    let mut state = State::new(key);
+    for word in words {
+        state.word::<1>(*word);
+    }
+    let count = const { (WORDS as u64).wrapping_mul(8).wrapping_add(4) };
+    state.finish::<1, 3>(u64::from(half), count)
+}
+
 #[inline(always)]
 fn siphash<const ROUNDS: usize, const LAST: usize>(key: &SipKey, parts: &[&[u8]]) -> u64 {
-    let [k0, k1] = key.0;
-    let mut state = State([
-        k0 ^ 0x736f_6d65_7073_6575,
-        k1 ^ 0x646f_7261_6e64_6f6d,
-        k0 ^ 0x6c79_6765_6e65_7261,
-        k1 ^ 0x7465_6462_7974_6573,
-    ]);
+    let mut state = State::new(key);
     let mut word = 0u64;
     let mut count = 0u32;
     for part in parts {
@@ -82,13 +110,7 @@ fn siphash<const ROUNDS: usize, const LAST: usize>(key: &SipKey, parts: &[&[u8]]
             rest = behind;
         }
     }
-    state.word::<ROUNDS>(word | u64::from(count).wrapping_shl(56));
-    let [_, _, c, _] = &mut state.0;
-    *c ^= 0xff;
-    for _ in 0..LAST {
-        state.round();
-    }
-    state.0.iter().fold(0, |all, word| all ^ word)
+    state.finish::<ROUNDS, LAST>(word, u64::from(count))
 }
 
 #[cfg(test)]
@@ -116,6 +138,19 @@ mod tests {
             let hash = siphash13(&SipKey([0, 0]), &[&input[..len / 3], &input[len / 3..len]]);
             assert_eq!(hash, reference.finish(), "{len} bytes");
         }
+    }
+
+    #[test]
+    fn siphash13_words__is_the_hash_of_their_bytes() {
+        let key = SipKey([3, 4]);
+        let words = [1, u64::MAX, 0x0123_4567_89ab_cdef];
+        let mut bytes = std::vec::Vec::new();
+        words
+            .iter()
+            .for_each(|word| bytes.extend(word.to_le_bytes()));
+        bytes.extend(0xfeed_beefu32.to_le_bytes());
+        let hash = siphash13_words(&key, &words, 0xfeed_beef);
+        assert_eq!(hash, siphash13(&key, &[&bytes]));
     }
 
     #[test]

@@ -194,11 +194,9 @@ impl RecentObjects {
     /// The object `key`, which may not have been looked for yet.
     #[inline]
     fn place(&mut self, store: &Store, key: &Key) -> Option<&mut Object> {
-        let known = |object: &Option<Object>| object.as_ref().is_some_and(|known| known.key == *key);
         // The nodes of a proof lie next to each other: nearly always it is the last one.
-        let mut at = self.last;
-        if !self.list.get(at).is_some_and(known) {
-            at = if key.is_high() {
+        if !self.knows(self.last, key) {
+            let at = if key.is_high() {
                 key.mix(HIGH)
             } else if self.wide {
                 HIGH + key.mix(RECENT - HIGH)
@@ -206,22 +204,38 @@ impl RecentObjects {
                 HIGH + key.mix(NARROW)
             };
             // One of two places.
-            if !self.list.get(at).is_some_and(known) && self.used & 1 << at != 0 {
-                at ^= 1;
-            }
-            if !self.list.get(at).is_some_and(known) {
-                *self.list.get_mut(at)? = Some(Object {
-                    key: *key,
-                    hash: store.index.hash(key),
-                    found: None,
-                    sought: false,
-                    span: None,
-                });
-                self.used |= 1 << at;
-            }
-            self.last = at;
+            self.last = if self.used & 1 << at == 0 {
+                self.put(store, at, key)
+            } else if self.knows(at, key) {
+                at
+            } else if self.knows(at ^ 1, key) {
+                at ^ 1
+            } else {
+                self.put(store, at ^ 1, key)
+            };
         }
-        self.list.get_mut(at)?.as_mut()
+        self.list.get_mut(self.last)?.as_mut()
+    }
+
+    #[inline]
+    fn knows(&self, at: usize, key: &Key) -> bool {
+        matches!(self.list.get(at), Some(Some(object)) if object.key == *key)
+    }
+
+    /// Begins to remember an object in place `at`.
+    #[inline]
+    fn put(&mut self, store: &Store, at: usize, key: &Key) -> usize {
+        if let Some(place) = self.list.get_mut(at) {
+            *place = Some(Object {
+                key: *key,
+                hash: store.index.hash(key),
+                found: None,
+                sought: false,
+                span: None,
+            });
+            self.used |= 1 << at;
+        }
+        at
     }
 }
 

@@ -9,7 +9,7 @@ use core::cell::Cell;
 use super::env::{Mac, Memory, PortId};
 use super::growing::Growing;
 use super::limits::{CLOCK_STEPS, FEED_HEADS_PER_S};
-use crate::bytes::{Reader, Writer};
+use crate::bytes::{same, Reader, Writer};
 use crate::grant::{SignedGrant, GRANT_LEN};
 use crate::head::{SignedHead, HEAD_BODY_LEN, HEAD_LEN};
 use crate::id::{DiscoveryId, Hash, Name};
@@ -246,10 +246,16 @@ impl<M: Memory> Feeds<M> {
 
     pub(super) fn find(&self, id: &DiscoveryId) -> Option<u32> {
         let last = self.last.get();
-        if self.table.get(last).is_some_and(|feed| feed.id == *id) {
+        if self
+            .table
+            .get(last)
+            .is_some_and(|feed| same(&feed.id.0, &id.0))
+        {
             return Some(last);
         }
-        let found = self.table.find(self.hash(id), |feed| feed.id == *id)?;
+        let found = self
+            .table
+            .find(self.hash(id), |feed| same(&feed.id.0, &id.0))?;
         self.last.set(found);
         Some(found)
     }

@@ -12,7 +12,7 @@ use super::nodes::{self, Proof};
 use super::recv::Rx;
 use super::serve::Standing;
 use super::{scratch, Engine};
-use crate::id::Name;
+use crate::id::BlobName;
 use crate::leaf::LEAF_LEN;
 use crate::object::{locate_leaf, Group, TreeOf};
 use crate::tree;
@@ -91,8 +91,8 @@ pub const AHEAD: usize = 16;
 /// An entry that a frame will ask for.
 #[derive(Clone, Copy)]
 struct Ahead {
-    name: Name,
-    epoch: u32,
+    /// The feed's place.
+    feed: u32,
     n: u64,
     seq: u64,
     proof: bool,
@@ -103,68 +103,77 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// Looks at frames, at most [`AHEAD`], that [`Engine::on_frame`] gets next: what they ask for lies far
     /// apart in memory, which can find it for all of them at the same time. Nothing is decided here.
     ///
+    /// In stages, each for all frames: where leaf and nodes are, those themselves, where the payload is,
+    /// and its page. What a stage finds the environment remembers.
+    ///
     /// Context: as for [`Engine::on_frame`].
     #[inline(never)]
     pub fn look_ahead<'f>(&self, frames: impl Iterator<Item = &'f [u8]>, env: &mut E) {
         let mut all = [const { None }; AHEAD];
-        for (place, frame) in all.iter_mut().zip(frames) {
-            *place = self.ahead(frame);
-        }
-        let all = &all;
-        for entry in all.iter().flatten() {
-            entry.objects(false, env);
+        let entries = frames.filter_map(|frame| self.ahead(frame));
+        for (place, entry) in all.iter_mut().zip(entries) {
+            self.objects_soon(&entry, false, env);
+            *place = Some(entry);
         }
         for entry in all.iter().flatten() {
-            entry.objects(true, env);
+            self.objects_soon(entry, true, env);
         }
-        for near in [false, true] {
-            for entry in all.iter().flatten().filter(|entry| entry.payload) {
-                let leaf = nodes::leaf(env, &entry.name, entry.epoch, entry.seq);
-                if let Some((leaf, _)) =
-                    leaf.filter(|(leaf, _)| 0 < leaf.len && nodes::is_inline(leaf))
-                {
-                    env.blob_soon(&leaf.blob_name(), 0, near);
-                }
+        let mut blobs = [const { None }; AHEAD];
+        let with_payload = all.iter().flatten().filter(|entry| entry.payload);
+        for (place, entry) in blobs.iter_mut().zip(with_payload) {
+            *place = self.blob_soon(entry, env);
+        }
+        for blob in blobs.iter().flatten() {
+            // A longer one goes as a page: nobody reads it here.
+            if blob.len < TRAILING_MIN {
+                env.blob_soon(blob, 0, true);
             }
         }
     }
 
+    #[inline]
     fn ahead(&self, frame: &[u8]) -> Option<Ahead> {
         let m = LookupRange::first_of(frame)?;
         // What a host keeps to itself is not touched for others.
         if !m.want.is_power_of_two() || self.standing(&m.pre.id) == Standing::Closed {
             return None;
         }
-        let feed = self.feeds.get(&m.pre.id).filter(|feed| feed.has(HEADED))?;
+        let place = self.feeds.find(&m.pre.id)?;
+        let feed = self
+            .feeds
+            .table
+            .get(place)
+            .filter(|feed| feed.has(HEADED))?;
         let seq = seq_of(&m);
         let in_asked = 0 < m.n && m.n <= feed.n;
         let n = if in_asked { m.n } else { feed.n };
         (seq < n && (feed.epoch == m.epoch || m.n == 0)).then_some(Ahead {
-            name: feed.name,
-            epoch: feed.epoch,
+            feed: place,
             n,
             seq,
             proof: !(in_asked && m.have_page),
             payload: !m.leaf_only,
         })
     }
-}
 
-impl Ahead {
     /// The leaf, and the lowest nodes of its proof: those above are the same for many.
-    fn objects<E: Env>(&self, near: bool, env: &mut E) {
-        let (key, slot) = locate_leaf(&self.name, self.epoch, self.seq);
+    #[inline(never)]
+    fn objects_soon(&self, entry: &Ahead, near: bool, env: &mut E) {
+        let Some(feed) = self.feeds.table.get(entry.feed) else {
+            return;
+        };
+        let (key, slot) = locate_leaf(&feed.name, feed.epoch, entry.seq);
         env.slots_soon(&key, &[slot as u8], LEAF_LEN, near);
-        if !self.proof {
+        if !entry.proof {
             return;
         }
         let of = TreeOf::Feed {
-            name: self.name,
-            epoch: self.epoch,
+            name: feed.name,
+            epoch: feed.epoch,
         };
         let mut slots = [0; WINDOW_HEIGHT as usize];
         let mut group = None;
-        let low = tree::inclusion_nodes(self.n, self.seq).take(slots.len());
+        let low = tree::inclusion_nodes(entry.n, entry.seq).take(slots.len());
         let mut places = slots.iter_mut();
         let mut count = 0usize;
         for node in low {
@@ -181,6 +190,16 @@ impl Ahead {
         if let (Some(group), Some(slots)) = (group, slots.get(..count)) {
             env.slots_soon(&group.key(&of), slots, 32, near);
         }
+    }
+
+    /// The payload of an entry whose leaf is at hand.
+    #[inline(never)]
+    fn blob_soon(&self, entry: &Ahead, env: &mut E) -> Option<BlobName> {
+        let feed = self.feeds.table.get(entry.feed)?;
+        let (leaf, _) = nodes::leaf(env, &feed.name, feed.epoch, entry.seq)?;
+        let blob = (0 < leaf.len && nodes::is_inline(&leaf)).then(|| leaf.blob_name())?;
+        env.blob_soon(&blob, 0, false);
+        Some(blob)
     }
 }
 
