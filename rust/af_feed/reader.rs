@@ -88,11 +88,13 @@ pub(crate) struct Reading {
     bytes: u64,
     fetched: u64,
     timeouts: u64,
+    /// How often the feed was woken before the last look at the cursor.
+    looked: Option<u32>,
     /// A second cursor, in the entry at the first: what is before it was here when FEED_OPT_MAP
     /// looked for the whole entry.
     gathering: Option<Reader>,
-    /// The entry that mmap() will show.
-    taken: Option<Arc<UserPages>>,
+    /// An entry that is held for mmap().
+    taken: Option<(u64, Arc<UserPages>)>,
 }
 
 /// Which cursor of a [`Reading`] is meant.
@@ -136,6 +138,7 @@ impl Reading {
             bytes: 0,
             fetched: 0,
             timeouts: 0,
+            looked: None,
             gathering: None,
             taken: None,
         };
@@ -268,6 +271,16 @@ impl Reading {
         status
     }
 
+    /// [`Reading::pump`] of the cursor, unless that has been done since the feed was last woken,
+    /// `wakes` times so far, and the cursor has come to the end of what was seen.
+    fn pump_cursor(&mut self, node: &Arc<Node>, buffer: u32, wakes: u32) -> Status {
+        if self.looked == Some(wakes) && self.following && self.cursor.is_at_end() {
+            return Status::NotYet;
+        }
+        self.looked = Some(wakes);
+        self.pump(node, At::Cursor, buffer)
+    }
+
     /// `POLL*` bits.
     pub(super) fn poll(&mut self, node: &Arc<Node>, sk: Sock<'_>) -> u32 {
         if !self.connected {
@@ -328,12 +341,23 @@ impl Reading {
 /// What a look at the cursor found.
 enum Look {
     Data(Found),
-    /// Until something changes. `known`: the entry is known to exist. `full`: there was no room to
-    /// ask for it.
-    Wait { known: bool, full: bool },
+    /// Until something changes.
+    Wait(Wait),
     End,
     /// The feed has a fork, and nobody was told yet.
     Forked,
+}
+
+/// What a call that found nothing waits for.
+#[derive(Clone, Copy)]
+struct Wait {
+    /// The entry is known to exist.
+    known: bool,
+    /// There was no room to ask for it.
+    full: bool,
+    /// Which feed, and how often it was woken before the look.
+    id: DiscoveryId,
+    wakes: u32,
 }
 
 /// Bytes that can be copied.
@@ -359,10 +383,18 @@ impl FeedSocket {
             Role::Reader(reading) if !reading.connected => return Err(ENOTCONN),
             Role::Reader(reading) => reading,
         };
-        if matches!(at, At::Cursor) {
-            reading.gathering = None;
-        }
-        match reading.pump(&self.node, at, sk.receive_buffer()) {
+        let id = reading.id;
+        // Before the look, which may be behind what is woken for meanwhile.
+        let wakes = self.node.wakes(&id);
+        let wait = |known, full| Look::Wait(Wait { known, full, id, wakes });
+        let status = match at {
+            At::Cursor => {
+                reading.gathering = None;
+                reading.pump_cursor(&self.node, sk.receive_buffer(), wakes)
+            }
+            At::Gathering => reading.pump(&self.node, at, sk.receive_buffer()),
+        };
+        match status {
             Status::Forked => Ok(Look::Forked),
             Status::Ready { leaf, hops, fetched } => {
                 let cursor = reading.gathering.as_ref().unwrap_or(&reading.cursor);
@@ -372,13 +404,11 @@ impl FeedSocket {
                 }
                 Ok(Look::Data(Found { id: reading.id, leaf, hops, fetched, offset }))
             }
-            Status::Waiting | Status::NoHead => Ok(Look::Wait { known: true, full: false }),
-            Status::NotYet => Ok(Look::Wait { known: false, full: false }),
+            Status::Waiting | Status::NoHead => Ok(wait(true, false)),
+            Status::NotYet => Ok(wait(false, false)),
             Status::End => Ok(Look::End),
-            Status::Stuck(Wanted::Busy) => Ok(Look::Wait { known: true, full: true }),
-            Status::Stuck(wanted) => {
-                refusal(wanted).map(|()| Look::Wait { known: true, full: false })
-            }
+            Status::Stuck(Wanted::Busy) => Ok(wait(true, true)),
+            Status::Stuck(wanted) => refusal(wanted).map(|()| wait(true, false)),
         }
     }
 
@@ -386,9 +416,17 @@ impl FeedSocket {
     fn tell_fork(&self) -> Error {
         if let Role::Reader(reading) = &mut self.state.lock().role {
             reading.cursor.stay_on_branch();
+            reading.looked = None;
             reading.gathering = None;
         }
         EBADMSG
+    }
+
+    /// The next look is one, whether the feed was woken or not.
+    fn look_anew(&self) {
+        if let Role::Reader(reading) = &mut self.state.lock().role {
+            reading.looked = None;
+        }
     }
 
     /// Moves the cursor on, if it is still where `found` was.
@@ -450,12 +488,11 @@ impl FeedSocket {
         &self,
         sk: Sock<'_>,
         at: At,
-        known: bool,
-        full: bool,
+        wait: Wait,
         called: u64,
         begun: u64,
     ) -> Result<Option<Found>> {
-        let id = self.feed()?;
+        let Wait { known, full, id, wakes } = wait;
         let now = monotonic_us();
         let until = |start: u64, ms: u64| start.saturating_add(ms.saturating_mul(1_000));
         let patience = sk.receive_timeout_ms().map(|ms| until(called, ms));
@@ -476,13 +513,16 @@ impl FeedSocket {
         let wake_at = [Some(renew), patience, search].into_iter().flatten().min().unwrap_or(renew);
         let slice_ms = wake_at.saturating_sub(now).div_ceil(1_000);
         let look = || match self.look(sk, at) {
-            Ok(Look::Wait { known: still, .. }) if still == known => None,
+            Ok(Look::Wait(still)) if still.known == known && still.id == id => None,
             Ok(Look::Data(found)) => Some(Some(found)),
             _ => Some(None),
         };
-        match self.node.wait(&id, Some(slice_ms), look) {
+        match self.node.wait(&id, Some(slice_ms), Some(wakes), look) {
             Ok(found) => Ok(found),
-            Err(Unfinished::TimedOut) => Ok(None),
+            Err(Unfinished::TimedOut) => {
+                self.look_anew();
+                Ok(None)
+            }
             Err(Unfinished::Signal(_)) if sk.receive_timeout_ms().is_some() => Err(EINTR),
             Err(Unfinished::Signal(_)) => Err(ERESTARTSYS),
         }
@@ -501,6 +541,10 @@ pub(super) fn receive(
     let nonblock = flags & MSG_DONTWAIT != 0;
     let called = monotonic_us();
     let mut begun = called;
+    if nonblock {
+        // It sleeps elsewhere, if at all, and nobody knows for how long.
+        socket.look_anew();
+    }
     // Of the entry that this call is about: feed, seq, offset, and what was left of it.
     let mut entry: Option<(DiscoveryId, u64, u32, usize)> = None;
     let mut done = 0;
@@ -518,11 +562,11 @@ pub(super) fn receive(
             Ok(Look::End) => break,
             Ok(Look::Forked) if done > 0 => break,
             Ok(Look::Forked) => return Err(socket.tell_fork()),
-            Ok(Look::Wait { .. }) if done > 0 && (nonblock || peek) => break,
-            Ok(Look::Wait { .. }) if nonblock => return Err(EAGAIN),
-            Ok(Look::Wait { known, full }) => {
+            Ok(Look::Wait(_)) if done > 0 && (nonblock || peek) => break,
+            Ok(Look::Wait(_)) if nonblock => return Err(EAGAIN),
+            Ok(Look::Wait(wait)) => {
                 drop(io);
-                let slept = socket.sleep(sk, At::Cursor, known, full, called, begun);
+                let slept = socket.sleep(sk, At::Cursor, wait, called, begun);
                 io = socket.io.lock();
                 match slept {
                     Ok(found) => {

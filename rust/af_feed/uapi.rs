@@ -43,6 +43,7 @@ pub(crate) const FEED_CMSG_APPEND: i32 = bindings::FEED_CMSG_APPEND as i32;
 
 pub(crate) const FEED_KEY_LEN: usize = bindings::FEED_KEY_LEN as usize;
 pub(crate) const FEED_ENTRY_MAX: usize = bindings::FEED_ENTRY_MAX as usize;
+pub(crate) const FEED_MAP_SHIFT: u32 = bindings::FEED_MAP_SHIFT;
 pub(crate) const FEED_BATCH_MAX: u32 = bindings::FEED_BATCH_MAX;
 pub(crate) const FEED_BATCH_MS: u64 = bindings::FEED_BATCH_MS as u64;
 pub(crate) const FEED_BIND_NEW: u16 = bindings::FEED_BIND_NEW as u16;

@@ -74,7 +74,7 @@ impl NewMapping<'_> {
     }
 
     /// The offset that was asked for, in pages.
-    fn first_page(&self) -> usize {
+    pub(crate) fn first_page(&self) -> usize {
         // SAFETY: The mapping is valid, and is being set up by the current task alone.
         unsafe { (*self.vma.as_ptr()).vm_pgoff }
     }
@@ -204,13 +204,12 @@ impl UserPages {
         Ok(self.runs.push(run, GFP_KERNEL_ACCOUNT)?)
     }
 
-    /// Makes `mapping` show them, from the page on that it asks for. Context: process, in the `mmap`
+    /// Makes `mapping` show them, from page `first` of them on. Context: process, in the `mmap`
     /// operation.
     ///
     /// # Errors
     /// `EINVAL` when it asks for more than there is; `ENOMEM`.
-    pub(crate) fn show(self: &Arc<Self>, mapping: &NewMapping<'_>) -> Result {
-        let first = mapping.first_page();
+    pub(crate) fn show(self: &Arc<Self>, mapping: &NewMapping<'_>, first: usize) -> Result {
         if first.checked_add(mapping.pages()).is_none_or(|end| end > self.pages) {
             return Err(EINVAL);
         }

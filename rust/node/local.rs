@@ -140,18 +140,26 @@ impl Node {
         env::wall_ms()
     }
 
-    /// Sleeps until `condition` gives a value, looking whenever the feed is woken.
+    /// Sleeps until `condition` gives a value, looking whenever the feed is woken; and at first,
+    /// unless it was woken as often as in `looked`.
     pub(crate) fn wait<R>(
         &self,
         feed: &DiscoveryId,
         timeout_ms: Option<u64>,
+        looked: Option<u32>,
         condition: impl FnMut() -> Option<R>,
     ) -> Result<R, Unfinished> {
         let jiffies = match timeout_ms {
             None => wait::FOREVER,
             Some(ms) => msecs_to_jiffies(u32::try_from(ms).unwrap_or(u32::MAX)) as c_long,
         };
-        self.world.waits.wait(wait_key(feed), jiffies, condition)
+        self.world.waits.wait(wait_key(feed), jiffies, looked, condition)
+    }
+
+    /// How often the feed was woken: what was seen before stays true until this changes. Context:
+    /// any.
+    pub(crate) fn wakes(&self, feed: &DiscoveryId) -> u32 {
+        self.world.waits.wakes(wait_key(feed))
     }
 
     /// Lets sleepers of a feed look again. Context: any.
@@ -259,7 +267,11 @@ impl Node {
 
     /// A verified leaf, if it is in the store.
     pub(crate) fn leaf(self: &Arc<Self>, id: &DiscoveryId, seq: u64) -> Option<Leaf> {
-        let head = self.head(id)?.head;
+        self.leaf_under(&self.head(id)?.head, seq)
+    }
+
+    /// A leaf that a verified head covers, if it is in the store.
+    pub(crate) fn leaf_under(&self, head: &Head, seq: u64) -> Option<Leaf> {
         if seq >= head.n {
             return None;
         }

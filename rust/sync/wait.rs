@@ -5,12 +5,24 @@
 //! An idle feed must stay small, so it has no wait queue. Sleepers hang on one of a fixed number
 //! of wait queue heads that they find by the hash of what they wait for. Two feeds may share a
 //! head: a wake-up is a hint to look again, never a promise.
+//!
+//! A head counts its wake-ups. Who remembers the count from before its last look knows without
+//! another one whether there can be anything new.
 
 use core::marker::PhantomData;
 use kernel::{
     bindings,
     prelude::*,
-    sync::LockClassKey,
+    sync::{
+        atomic::{
+            ordering::{
+                Acquire,
+                Release, //
+            },
+            Atomic, //
+        },
+        LockClassKey, //
+    },
     task::{
         MAX_SCHEDULE_TIMEOUT,
         TASK_INTERRUPTIBLE,
@@ -20,7 +32,7 @@ use kernel::{
 };
 use pin_init::stack_pin_init;
 
-/// Wait queue heads of a table: 24 bytes each without lock debugging.
+/// Wait queue heads of a table: 32 bytes each without lock debugging.
 const HEADS: usize = 256;
 
 /// Never give up waiting.
@@ -45,10 +57,11 @@ pub(crate) struct WaitTable {
 
 /// One wait queue head.
 #[pin_data]
-#[repr(transparent)]
 struct Head {
     #[pin]
     inner: Opaque<bindings::wait_queue_head>,
+    /// Wake-ups so far. It may wrap: nobody remembers it for long.
+    wakes: Atomic<u32>,
 }
 
 // SAFETY: A wait queue head has its own lock and may be used from any thread.
@@ -63,6 +76,7 @@ impl Head {
             inner <- Opaque::ffi_init(|slot| unsafe {
                 bindings::__init_waitqueue_head(slot, name.as_char_ptr(), key.as_ptr())
             }),
+            wakes: Atomic::new(0),
         })
     }
 }
@@ -78,13 +92,21 @@ impl WaitTable {
 
     /// The head for `key`.
     #[inline]
-    fn head(&self, key: u64) -> *mut bindings::wait_queue_head {
+    fn head(&self, key: u64) -> &Head {
         // Keys are hashes already (or counters): fold, do not hash again.
         let index = (key ^ (key >> 32)) as usize % HEADS;
-        self.heads[index].inner.get()
+        &self.heads[index]
     }
 
-    /// Sleeps until `condition` gives a value; looks whenever `key` is woken.
+    /// How often `key` was woken, and others with it. Who reads this, then looks, and reads the
+    /// same later need not look again. Context: any.
+    #[inline]
+    pub(crate) fn wakes(&self, key: u64) -> u32 {
+        self.head(key).wakes.load(Acquire)
+    }
+
+    /// Sleeps until `condition` gives a value; looks whenever `key` is woken, and at first, unless
+    /// it was woken as often as in `looked`: then the caller has just looked.
     ///
     /// `timeout` is in jiffies, [`FOREVER`] for no limit, 0 to look once. The condition runs in
     /// process context and may itself sleep.
@@ -94,6 +116,7 @@ impl WaitTable {
         &self,
         key: u64,
         timeout: c_long,
+        looked: Option<u32>,
         mut condition: impl FnMut() -> Option<R>,
     ) -> Result<R, Unfinished> {
         if timeout == 0 {
@@ -103,11 +126,16 @@ impl WaitTable {
         // Joins first: who comes to sleep has looked already, and a look may cost more than this.
         stack_pin_init!(let sleeper = Sleeper::join(self, key));
         let mut left = timeout;
+        // Counted, then woken: a wake-up that did not find this sleeper in the queue has been
+        // counted before it joined, under the same lock. One that did is not lost either.
+        let mut has_looked = looked == Some(self.wakes(key));
         loop {
             // Looks after having joined the queue: a wake-up in between is seen either by the
             // condition or by `wait_woken()`, which keeps a flag.
-            if let Some(value) = condition() {
-                return Ok(value);
+            if !core::mem::take(&mut has_looked) {
+                if let Some(value) = condition() {
+                    return Ok(value);
+                }
             }
             if kernel::current!().signal_pending() {
                 return Err(Unfinished::Signal(if timeout == FOREVER {
@@ -126,9 +154,11 @@ impl WaitTable {
     /// Wakes everybody who waits for `key`. Context: any.
     #[inline]
     pub(crate) fn wake(&self, key: u64) {
+        let head = self.head(key);
+        head.wakes.fetch_add(1, Release);
         // SAFETY: The head was initialised with the table. No barrier is needed for "is anybody
         // there": the queue's own lock is taken always.
-        unsafe { bindings::__wake_up(self.head(key), TASK_NORMAL, 0, core::ptr::null_mut()) };
+        unsafe { bindings::__wake_up(head.inner.get(), TASK_NORMAL, 0, core::ptr::null_mut()) };
     }
 }
 
@@ -164,7 +194,7 @@ impl Relay {
         key: u64,
         to: *mut bindings::wait_queue_head,
     ) -> impl PinInit<Self> + use<> {
-        let from = table.head(key);
+        let from = table.head(key).inner.get();
         // INVARIANT: The initialiser puts `entry` into the queue of `head`; the caller promises
         // the rest.
         pin_init!(Self {
@@ -226,7 +256,7 @@ struct Sleeper<'a> {
 
 impl<'a> Sleeper<'a> {
     fn join(table: &'a WaitTable, key: u64) -> impl PinInit<Self> + use<'a> {
-        let head = table.head(key);
+        let head = table.head(key).inner.get();
         // INVARIANT: The initialiser puts `entry` into the queue of `head`.
         pin_init!(Self {
             entry <- Opaque::ffi_init(|slot: *mut bindings::wait_queue_entry| {

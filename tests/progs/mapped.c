@@ -7,6 +7,7 @@
  *   mapped hold COUNT SIZE      maps them all, closes the socket, compares, says
  *                               "holding"; compares again at the end of its input
  *   mapped again COUNT SIZE     maps, compares and unmaps one after the other
+ *   mapped absent COUNT SIZE    the same, when none of them is in the store yet
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -92,9 +93,9 @@ static void *map_at(int fd, size_t len, off_t offset)
 	return mmap(NULL, len, PROT_READ, MAP_SHARED, fd, offset);
 }
 
-static uint8_t *map(int fd, size_t len)
+static uint8_t *map(int fd, uint64_t entry, size_t len)
 {
-	uint8_t *at = map_at(fd, len, 0);
+	uint8_t *at = map_at(fd, len, FEED_MAP_OFFSET(entry));
 
 	CHECK(at != MAP_FAILED);
 	return at;
@@ -141,7 +142,7 @@ static void every_length(void)
 		CHECK_EQ(info.hops, 0);
 		CHECK_EQ(info.flags & FEED_ENTRY_NETWORK, 0);
 		CHECK(info.time != 0);
-		at[i] = map(fd, info.len);
+		at[i] = map(fd, i, info.len);
 	}
 	for (int i = 0; i < COUNT; i++) {
 		compare(at[i], i, LENS[i], 0);
@@ -186,7 +187,7 @@ static void beside_recv(void)
 	/* Half of it was read: it is taken from its first byte on. */
 	CHECK_EQ(recv(fd, got, 35000, 0), 35000);
 	CHECK_EQ(take(fd).seq, 0);
-	at = map(fd, 50000);
+	at = map(fd, 0, 50000);
 	compare(at, 0, 50000, 0);
 	CHECK_EQ(recv(fd, got, sizeof(got), 0), 40000);
 	CHECK(!memcmp(got, want, sizeof(got)));
@@ -222,27 +223,57 @@ static void of_no_bytes(void)
 	CHECK_EQ(take(fd).seq, 1);
 	CHECK_ERR(take_raw(fd, &info), ENODATA);
 	/* What was taken last is still there. */
-	CHECK_EQ(*map(fd, 1), 'x');
+	CHECK_EQ(*map(fd, 1, 1), 'x');
 }
 
 /* --- what it refuses --- */
 
-static void one_each(void)
+static void any_entry(void)
 {
-	size_t len = 10 * PAGE + 1;
-	int fd = reader_of_one(610, len);
-	uint8_t *at;
+	size_t lens[] = { 10 * PAGE + 1, 100, FEED_ENTRY_MAX, 3 };
+	int fd = reader_of(610, lens, 4);
+	struct feed_info info;
+	socklen_t len = sizeof(info);
 
-	no_map(fd, len, PROT_READ, MAP_SHARED, 0, ENODATA);
-	take(fd);
-	no_map(fd, len + PAGE, PROT_READ, MAP_SHARED, 0, EINVAL);
-	no_map(fd, len, PROT_READ, MAP_SHARED, PAGE, EINVAL);
-	no_map(fd, 1, PROT_READ, MAP_SHARED, 11 * PAGE, EINVAL);
-	no_map(fd, 1, PROT_READ, MAP_SHARED, 1ll << 62, EINVAL);
-	no_map(fd, 0, PROT_READ, MAP_SHARED, 0, EINVAL);
-	at = map(fd, len);
-	no_map(fd, len, PROT_READ, MAP_SHARED, 0, ENODATA);
-	compare(at, 0, len, 0);
+	/* In any order, as often as is wanted, and the cursor stays where it is. */
+	for (int i = 0; i < 8; i++) {
+		int entry = (i * 3 + 2) % 4;
+		uint8_t *at = map(fd, entry, lens[entry]);
+
+		compare(at, entry, lens[entry], 0);
+		CHECK_EQ(munmap(at, lens[entry]), 0);
+	}
+	CHECK_EQ(getsockopt(fd, SOL_FEED, FEED_OPT_INFO, &info, &len), 0);
+	CHECK_EQ(info.next, 0);
+	CHECK_EQ(info.entries, 0);
+	/* What was taken and what was not. */
+	CHECK_EQ(take(fd).seq, 0);
+	compare(map(fd, 1, lens[1]), 1, lens[1], 0);
+	compare(map(fd, 0, lens[0]), 0, lens[0], 0);
+	compare(map(fd, 0, lens[0]), 0, lens[0], 0);
+}
+
+static void nothing_beyond(void)
+{
+	size_t lens[] = { 10 * PAGE + 1, FEED_ENTRY_MAX, PAGE };
+	int fd = reader_of(616, lens, 3);
+	off_t second = FEED_MAP_OFFSET(1), third = FEED_MAP_OFFSET(2);
+
+	/* The same for what was taken, and for what was not. */
+	for (int i = 0; i < 2; i++) {
+		no_map(fd, lens[0] + PAGE, PROT_READ, MAP_SHARED, 0, EINVAL);
+		no_map(fd, lens[0], PROT_READ, MAP_SHARED, PAGE, EINVAL);
+		no_map(fd, 1, PROT_READ, MAP_SHARED, 11 * PAGE, EINVAL);
+		no_map(fd, 2 * PAGE, PROT_READ, MAP_SHARED, second - PAGE, EINVAL);
+		no_map(fd, 0, PROT_READ, MAP_SHARED, 0, EINVAL);
+		/* Nor from the end of the longest one into the next. */
+		no_map(fd, 2 * PAGE, PROT_READ, MAP_SHARED, third - PAGE, EINVAL);
+		CHECK(map_at(fd, PAGE, third - PAGE) != MAP_FAILED);
+		no_map(fd, 1, PROT_READ, MAP_SHARED, FEED_MAP_OFFSET(3), ENODATA);
+		no_map(fd, 1, PROT_READ, MAP_SHARED, FEED_MAP_OFFSET(1ull << 36), ENODATA);
+		no_map(fd, 1, PROT_READ, MAP_SHARED, 1ll << 62, ENODATA);
+		take(fd);
+	}
 }
 
 static void who_may(void)
@@ -263,17 +294,13 @@ static void nobody_writes(void)
 	size_t len = 3 * PAGE;
 	int fd = reader_of_one(612, len), mem, status;
 	uint8_t *shared, *private;
-	struct feed_seek back = { 0, 0 };
 	pid_t pid;
 
-	take(fd);
 	no_map(fd, len, PROT_READ | PROT_WRITE, MAP_SHARED, 0, EACCES);
 	no_map(fd, len, PROT_READ | PROT_WRITE, MAP_PRIVATE, 0, EACCES);
 	no_map(fd, len, PROT_WRITE, MAP_PRIVATE, 0, EACCES);
 	no_map(fd, len, PROT_READ | PROT_EXEC, MAP_PRIVATE, 0, EPERM);
-	shared = map(fd, len);
-	CHECK_EQ(setsockopt(fd, SOL_FEED, FEED_OPT_SEEK, &back, sizeof(back)), 0);
-	take(fd);
+	shared = map(fd, 0, len);
 	private = mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0);
 	CHECK(private != MAP_FAILED);
 	for (int i = 0; i < 2; i++) {
@@ -317,7 +344,7 @@ static void advice(void)
 	FILE *file = tmpfile();
 
 	take(fd);
-	at = map(fd, len);
+	at = map(fd, 0, len);
 	for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++)
 		CHECK_EQ(madvise(at, len, refused[i]), -1);
 	madvise(at, len, MADV_WILLNEED);
@@ -352,7 +379,7 @@ static void nothing_there(void)
 	CHECK_ERR(take_raw(fd, &info), EAGAIN);
 	CHECK_EQ(shutdown(fd, SHUT_RD), 0);
 	CHECK_ERR(take_raw(fd, &info), ENODATA);
-	compare(map(fd, 200), 1, 200, 0);
+	compare(map(fd, 1, 200), 1, 200, 0);
 }
 
 static void *append_later(void *number)
@@ -377,7 +404,7 @@ static void waits_for_it(void)
 	take(fd);
 	CHECK_EQ(pthread_create(&thread, NULL, append_later, (void *)615ul), 0);
 	CHECK_EQ(take(fd).seq, 1);
-	compare(map(fd, 70000), 1, 70000, 0);
+	compare(map(fd, 1, 70000), 1, 70000, 0);
 	pthread_join(thread, NULL);
 }
 
@@ -391,7 +418,7 @@ static void outlives_the_socket(void)
 	pid_t pid;
 
 	take(fd);
-	at = map(fd, len);
+	at = map(fd, 0, len);
 	close(fd);
 	compare(at, 0, len, 0);
 	/* Moved, but never larger; with a hole; in a child that keeps it. */
@@ -425,7 +452,7 @@ static void outlives_the_connection(void)
 	uint8_t *at;
 
 	take(fd);
-	at = map(fd, len);
+	at = map(fd, 0, len);
 	take(reader(621, 0));
 	CHECK_EQ(connect(fd, &none, sizeof(none)), 0);
 	no_map(fd, len, PROT_READ, MAP_SHARED, 0, ENOTCONN);
@@ -452,14 +479,14 @@ static void limited(void)
 	/* 4 pages and 2 for each. */
 	for (int i = 0; i < 2; i++) {
 		CHECK_EQ(take(fd).seq, i + 1);
-		at[i] = map(fd, 4 * PAGE);
+		at[i] = map(fd, i + 1, 4 * PAGE);
 	}
 	CHECK_ERR(take_raw(fd, &info), ENOBUFS);
 	CHECK_EQ(munmap(at[0], PAGE), 0);
 	CHECK_ERR(take_raw(fd, &info), ENOBUFS);
 	CHECK_EQ(munmap(at[0] + PAGE, 3 * PAGE), 0);
 	CHECK_EQ(take(fd).seq, 3);
-	compare(map(fd, 4 * PAGE), 3, 4 * PAGE, 0);
+	compare(map(fd, 3, 4 * PAGE), 3, 4 * PAGE, 0);
 	compare(at[1], 2, 4 * PAGE, 0);
 }
 
@@ -476,6 +503,7 @@ static void *meddle(void *arg)
 		struct feed_seek to = { rand_r(&dice) % 3, 0 };
 		uint8_t got[100], *at;
 		entry_info info;
+		uint64_t entry;
 
 		switch (rand_r(&dice) % 4) {
 		case 0:
@@ -488,14 +516,9 @@ static void *meddle(void *arg)
 			take_raw(fd, &info);
 			break;
 		default:
-			at = map_at(fd, PAGE, 0);
-			if (at == MAP_FAILED)
-				break;
-			/* Whose page it is cannot be known, but it is one. */
-			for (uint64_t entry = 0, right = 0; !right; entry++) {
-				CHECK(entry < 3);
-				right = at[0] == byte_of(entry, 0) && at[4095] == byte_of(entry, 4095);
-			}
+			entry = rand_r(&dice) % 3;
+			at = map(fd, entry, PAGE);
+			compare(at, entry, PAGE, 0);
 			munmap(at, PAGE);
 		}
 	}
@@ -537,10 +560,10 @@ static int is_to_fail(int file)
 }
 
 /*
- * Every single allocation of the two calls fails once, where the kernel can.
- * The story has told it to make that of all allocations, silently.
+ * Every single allocation of mmap(), or of both calls, fails once, where the
+ * kernel can. The story has told it to make that of all allocations, silently.
  */
-static void without_memory(void)
+static void without_memory(int takes)
 {
 	size_t len = 40 * PAGE + 100;
 	/* Far from everything, so that it needs page tables of its own; and in two of them. */
@@ -551,7 +574,7 @@ static void without_memory(void)
 		printf("    # this kernel cannot have its allocations fail\n");
 		return;
 	}
-	fd = reader_of_one(631, len);
+	fd = reader_of_one(631 + takes, len);
 	file = open("/proc/self/fail-nth", O_RDWR);
 	CHECK(file >= 0);
 	for (nth = 1, more = 1; more; nth++) {
@@ -562,7 +585,7 @@ static void without_memory(void)
 
 		CHECK_EQ(setsockopt(fd, SOL_FEED, FEED_OPT_SEEK, &back, sizeof(back)), 0);
 		fail(file, nth);
-		done = take_raw(fd, &info);
+		done = takes ? take_raw(fd, &info) : 0;
 		if (!done)
 			at = mmap(far, len, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
 		error = errno;
@@ -586,12 +609,23 @@ static void without_memory(void)
 	CHECK(failed > 3);
 }
 
+static void without_memory_to_take(void)
+{
+	without_memory(1);
+}
+
+static void without_memory_to_map(void)
+{
+	without_memory(0);
+}
+
 static const struct ktap_case CASES[] = {
 	{ "mmap: entries of every length, zeroes behind them", every_length },
 	{ "mmap: from any page on, shared and private", part_of_it },
 	{ "mmap: in turns with recv()", beside_recv },
 	{ "mmap: an empty entry has no pages, a final feed no more", of_no_bytes },
-	{ "mmap: once for each entry taken, and not beyond it", one_each },
+	{ "mmap: any entry that is here, taken or not", any_entry },
+	{ "mmap: nothing beyond an entry", nothing_beyond },
 	{ "mmap: readers only", who_may },
 	{ "mmap: nobody writes, by no way", nobody_writes },
 	{ "mmap: no advice takes pages out, no call pins them", advice },
@@ -601,7 +635,8 @@ static const struct ktap_case CASES[] = {
 	{ "mmap: outlives the connection", outlives_the_connection },
 	{ "mmap: RLIMIT_MEMLOCK", limited },
 	{ "mmap: seeks, reads and maps of four threads at once", many_at_once },
-	{ "mmap: without memory", without_memory },
+	{ "mmap: taken and mapped without memory", without_memory_to_take },
+	{ "mmap: mapped without memory", without_memory_to_map },
 };
 
 /* --- for the story --- */
@@ -614,7 +649,7 @@ static int hold(int count, size_t size)
 
 	for (int i = 0; i < count; i++) {
 		CHECK_EQ(take(fd).len, size);
-		at[i] = map(fd, size);
+		at[i] = map(fd, i, size);
 	}
 	close(fd);
 	for (int i = 0; i < count; i++)
@@ -635,7 +670,7 @@ static int again(int count, size_t size)
 
 	for (int i = 0; i < count; i++) {
 		entry_info info = take(fd);
-		uint8_t *at = map(fd, size);
+		uint8_t *at = map(fd, i, size);
 
 		CHECK_EQ(info.seq, i);
 		CHECK_EQ(info.len, size);
@@ -645,6 +680,16 @@ static int again(int count, size_t size)
 	}
 	printf("right, %d hops\n", hops);
 	return 0;
+}
+
+static int absent(int count, size_t size)
+{
+	int fd = reader(HELD, 0);
+
+	for (int i = 0; i < count; i++)
+		no_map(fd, size, PROT_READ, MAP_SHARED, FEED_MAP_OFFSET(i), ENODATA);
+	close(fd);
+	return again(count, size);
 }
 
 int main(int argc, char **argv)
@@ -660,6 +705,8 @@ int main(int argc, char **argv)
 		return hold(count, size);
 	if (!strcmp(argv[1], "again"))
 		return again(count, size);
+	if (!strcmp(argv[1], "absent"))
+		return absent(count, size);
 	if (strcmp(argv[1], "author"))
 		errx(2, "%s is not known", argv[1]);
 	for (int fd = new_author(HELD), i = 0; i < count; i++)

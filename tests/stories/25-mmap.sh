@@ -32,7 +32,7 @@ failures 2 Y 1
 
 chain 1
 must on author "$MAPPED" author "$COUNT" "$SIZE"
-check "entries that must be fetched are mapped" on reader "$MAPPED" again "$COUNT" "$SIZE"
+check "entries are mapped once they were fetched, not before" on reader "$MAPPED" absent "$COUNT" "$SIZE"
 must on reader feedctl store flush
 out=$(on reader "$MAPPED" again "$COUNT" "$SIZE")
 check_equal "they say that they came one hop" "$out" "right, $COUNT hops"
@@ -51,7 +51,7 @@ check_between "the program's memory says so" "$(awk '$1 == "VmSize:" { print $2 
 echo 3 >/proc/sys/vm/drop_caches
 check "after drop_caches they can be fetched again" on reader "$MAPPED" again "$COUNT" "$SIZE"
 must on reader feedctl store flush
-check "after a flush, too" on reader "$MAPPED" again "$COUNT" "$SIZE"
+check "after a flush, too" on reader "$MAPPED" absent "$COUNT" "$SIZE"
 # As much again, so that what was freed would be something else by now.
 for i in 1 2 3; do
 	must on reader feedctl store flush

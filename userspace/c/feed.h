@@ -99,6 +99,12 @@ ssize_t feed_read_entry(int fd, void **buf, size_t *size,
  * RLIMIT_MEMLOCK does not allow it: then read it.
  */
 int feed_map_entry(int fd, const void **at, struct feed_entry_info *info);
+
+/* The first @len bytes of entry @seq, if all of it is in the node's store; else
+ * -1 with ENODATA: then seek there and call feed_map_entry(), which waits for
+ * the network.
+ */
+int feed_map_at(int fd, uint64_t seq, size_t len, const void **at);
 int feed_unmap_entry(const void *at, size_t len);
 
 /* The next piece comes from byte @offset of entry @seq. */

@@ -17,18 +17,23 @@
  * entry that does not exist yet is waited for as long as SO_RCVTIMEO says; one
  * that exists and does not come within FEED_OPT_TIMEOUT is ETIMEDOUT.
  *
- * FEED_OPT_MAP takes the next entry as a whole, for mmap(). It waits for it and
- * fails as recv() does, but that the end of a feed is ENODATA, and gives what
+ * mmap() shows a feed as a file in which each entry has room for the longest:
+ * FEED_MAP_OFFSET(seq) is where one begins. What is shown are the pages of the
+ * node's store, read-only and pinned until the last mapping of them has gone.
+ * Bytes behind the end of the entry, up to the end of its last page, are 0.
+ *
+ * mmap() never waits for the network. FEED_OPT_MAP does: it takes the next entry
+ * as a whole and holds it until it is mapped, or the next one is taken. It waits
+ * and fails as recv() does, but that the end of a feed is ENODATA, and gives what
  * FEED_CMSG_ENTRY would; with O_NONBLOCK it is EAGAIN as long as some of the
- * entry is not here, which was asked for and which poll() waits for. One mmap()
- * then shows the entry, from any page of it on: the pages of the node's store,
- * read-only and pinned until the last mapping of them has gone. Bytes behind
- * the end of the entry, up to the end of its last page, are 0.
+ * entry is not here, which was asked for and which poll() waits for.
  *
  *	FEED_OPT_MAP	ENOBUFS		this user would have more pinned than
- *					RLIMIT_MEMLOCK, two pages for each entry
- *					included; none is taken
- *	mmap()		ENODATA		no entry was taken, or it was mapped
+ *	or mmap()			RLIMIT_MEMLOCK, two pages for each entry
+ *					included
+ *	mmap()		ENODATA		there is no such entry, or not all of it is
+ *					in the store, and it was not taken
+ *			EBADMSG		the feed is forked, and this was not told
  *			EINVAL		more is asked for than pages of the entry
  *			EACCES		PROT_WRITE
  *			EPERM		PROT_EXEC
@@ -66,6 +71,9 @@
 #define FEED_BATCH_MS		1	/* longest wait of a provisional entry */
 
 #define FEED_SEQ_NEW		(~0ULL)	/* connect(): only entries to come */
+
+#define FEED_MAP_SHIFT		24
+#define FEED_MAP_OFFSET(seq)	((__u64)(seq) << FEED_MAP_SHIFT)	/* for mmap() */
 
 /* sfeed_flags */
 #define FEED_BIND_NEW		0x0001	/* bind(): no entry of it exists anywhere */
@@ -106,7 +114,7 @@ enum {
 	FEED_OPT_NEXT_BY	= 11,	/* set: __u64 ms since 1970, 0 = no promise; author */
 	FEED_OPT_FORK		= 12,	/* get: struct feed_fork; ENODATA if none */
 	FEED_OPT_TIMEOUT	= 13,	/* set/get: __u64 ms; connect() and recv(); 5000 */
-	FEED_OPT_MAP		= 14,	/* get: struct feed_entry_info; reader; then mmap() */
+	FEED_OPT_MAP		= 14,	/* get: struct feed_entry_info; reader; for mmap() */
 };
 
 /* Control messages at level SOL_FEED. */

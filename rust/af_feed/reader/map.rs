@@ -2,9 +2,10 @@
 
 //! Whole entries in the memory of a program.
 //!
-//! mmap() itself must not wait, because the program's address space is locked meanwhile. So
-//! FEED_OPT_MAP does what can take time, as a receive call would: it waits until all of the entry is
-//! here, holding what is, and moves on. mmap() then shows what was taken.
+//! mmap() shows an entry that is in the store; its offset says which. It must not wait, because the
+//! program's address space is locked meanwhile. So FEED_OPT_MAP does what can take time, as a
+//! receive call would: it waits until all of the entry is here, holding what is, and moves on.
+//! mmap() then shows what was taken, whatever has become of the store.
 
 use super::{
     At,
@@ -14,12 +15,17 @@ use super::{
 };
 use crate::{
     af_feed::{
+        uapi::{
+            FEED_ENTRY_MAX,
+            FEED_MAP_SHIFT, //
+        },
         FeedSocket,
         Role, //
     },
     mm::{
         NewMapping,
-        UserPages, //
+        UserPages,
+        PAGE_SIZE, //
     },
     net::{
         errno::{
@@ -40,12 +46,18 @@ use crate::{
 };
 use feed_core::{
     blob::window_len,
+    id::BlobName,
     wire::WINDOW_BYTES, //
 };
 use kernel::{
     prelude::*,
     sync::Arc, //
 };
+
+/// Pages of the room that an entry has for mmap(): the longest fills it.
+const ROOM: usize = (1 << FEED_MAP_SHIFT) / PAGE_SIZE;
+
+const _: () = assert!(ROOM * PAGE_SIZE == FEED_ENTRY_MAX);
 
 /// An entry of which some windows are held.
 struct Gathered {
@@ -54,6 +66,23 @@ struct Gathered {
     pages: UserPages,
     /// Bytes of it.
     len: u32,
+}
+
+/// Takes hold of the windows of a blob that are here, from byte `len` on up to the first that is not;
+/// moves `len`.
+fn gather(store: &Store, blob: &BlobName, pages: &mut UserPages, len: &mut u32) -> Result {
+    while *len < blob.len {
+        let window = (*len / WINDOW_BYTES) as u16;
+        let bytes = window_len(blob.len, window);
+        let Some(pieces) = store.blob_pages(blob, window, 0, bytes) else {
+            return Ok(());
+        };
+        for Piece { folio, offset, len } in pieces {
+            pages.add(folio, offset, len)?;
+        }
+        *len += bytes;
+    }
+    Ok(())
 }
 
 impl Gathered {
@@ -82,18 +111,7 @@ impl Gathered {
     /// Takes hold of the windows that are here, up to the first that is not.
     fn gather(&mut self, store: &Store) -> Result {
         let blob = self.found.leaf.blob_name();
-        while !self.is_whole() {
-            let window = (self.len / WINDOW_BYTES) as u16;
-            let bytes = window_len(blob.len, window);
-            let Some(pieces) = store.blob_pages(&blob, window, 0, bytes) else {
-                return Ok(());
-            };
-            for Piece { folio, offset, len } in pieces {
-                self.pages.add(folio, offset, len)?;
-            }
-            self.len += bytes;
-        }
-        Ok(())
+        gather(store, &blob, &mut self.pages, &mut self.len)
     }
 }
 
@@ -128,7 +146,7 @@ impl FeedSocket {
         reading.bytes += u64::from(len);
         reading.entries += 1;
         reading.fetched += u64::from(found.fetched);
-        let before = reading.taken.replace(pages);
+        let before = reading.taken.replace((seq, pages));
         drop(state);
         drop(before);
         true
@@ -147,10 +165,10 @@ pub(in super::super) fn take(socket: &FeedSocket, sk: Sock<'_>, room: &OptionRoo
             Look::Data(found) => found,
             Look::End => return Err(ENODATA),
             Look::Forked => return Err(socket.tell_fork()),
-            Look::Wait { .. } if room.nonblock() => return Err(EAGAIN),
-            Look::Wait { known, full } => {
+            Look::Wait(_) if room.nonblock() => return Err(EAGAIN),
+            Look::Wait(wait) => {
                 drop(io);
-                let slept = socket.sleep(sk, At::Gathering, known, full, called, begun);
+                let slept = socket.sleep(sk, At::Gathering, wait, called, begun);
                 io = socket.io.lock();
                 slept?;
                 continue;
@@ -184,18 +202,36 @@ pub(in super::super) fn take(socket: &FeedSocket, sk: Sock<'_>, room: &OptionRoo
     }
 }
 
-/// One mmap() of what was taken.
+/// One mmap(). Context: process, with the program's address space locked.
 pub(in super::super) fn show(socket: &FeedSocket, mapping: &NewMapping<'_>) -> Result {
     mapping.read_only()?;
+    let (seq, first) = (mapping.first_page() / ROOM, mapping.first_page() % ROOM);
+    let seq = seq as u64;
     let mut state = socket.state.lock();
     let reading = match &mut state.role {
         Role::Author(_) => return Err(EOPNOTSUPP),
         Role::Reader(reading) if reading.is_connected() => reading,
         _ => return Err(ENOTCONN),
     };
-    let pages = reading.taken.as_ref().ok_or(ENODATA)?;
-    pages.show(mapping)?;
-    // From now on the mapping alone holds them.
-    reading.taken = None;
-    Ok(())
+    if let Some((_, pages)) = reading.taken.as_ref().filter(|taken| taken.0 == seq) {
+        pages.show(mapping, first)?;
+        // From now on the mapping alone holds them.
+        reading.taken = None;
+        return Ok(());
+    }
+    let (id, tells_fork) = (reading.id, !reading.cursor.stays_on_branch());
+    drop(state);
+    let feed = socket.node.feed_state(&id).ok_or(ENODATA)?;
+    if feed.is_forked && tells_fork {
+        return Err(socket.tell_fork());
+    }
+    let head = feed.head.ok_or(ENODATA)?.head;
+    let leaf = socket.node.leaf_under(&head, seq).ok_or(ENODATA)?;
+    let mut pages = UserPages::for_bytes(leaf.len as usize)?;
+    let mut len = 0;
+    gather(&socket.node.world.store, &leaf.blob_name(), &mut pages, &mut len)?;
+    if len < leaf.len {
+        return Err(ENODATA);
+    }
+    Arc::new(pages, GFP_KERNEL_ACCOUNT)?.show(mapping, first)
 }

@@ -27,6 +27,9 @@ pub(in super::super) fn splice(
     nonblock: bool,
 ) -> Result<usize> {
     let called = monotonic_us();
+    if nonblock {
+        socket.look_anew();
+    }
     let mut done = 0;
     let mut gone = 0;
     let mut io = socket.io.lock();
@@ -36,11 +39,11 @@ pub(in super::super) fn splice(
             Ok(Look::End) => break,
             Ok(Look::Forked) if done > 0 => break,
             Ok(Look::Forked) => return Err(socket.tell_fork()),
-            Ok(Look::Wait { .. }) if done > 0 => break,
-            Ok(Look::Wait { .. }) if nonblock => return Err(EAGAIN),
-            Ok(Look::Wait { known, full }) => {
+            Ok(Look::Wait(_)) if done > 0 => break,
+            Ok(Look::Wait(_)) if nonblock => return Err(EAGAIN),
+            Ok(Look::Wait(wait)) => {
                 drop(io);
-                let slept = socket.sleep(sk, At::Cursor, known, full, called, called);
+                let slept = socket.sleep(sk, At::Cursor, wait, called, called);
                 io = socket.io.lock();
                 slept?;
                 continue;

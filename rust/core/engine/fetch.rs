@@ -93,6 +93,9 @@ pub struct Reader {
     looked_at: u64,
     /// Goes on reading the held branch of a forked feed.
     stays: bool,
+    /// Entries of the feed when it was last looked at; past all if more is to be said than that
+    /// there is none yet.
+    known: u64,
 }
 
 impl Reader {
@@ -111,7 +114,15 @@ impl Reader {
             rest: 0,
             looked_at: 0,
             stays: false,
+            known: u64::MAX,
         }
+    }
+
+    /// Whether the cursor was behind the newest entry of a feed that goes on, when it was last
+    /// looked at: then another look says [`Status::NotYet`], and does nothing, until the feed is
+    /// woken.
+    pub fn is_at_end(&self) -> bool {
+        self.seq >= self.known
     }
 
     /// Whose entries it reads.
@@ -132,6 +143,11 @@ impl Reader {
     /// The reader knows of the fork and goes on with the branch that is held.
     pub fn stay_on_branch(&mut self) {
         self.stays = true;
+    }
+
+    /// Whether a fork of the feed is no news to the reader.
+    pub fn stays_on_branch(&self) -> bool {
+        self.stays
     }
 
     /// Moves the cursor anywhere.
@@ -211,6 +227,7 @@ impl Reader {
         credit: &Credit,
         env: &mut E,
     ) -> Status {
+        self.known = u64::MAX;
         let Some(feed) = engine.feeds.get_mut(&self.id) else {
             return Status::NoHead;
         };
@@ -227,6 +244,9 @@ impl Reader {
         }
         let (name, epoch, n, public) = (feed.name, feed.epoch, feed.n, feed.is_public());
         let is_final = feed.head().is_some_and(|head| head.head.is_final());
+        if !is_final {
+            self.known = n;
+        }
         if self.seq >= n {
             return if is_final {
                 Status::End

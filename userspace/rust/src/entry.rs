@@ -74,6 +74,24 @@ impl Deref for MappedEntry {
     }
 }
 
+/// A part of an entry in this program's memory, as [`MappedEntry`].
+#[derive(Debug)]
+pub struct MappedBytes(pub(crate) sys::Mapping);
+
+impl Deref for MappedBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.0.bytes()
+    }
+}
+
+impl AsRef<[u8]> for MappedBytes {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
 impl AsRef<[u8]> for MappedEntry {
     fn as_ref(&self) -> &[u8] {
         self

@@ -49,7 +49,7 @@ mod reader;
 mod sys;
 
 pub use author::{Append, Author, AuthorOptions, ENTRY_MAX};
-pub use entry::{Entry, EntryInfo, Info, MappedEntry};
+pub use entry::{Entry, EntryInfo, Info, MappedBytes, MappedEntry};
 pub use error::{Error, Result, advice};
 pub use head::{Fork, Head};
 pub use name::{Address, Name, Seed};

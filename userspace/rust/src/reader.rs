@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use crate::entry::{Entry, EntryInfo, Info, MappedEntry};
+use crate::entry::{Entry, EntryInfo, Info, MappedBytes, MappedEntry};
 use crate::error::{Error, Result};
 use crate::head::{Fork, Head};
 use crate::name::Name;
@@ -206,7 +206,7 @@ impl Reader {
             result => result.map_err(|e| Error::os("take an entry to map", e))?,
         };
         let info = EntryInfo::from(&raw);
-        match sys::map(self.fd.as_fd(), raw.len as usize) {
+        match sys::map(self.fd.as_fd(), info.seq, raw.len as usize) {
             Ok(map) => Ok(Some(MappedEntry { map, info })),
             Err(e) => {
                 // It was taken: go back, so that the next call gives it again.
@@ -214,6 +214,17 @@ impl Reader {
                 Err(Error::os("map an entry", e))
             }
         }
+    }
+
+    /// The first `len` bytes of entry `seq`, if all of the entry is in the node's store. The cursor
+    /// stays where it is.
+    ///
+    /// Fails with `ENODATA` if it is not: [`seek`](Self::seek) and [`map_entry`](Self::map_entry)
+    /// have it fetched.
+    pub fn map_at(&self, seq: u64, len: usize) -> Result<MappedBytes> {
+        sys::map(self.fd.as_fd(), seq, len)
+            .map(MappedBytes)
+            .map_err(|e| Error::os("map an entry", e))
     }
 
     /// All entries from here on, for ever or until a closed feed ends.

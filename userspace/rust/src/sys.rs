@@ -26,6 +26,8 @@ pub(crate) const OPT_NEXT_BY: c_int = 11;
 pub(crate) const OPT_FORK: c_int = 12;
 pub(crate) const OPT_TIMEOUT: c_int = 13;
 pub(crate) const OPT_MAP: c_int = 14;
+/// An entry has so many bits of mmap()'s offset.
+pub(crate) const MAP_SHIFT: u32 = 24;
 
 const CMSG_ENTRY: c_int = 1;
 const CMSG_APPEND: c_int = 2;
@@ -407,21 +409,26 @@ impl Drop for Mapping {
     }
 }
 
-/// Maps the entry that the socket has taken last, of `len` bytes.
-pub(crate) fn map(fd: BorrowedFd<'_>, len: usize) -> io::Result<Mapping> {
+/// Maps the first `len` bytes of entry `seq`.
+pub(crate) fn map(fd: BorrowedFd<'_>, seq: u64, len: usize) -> io::Result<Mapping> {
     if len == 0 {
         let at = ptr::NonNull::dangling();
         return Ok(Mapping { at, len });
     }
+    // Beyond what can be asked for there are no entries.
+    let offset = i64::try_from(seq)
+        .ok()
+        .and_then(|seq| seq.checked_mul(1 << MAP_SHIFT))
+        .ok_or_else(|| io::Error::from_raw_os_error(libc::ENODATA))?;
     // SAFETY: The kernel chooses the place.
     let at = unsafe {
-        libc::mmap(
+        libc::mmap64(
             ptr::null_mut(),
             len,
             libc::PROT_READ,
             libc::MAP_SHARED,
             fd.as_raw_fd(),
-            0,
+            offset,
         )
     };
     if at == libc::MAP_FAILED {
@@ -544,6 +551,7 @@ mod tests {
             ("FEED_OPT_FORK", OPT_FORK.into()),
             ("FEED_OPT_TIMEOUT", OPT_TIMEOUT.into()),
             ("FEED_OPT_MAP", OPT_MAP.into()),
+            ("FEED_MAP_SHIFT", MAP_SHIFT.into()),
             ("FEED_CMSG_ENTRY", CMSG_ENTRY.into()),
             ("FEED_CMSG_APPEND", CMSG_APPEND.into()),
             ("FEED_ENTRY_NETWORK", ENTRY_NETWORK.into()),
