@@ -187,10 +187,12 @@ impl<M: Memory> VerifyQueue<M> {
         let turns = &mut self.turns;
         let place = turns.iter().position(|TurnSlot(turn)| turn.is_of(job));
         let place = place.or_else(|| turns.iter().position(|TurnSlot(turn)| !turn.used));
+        // A job may come in when its port is forgotten already.
+        let place = place.or_else(|| turns.iter().position(|TurnSlot(turn)| turn.len == 0));
         let Some(TurnSlot(turn)) = place.and_then(|place| self.turns.get_mut(place)) else {
             return false;
         };
-        if !turn.used {
+        if !turn.is_of(job) {
             *turn = Turn {
                 port: job.port,
                 alone: job.alone,

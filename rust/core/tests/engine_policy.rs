@@ -100,6 +100,16 @@ fn queue__a_suspect_gets_half() {
     assert_eq!(std::iter::from_fn(|| pop(&mut queue)).count(), 90);
 }
 
+/// Ports come and go, and nobody says so: who has no job is forgotten for who has one.
+#[test]
+fn queue__ports_without_jobs_make_room() {
+    let Ok(mut queue) = VerifyQueue::<Host>::lend(256, &mut Vectors);
+    for port in 0..1000 {
+        assert!(queue.push(&job(1, port, true, false)), "port {port}");
+        assert_eq!(pop(&mut queue).map(|job| job.port), Some(PortId(port)));
+    }
+}
+
 /// A port that always has jobs, of signatures that take 42 µs each.
 struct Flooded {
     queue: VerifyQueue<Host>,
