@@ -116,6 +116,8 @@ use own::Own;
 
 /// The engine as the kernel runs it.
 pub(crate) type KernelEngine = Engine<KernelMemory, KernelEnv>;
+/// What it is made of.
+type KernelTables = Tables<KernelMemory, KernelEnv>;
 
 /// Checks signatures in softirq, a few at a time.
 pub(crate) const WORK_VERIFY: u64 = 0;
@@ -220,14 +222,16 @@ struct Shard {
 }
 
 impl Shard {
-    /// Context: process, may sleep.
+    /// Context: process, may sleep. Not inlined, nor is what it calls: an engine is large for a stack.
+    #[inline(never)]
     fn new(world: &Arc<World>, config: Config, sizes: &Sizes) -> Result<Pin<KBox<Self>>> {
-        let tables = Tables::lend(sizes, &mut Lender)?;
-        let inner = KBox::new(
-            Inner {
-                engine: Engine::new(config, tables),
-                env: KernelEnv::new(world.clone())?,
-            },
+        let env = KernelEnv::new(world.clone())?;
+        let tables = Self::tables(sizes)?;
+        let inner = KBox::init(
+            try_init!(Inner {
+                engine: Self::engine(config, tables),
+                env,
+            }? Error),
             GFP_KERNEL_ACCOUNT,
         )?;
         KBox::pin_init(
@@ -237,6 +241,18 @@ impl Shard {
             }),
             GFP_KERNEL_ACCOUNT,
         )
+    }
+
+    /// Context: process, may sleep.
+    #[inline(never)]
+    fn tables(sizes: &Sizes) -> Result<KBox<KernelTables>> {
+        Ok(KBox::new(Tables::lend(sizes, &mut Lender)?, GFP_KERNEL)?)
+    }
+
+    /// Context: process.
+    #[inline(never)]
+    fn engine(config: Config, tables: KBox<KernelTables>) -> KernelEngine {
+        Engine::new(config, KBox::into_inner(tables))
     }
 }
 

@@ -56,28 +56,33 @@ pub(super) struct Held {
     pub frame: [u8; FRAME_ROOM],
 }
 
+impl Held {
+    /// A constant, so that it is written to its place and not made on the stack first.
+    const EMPTY: Self = Held {
+        serial: 0,
+        waits: Waits::Grant,
+        id: DiscoveryId([0; 32]),
+        port: PortId(0),
+        mac: Mac([0; 6]),
+        entry: 0,
+        hops: 0,
+        alone: false,
+        unchecked: false,
+        handed_on: false,
+        patient: false,
+        head: [0; HEAD_LEN],
+        n: 0,
+        path_len: 0,
+        page_len: 0,
+        has_path: false,
+        frame_len: 0,
+        frame: [0; FRAME_ROOM],
+    };
+}
+
 impl Default for Held {
     fn default() -> Self {
-        Held {
-            serial: 0,
-            waits: Waits::default(),
-            id: DiscoveryId::default(),
-            port: PortId::default(),
-            mac: Mac::default(),
-            entry: 0,
-            hops: 0,
-            alone: false,
-            unchecked: false,
-            handed_on: false,
-            patient: false,
-            head: [0; HEAD_LEN],
-            n: 0,
-            path_len: 0,
-            page_len: 0,
-            has_path: false,
-            frame_len: 0,
-            frame: [0; FRAME_ROOM],
-        }
+        Self::EMPTY
     }
 }
 
