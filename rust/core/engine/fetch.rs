@@ -9,8 +9,9 @@ use super::feeds::HEADED;
 use super::limits::LIFE_MAX_US;
 use super::local::window_here;
 use super::nodes;
+use super::want::Want;
 use super::{Engine, Wanted};
-use crate::blob::{window_count, window_len};
+use crate::blob::{window_bits, window_count, window_len};
 use crate::id::{DiscoveryId, Name};
 use crate::leaf::Leaf;
 use crate::wire::{ANY_AGE, MAX_INLINE_LEN, WINDOW, WINDOW_BYTES, WINDOW_HEIGHT};
@@ -440,12 +441,21 @@ impl Reader {
                 continue;
             }
             if nodes::is_inline(leaf) {
+                let want = Want::Range {
+                    id: self.id,
+                    epoch: pass.epoch,
+                    window: leaf.seq >> WINDOW_HEIGHT,
+                };
                 let bit = 1u32.wrapping_shl((leaf.seq & 31) as u32);
-                let of = leaf.seq >> WINDOW_HEIGHT;
-                let (id, epoch) = (&self.id, pass.epoch);
-                pass.note(engine.ask_range(now, id, epoch, of, bit, INTEREST_MS, env));
+                pass.note(engine.ask_for(now, want, bit, INTEREST_MS, env));
             } else {
-                pass.note(engine.ask_blob(now, &self.id, &blob, window, INTEREST_MS, env));
+                let want = Want::Blob {
+                    id: self.id,
+                    blob,
+                    window,
+                };
+                let bits = window_bits(blob.len, window);
+                pass.note(engine.ask_for(now, want, bits, INTEREST_MS, env));
             }
         }
         (first, None)
@@ -475,8 +485,12 @@ impl Reader {
                 pass.bytes = pass.bytes.saturating_add(u64::from(MAX_INLINE_LEN));
             }
         }
-        let (id, epoch) = (&self.id, pass.epoch);
-        pass.note(engine.ask_range(now, id, epoch, window, bits, INTEREST_MS, env));
+        let want = Want::Range {
+            id: self.id,
+            epoch: pass.epoch,
+            window,
+        };
+        pass.note(engine.ask_for(now, want, bits, INTEREST_MS, env));
         end
     }
 }

@@ -11,7 +11,7 @@ use super::env::{Charge, Counter, Env, Event, Mac, Memory, PortId, Proved};
 use super::feeds::{FORKED, HEADED};
 use super::held::{Held, Kept, Waits, FRAME_ROOM};
 use super::jobs::companion_grant;
-use super::links::{find_evidence, find_link, prove_prefix, Link};
+use super::links::{find_link, Link};
 use super::pending::{self, Down};
 use super::recv::Rx;
 use super::u48::U48;
@@ -25,7 +25,7 @@ use crate::verify::{self, check_head, HeadAction};
 use crate::wire::{self, FrameBuilder, FrameHeader, FrameView, Message, Messages, ANY_AGE};
 
 /// What is to become of a head.
-enum Next {
+pub(super) enum Next {
     Adopt,
     Fork,
     AskCons { m: u64 },
@@ -305,7 +305,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// What a head with a good signature is to become. Deciding and doing are separate calls, for
     /// the stack's sake: what follows a new head goes deep.
     #[inline(never)]
-    fn settle_head(&mut self, index: u32, env: &mut E) -> Result<Next, Drop> {
+    pub(super) fn settle_head(&mut self, index: u32, env: &mut E) -> Result<Next, Drop> {
         let held = self.held.get(index).ok_or(Drop::HeldFull)?;
         let (id, port) = (held.id, held.port);
         let new = SignedHead::parse(&held.head)?;
@@ -339,7 +339,13 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
     }
 
-    fn act(&mut self, now: u64, index: u32, next: Next, env: &mut E) -> Result<(), Drop> {
+    pub(super) fn act(
+        &mut self,
+        now: u64,
+        index: u32,
+        next: Next,
+        env: &mut E,
+    ) -> Result<(), Drop> {
         match next {
             Next::Adopt => {
                 let id = self.adopt(now, index, env)?;
@@ -363,29 +369,6 @@ impl<M: Memory, E: Env> Engine<M, E> {
             root: head.root,
             charge: Charge { port, public },
         }
-    }
-
-    #[inline(never)]
-    fn ask_cons(&mut self, now: u64, index: u32, m: u64, env: &mut E) -> Result<(), Drop> {
-        let held = self.held.get_mut(index).ok_or(Drop::HeldFull)?;
-        held.waits = Waits::Cons;
-        held.n = m;
-        let head = SignedHead::parse(&held.head)?.head;
-        let want = Want::Cons {
-            id: held.id,
-            epoch: head.epoch,
-            m,
-            n: head.n,
-        };
-        let down = Down {
-            expires: U48::new(now.saturating_add(CONS_LIFE_US)),
-            ..Down::default()
-        };
-        if self.want_local(now, want, down, env) != super::Wanted::Waiting {
-            self.held.release(index);
-            return Err(Drop::NoProof);
-        }
-        Ok(())
     }
 
     /// The head becomes the feed's, with what came behind it.
@@ -456,143 +439,6 @@ impl<M: Memory, E: Env> Engine<M, E> {
         env.wake(id);
     }
 
-    /// A head whose signature is good excludes the one that is held. The proof came by itself, or
-    /// with the head, or is not needed.
-    fn keep_fork(
-        &mut self,
-        index: u32,
-        proof: Option<&wire::Cons<'_>>,
-        env: &mut E,
-    ) -> Result<(), Drop> {
-        let noted = self.note_fork(index, proof);
-        self.held.release(index);
-        let (id, is_news) = noted?;
-        if is_news {
-            env.event(Event::Fork { feed: &id });
-            env.wake(&id);
-        }
-        Err(Drop::Fork)
-    }
-
-    /// Marks the feed, and keeps the evidence. Whether nobody knew of a fork of the feed before.
-    #[inline(never)]
-    fn note_fork(
-        &mut self,
-        index: u32,
-        proof: Option<&wire::Cons<'_>>,
-    ) -> Result<(DiscoveryId, bool), Drop> {
-        let held = self.held.get(index).ok_or(Drop::HeldFull)?;
-        let id = held.id;
-        let new = SignedHead::parse(&held.head)?.head;
-        let Some(feed) = self.feeds.get_mut(&id) else {
-            return Ok((id, false));
-        };
-        if feed.epoch != new.epoch {
-            // It does not continue the base of its grant, which contradicts no head of its epoch.
-            return Err(Drop::BelowBase);
-        }
-        let is_news = !feed.has(FORKED);
-        feed.flags |= FORKED;
-        let feeds = &self.feeds;
-        let mine = feeds.get(&id).and_then(|feed| feed.head());
-        let given = proof.map(|proof| proof.hashes);
-        let proof = mine
-            .as_ref()
-            .and_then(|mine| find_evidence(&mine.head, &new, given, held.frame()));
-        if let (Some(mine), Some(proof)) = (mine, proof) {
-            let needed = |id: &DiscoveryId| feeds.get(id).is_some_and(|feed| !feed.is_idle());
-            self.forks.keep(&id, &mine.bytes, &held.head, proof, needed);
-        }
-        Ok((id, is_news))
-    }
-
-    /// A consistency proof: for a head that waits for it, for neighbours that asked, or both.
-    pub(super) fn take_cons(
-        &mut self,
-        now: u64,
-        rx: &Rx,
-        slot: u32,
-        m: &wire::Cons<'_>,
-        env: &mut E,
-    ) -> Result<(), Drop> {
-        let entry = self.pending.get_mut(slot).ok_or(Drop::Unsolicited)?;
-        let id = entry.id;
-        let asked = What::Cons {
-            epoch: m.epoch,
-            m: U48::new(m.m),
-            n: U48::new(m.n),
-        };
-        if entry.what != asked {
-            return Err(Drop::NotAsked);
-        }
-        let index = self.waiting_head(&id, m.epoch, (m.m, m.n));
-        let next = self.link_head(&id, rx, index, m, env)?;
-        if let Some(entry) = self.pending.get_mut(slot) {
-            entry.hops = m.answer.hops;
-        }
-        if let (Some(index), Some(next)) = (index, next) {
-            let done = match next {
-                Next::Fork => self.keep_fork(index, Some(m), env),
-                next => self.act(now, index, next, env),
-            };
-            match done {
-                // The proof was good; what it proves is that the author's word is not.
-                Ok(()) | Err(Drop::Fork) => {}
-                Err(reason) => return Err(reason),
-            }
-        }
-        while let Some(at) = self.pending.find_down(slot, Down::is_local) {
-            self.pending.remove_down(at, &mut self.ports);
-        }
-        Ok(())
-    }
-
-    /// Checks a consistency proof and says what it makes of the head that waits for it, if one does.
-    #[inline(never)]
-    fn link_head(
-        &mut self,
-        id: &DiscoveryId,
-        rx: &Rx,
-        index: Option<u32>,
-        m: &wire::Cons<'_>,
-        env: &mut E,
-    ) -> Result<Option<Next>, Drop> {
-        let held = index
-            .and_then(|index| self.held.get(index))
-            .and_then(|held| SignedHead::parse(&held.head).ok());
-        let of = match &held {
-            Some(head) => self.candidate(id, head, rx.port),
-            None => self.trusted(id, m.epoch, m.n, rx.port)?,
-        };
-        let old = prove_prefix(&of, m.m, m.hashes, env)?;
-        let (Some(index), Some(head)) = (index, held) else {
-            return Ok(None);
-        };
-        match self.judge(id, &head) {
-            Ok(HeadAction::NeedsCons { m: length, root }) if length == m.m => {
-                Ok(Some(if root == old { Next::Adopt } else { Next::Fork }))
-            }
-            // Another head was adopted meanwhile: this one is judged anew.
-            _ => self.settle_head(index, env).map(Some),
-        }
-    }
-
-    /// The head of length `.1` that waits for its proof from `.0` on. Others may ask for other proofs
-    /// of the same tree; these are nothing to it.
-    fn waiting_head(&self, id: &DiscoveryId, epoch: u32, (m, n): (u64, u64)) -> Option<u32> {
-        let is = |held: &Held| {
-            held.waits == Waits::Cons
-                && held.id == *id
-                && held.n == m
-                && SignedHead::parse(&held.head)
-                    .is_ok_and(|head| head.head.epoch == epoch && head.head.n == n)
-        };
-        self.held
-            .iter()
-            .find(|(_, held)| is(held))
-            .map(|(index, _)| index)
-    }
-
     /// The port is gone, and with it the signatures of its heads that were to be checked: no verdict
     /// comes for these any more. (A head that waits for its proof goes when that is given up.)
     pub(super) fn forget_unjudged(&mut self, port: PortId) {
@@ -600,16 +446,6 @@ impl<M: Memory, E: Env> Engine<M, E> {
             |held: &Held| held.port == port && matches!(held.waits, Waits::Grant | Waits::Head);
         for _ in 0..self.held.capacity() {
             let Some((index, _)) = self.held.iter().find(|(_, held)| is(held)) else {
-                break;
-            };
-            self.held.release(index);
-        }
-    }
-
-    /// The proof did not come: the head is given up, to be asked for again.
-    pub(super) fn forget_waiting_head(&mut self, id: &DiscoveryId, epoch: u32, of: (u64, u64)) {
-        for _ in 0..self.held.capacity() {
-            let Some(index) = self.waiting_head(id, epoch, of) else {
                 break;
             };
             self.held.release(index);
@@ -641,9 +477,6 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let _ = self.want_local(now, Want::Head { id: *id }, down, env);
     }
 }
-
-/// How long a verified head waits for its consistency proof, µs.
-const CONS_LIFE_US: u64 = 5_000_000;
 
 /// Where work of this node comes from.
 pub(super) const NOWHERE: (PortId, Mac) = (PortId::LOCAL, Mac([0; 6]));

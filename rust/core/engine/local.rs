@@ -254,36 +254,12 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if missing == 0 {
             return Wanted::Present;
         }
-        self.ask_range(now, id, epoch, window, missing, life_ms, env)
-    }
-
-    /// As [`Engine::want_range`], for who knows which of them are not here.
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn ask_range(
-        &mut self,
-        now: u64,
-        id: &DiscoveryId,
-        epoch: u32,
-        window: u64,
-        missing: u32,
-        life_ms: u32,
-        env: &mut E,
-    ) -> Wanted {
-        self.now = now;
-        let down = Down {
-            bits: missing,
-            ..interest(now, life_ms)
+        let want = Want::Range {
+            id: *id,
+            epoch,
+            window,
         };
-        self.want_local(
-            now,
-            Want::Range {
-                id: *id,
-                epoch,
-                window,
-            },
-            down,
-            env,
-        )
+        self.ask_for(now, want, missing, life_ms, env)
     }
 
     /// A window of a blob that an entry of the feed names.
@@ -304,35 +280,30 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if blob.len == 0 || window_here(blob, window, public, env).is_some() {
             return Wanted::Present;
         }
-        self.ask_blob(now, hint, blob, window, life_ms, env)
+        let want = Want::Blob {
+            id: *hint,
+            blob: *blob,
+            window,
+        };
+        let bits = crate::blob::window_bits(blob.len, window);
+        self.ask_for(now, want, bits, life_ms, env)
     }
 
-    /// As [`Engine::want_blob`], for who knows that it is not here.
-    pub(super) fn ask_blob(
+    /// Asks for entries or chunks, for who knows that those of `bits` are not here.
+    pub(super) fn ask_for(
         &mut self,
         now: u64,
-        hint: &DiscoveryId,
-        blob: &BlobName,
-        window: u16,
+        want: Want,
+        bits: u32,
         life_ms: u32,
         env: &mut E,
     ) -> Wanted {
         self.now = now;
-        let bits = crate::blob::window_bits(blob.len, window);
         let down = Down {
             bits,
             ..interest(now, life_ms)
         };
-        self.want_local(
-            now,
-            Want::Blob {
-                id: *hint,
-                blob: *blob,
-                window,
-            },
-            down,
-            env,
-        )
+        self.want_local(now, want, down, env)
     }
 
     /// One more (or one less) local program follows the feed: news come without asking.

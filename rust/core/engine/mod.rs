@@ -15,8 +15,10 @@
 
 mod accept;
 mod answer;
+mod answer_blob;
 mod answer_head;
 mod blobs;
+mod conflicts;
 mod deliver;
 mod feeds;
 mod follow;

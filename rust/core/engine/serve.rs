@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 //! Lookups in: answered from the store, or made to wait, or refused.
 
-use super::answer::{self, BlobScript, Out, Plan, RangeAsk, RangeScript, Script, Sent};
+use super::answer::{self, Out, Plan, RangeAsk, RangeScript, Script, Sent};
+use super::answer_blob::BlobScript;
 use super::answer_head::HeadScript;
 use super::env::{Counter, Dest, Env, Event, Mac, Memory, PortId};
 use super::feeds::{HEADED, OWN};

@@ -6,133 +6,19 @@
 mod harness;
 
 use feed_core::engine::fetch::Reader;
-use feed_core::engine::{PortId, Proved, Role, Route, Rx, Sizes};
+use feed_core::engine::{Proved, Role, Route, Rx, Sizes};
 use feed_core::grant::Grant;
 use feed_core::head::{Head, SignedHead};
 use feed_core::id::{DiscoveryId, Hash, Hashes};
 use feed_core::object::{locate, TreeOf};
 use feed_core::sign::Seed;
-use feed_core::token::Token;
 use feed_core::tree::{consistency_nodes, resolve, FeedTree};
 use feed_core::verify::proves_fork;
 use feed_core::wire::{self, Answer, Follow, FrameView, LookupCons, Message, Preamble, ANY_AGE};
 use feed_core::Drop;
-use harness::siege::{self, frame, from, lookup_head, preamble, IMPOSSIBLE_N};
+use harness::besieged::{answer_head, forged_head, signed_head, stranger, token_in, Besieged};
+use harness::siege::{self, frame, lookup_head, preamble, IMPOSSIBLE_N};
 use harness::{ms, s, Author, Net, Rng, World};
-
-fn stranger(port: PortId, number: u32) -> Rx {
-    from(port, siege::stranger(number))
-}
-
-fn answer_head(token: Token, bytes: &[u8; 160]) -> Vec<u8> {
-    let head = wire::Head {
-        answer: Answer { hops: 1, token },
-        unchecked: false,
-        bytes,
-    };
-    frame(|builder| assert!(head.emit(builder)))
-}
-
-/// A head of the feed that somebody with another key signed.
-fn forged_head(feed: &Author, n: u64, time: u64) -> [u8; 160] {
-    let head = Head {
-        flags: 0,
-        epoch: 0,
-        n,
-        time,
-        next_by: 0,
-        name: feed.name,
-        root: Hash([n as u8 | 1; 32]),
-    };
-    head.sign(&Seed::new([77; 32]).unwrap()).unwrap().bytes
-}
-
-/// A head that the feed's own key signed, over a tree that nobody has.
-fn signed_head(feed: &Author, n: u64, root: u8) -> [u8; 160] {
-    let head = Head {
-        flags: 0,
-        epoch: 0,
-        n,
-        time: 1,
-        next_by: 0,
-        name: feed.name,
-        root: Hash([root; 32]),
-    };
-    head.sign(&Seed::new(feed.seed).unwrap()).unwrap().bytes
-}
-
-/// The last token that a node gave upstream for this feed.
-fn token_in<'a>(frames: impl IntoIterator<Item = &'a Vec<u8>>, id: DiscoveryId) -> Option<Token> {
-    let mut token = None;
-    for bytes in frames {
-        for message in FrameView::parse(bytes).unwrap().messages().flatten() {
-            let pre = match message {
-                Message::LookupHead(m) => m.pre,
-                Message::Follow(m) => m.pre,
-                _ => continue,
-            };
-            if pre.id == id {
-                token = Some(pre.token);
-            }
-        }
-    }
-    token
-}
-
-/// A cache whose group route leads to a silent segment, and a segment of others that ask.
-struct Besieged {
-    net: Net,
-    cache: usize,
-    up: PortId,
-    down: PortId,
-}
-
-impl Besieged {
-    fn new() -> Self {
-        Self::sized(&Sizes::NAMESPACE)
-    }
-
-    fn sized(sizes: &Sizes) -> Self {
-        let mut net = Net::new(1);
-        let cache = net.add_sized(Role::Cache, sizes);
-        let silent = net.add(Role::Host);
-        let up = net.link(&[cache, silent], 1500);
-        let down = net.link(&[cache, silent], 1500);
-        net.nodes[silent].on = false;
-        net.route(cache, up, None);
-        let (up, down) = (net.port(up), net.port(down));
-        Besieged {
-            net,
-            cache,
-            up,
-            down,
-        }
-    }
-
-    /// Hands the cache a frame; its signature jobs and its frames stay where it put them.
-    fn hand(&mut self, rx: Rx, bytes: &[u8]) {
-        let now = self.net.now;
-        let node = &mut self.net.nodes[self.cache];
-        node.engine.on_frame(now, rx, bytes, &mut node.world);
-    }
-
-    /// Lets somebody look for a head of the feed; gives the token that the cache sent upstream.
-    fn open_lookup(&mut self, nonce: u32, id: DiscoveryId, at_least_n: u64) -> Token {
-        self.hand(stranger(self.down, 1), &lookup_head(nonce, id, at_least_n));
-        let out = &self.net.nodes[self.cache].world.out;
-        token_in(out.iter().map(|(_, bytes)| bytes), id).expect("no lookup went upstream")
-    }
-
-    fn verdict(&mut self, job: u64, ok: bool) {
-        let now = self.net.now;
-        let node = &mut self.net.nodes[self.cache];
-        node.engine.on_verdict(now, job, ok, &mut node.world);
-    }
-
-    fn head_of(&self, id: &DiscoveryId) -> Option<SignedHead> {
-        self.net.nodes[self.cache].engine.feed_state(id)?.head
-    }
-}
 
 /// The attacker lets a good head of its own feed wait for its verdict, has the place of that head
 /// used 255 times more (the queue is full, so each use ends at once), and then puts a forged head of
@@ -277,132 +163,6 @@ fn port_removal__gives_back_what_waits_for_verdicts() {
     bed.net.run(ms(10));
     assert_eq!(bed.net.nodes[bed.cache].world.dropped(Drop::HeldFull), 0);
     assert!(bed.head_of(&other.id).is_some(), "no room for a good head");
-}
-
-/// Forged heads from many addresses of one port take its share of the records: a good head that comes
-/// by another port still finds one.
-#[test]
-fn forged_heads__leave_room_for_other_ports() {
-    let mut bed = Besieged::new();
-    let (flooded, wanted) = (Author::new(50), Author::new(60));
-    let token = bed.open_lookup(1, flooded.id, 0);
-    for index in 0..64 {
-        let bytes = forged_head(&flooded, u64::from(index) + 1, 1);
-        bed.hand(stranger(bed.up, 100 + index), &answer_head(token, &bytes));
-    }
-    // What is asked for from the flooded port is looked up by the other one.
-    bed.net.route(bed.cache, 1, None);
-    let lookup = lookup_head(2, wanted.id, 0);
-    bed.hand(stranger(bed.up, 1), &lookup);
-    let out = &bed.net.nodes[bed.cache].world.out;
-    let token = token_in(out.iter().map(|(_, bytes)| bytes), wanted.id).unwrap();
-    let head = signed_head(&wanted, 1, 3);
-    let honest = stranger(bed.down, 5);
-    bed.net
-        .inject(bed.cache, honest, &answer_head(token, &head));
-    bed.net.run(ms(10));
-    assert!(bed.net.nodes[bed.cache].world.dropped(Drop::HeldFull) > 0);
-    assert!(bed.head_of(&wanted.id).is_some(), "one port took all");
-}
-
-/// Forged heads that answer what the whole port was asked leave room for who was asked alone: nobody
-/// else on the port can take its place.
-#[test]
-fn forged_heads__leave_room_for_who_was_asked_alone() {
-    let mut bed = Besieged::new();
-    let (flooded, wanted) = (Author::new(50), Author::new(60));
-    let honest = stranger(bed.up, 5);
-    let route = Route {
-        feed: Some(wanted.id),
-        port: bed.up,
-        mac: Some(honest.mac),
-        cost: 0,
-    };
-    let node = &mut bed.net.nodes[bed.cache];
-    node.engine.route_add(route).unwrap();
-    node.world.jobs_max = 1000;
-    let token = bed.open_lookup(1, flooded.id, 0);
-    for index in 0..64 {
-        let bytes = forged_head(&flooded, u64::from(index) + 1, 1);
-        bed.hand(stranger(bed.up, 100 + index), &answer_head(token, &bytes));
-    }
-    assert!(bed.net.nodes[bed.cache].world.dropped(Drop::HeldFull) > 0);
-    let token = bed.open_lookup(2, wanted.id, 0);
-    bed.hand(honest, &answer_head(token, &signed_head(&wanted, 1, 3)));
-    let jobs = &bed.net.nodes[bed.cache].world.jobs;
-    let (last, others) = jobs.split_last().unwrap();
-    assert!(last.feed == wanted.id && last.alone, "{last:?}");
-    assert!(others.iter().all(|job| !job.alone));
-    bed.net.flush(bed.cache);
-    bed.net.run(ms(10));
-    assert!(bed.head_of(&wanted.id).is_some(), "no room for a good head");
-}
-
-/// Who was asked alone and answered with junk is one of many from then on.
-#[test]
-fn forged_heads__end_the_privilege_of_who_sent_them() {
-    let mut bed = Besieged::new();
-    let (first, second) = (Author::new(50), Author::new(60));
-    let liar = stranger(bed.up, 5);
-    for feed in [first.id, second.id] {
-        let route = Route {
-            feed: Some(feed),
-            port: bed.up,
-            mac: Some(liar.mac),
-            cost: 0,
-        };
-        let node = &mut bed.net.nodes[bed.cache];
-        node.engine.route_add(route).unwrap();
-    }
-    let token = bed.open_lookup(1, first.id, 0);
-    bed.hand(liar, &answer_head(token, &forged_head(&first, 1, 1)));
-    let job = bed.net.nodes[bed.cache].world.jobs.pop().unwrap();
-    assert!(job.alone);
-    bed.verdict(job.id, job.check());
-    let token = bed.open_lookup(2, second.id, 0);
-    bed.hand(liar, &answer_head(token, &signed_head(&second, 1, 3)));
-    let job = bed.net.nodes[bed.cache].world.jobs.pop().unwrap();
-    assert!(job.suspect && !job.alone);
-    bed.verdict(job.id, job.check());
-    assert!(bed.head_of(&second.id).is_some(), "a good head was lost");
-}
-
-/// The good head of the very feed whose junk fills one port's records comes by another port.
-#[test]
-fn forged_heads__cannot_keep_the_good_one_from_another_port() {
-    let mut bed = Besieged::new();
-    let feed = Author::new(50);
-    bed.net.route(bed.cache, 1, None);
-    let id = feed.id;
-    bed.net.with(bed.cache, |engine, now, world| {
-        engine.want_head(now, &id, (0, 0), ANY_AGE, 30_000, world)
-    });
-    bed.net.links[0].capture = Some(Vec::new());
-    bed.net.links[1].capture = Some(Vec::new());
-    let mut tokens = [None, None];
-    for _ in 0..200 {
-        bed.net.run(ms(50));
-        for (link, token) in tokens.iter_mut().enumerate() {
-            let seen = bed.net.links[link].capture.as_ref().unwrap();
-            *token = token.or(token_in(seen, id));
-        }
-        if tokens.iter().all(Option::is_some) {
-            break;
-        }
-    }
-    let [Some(flooded), Some(asked)] = tokens else {
-        panic!("both ports are to be asked: {tokens:?}");
-    };
-    let (bad, good) = (bed.up, bed.down);
-    for index in 0..64 {
-        let bytes = forged_head(&feed, u64::from(index) + 1, 1);
-        bed.hand(stranger(bad, 100 + index), &answer_head(flooded, &bytes));
-    }
-    assert!(bed.net.nodes[bed.cache].world.dropped(Drop::HeldFull) > 0);
-    let head = answer_head(asked, &signed_head(&feed, 1, 3));
-    bed.net.inject(bed.cache, stranger(good, 5), &head);
-    bed.net.run(ms(10));
-    assert!(bed.head_of(&id).is_some(), "the flooded port decided");
 }
 
 /// A head waits for its proof from the held length on. A stranger asks for another proof of the same
@@ -732,35 +492,4 @@ fn neighbours__of_a_port_are_not_displaced_by_those_of_another() {
         .count();
     assert!(asked > 0, "the author was not asked");
     assert_eq!(echoed, asked, "lookups without the author's cookie");
-}
-
-/// While no record is free new heads are refused before anything is done for them, but word that the
-/// head held is still the newest needs no record.
-#[test]
-fn forged_heads__do_not_keep_out_the_head_that_is_held() {
-    let mut bed = Besieged::new();
-    let (flooded, known) = (Author::new(50), Author::new(60));
-    let head = signed_head(&known, 1, 3);
-    let token = bed.open_lookup(1, known.id, 0);
-    let honest = stranger(bed.up, 5);
-    bed.net
-        .inject(bed.cache, honest, &answer_head(token, &head));
-    bed.net.run(ms(10));
-    assert!(bed.head_of(&known.id).is_some());
-
-    let junk = bed.open_lookup(2, flooded.id, 0);
-    for index in 0..64 {
-        let bytes = forged_head(&flooded, u64::from(index) + 1, 1);
-        bed.hand(stranger(bed.up, 100 + index), &answer_head(junk, &bytes));
-    }
-    assert!(bed.net.nodes[bed.cache].world.dropped(Drop::HeldFull) > 0);
-    let token = bed.open_lookup(3, known.id, 2);
-    bed.net.nodes[bed.cache].world.drops.clear();
-    bed.hand(honest, &answer_head(token, &head));
-    let drops = &bed.net.nodes[bed.cache].world.drops;
-    assert!(drops.is_empty(), "{drops:?}");
-    let bytes = forged_head(&flooded, 999, 1);
-    bed.hand(stranger(bed.up, 999), &answer_head(junk, &bytes));
-    let world = &bed.net.nodes[bed.cache].world;
-    assert_eq!(world.dropped(Drop::HeldFull), 1);
 }

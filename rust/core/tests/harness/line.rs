@@ -14,31 +14,39 @@ pub struct Line {
     pub feed: Author,
 }
 
-/// author — cache — reader, with a filled feed.
-pub fn line(seed: u64, mtu: usize, sizes: &[usize], entries: usize) -> Line {
+/// author — cache — reader, and their links; no routes yet, and nothing in the feed.
+pub fn row(seed: u64, mtu: usize) -> (Line, [usize; 2]) {
     let mut net = Net::new(seed);
     let author = net.add(Role::Host);
     let cache = net.add(Role::Cache);
     let reader = net.add(Role::Host);
-    let up = net.link(&[author, cache], mtu);
-    let down = net.link(&[cache, reader], mtu);
-    net.route(cache, up, None);
-    net.route(reader, down, None);
-    let mut feed = Author::new(21);
-    let mut rng = Rng(seed);
-    for index in 0..entries {
-        let payload = rng.bytes(sizes[index % sizes.len()]);
-        feed.write(&mut net.nodes[author].world, &payload);
-    }
-    let now = net.now;
-    feed.publish(now, &mut net.nodes[author], false);
-    Line {
+    let links = [
+        net.link(&[author, cache], mtu),
+        net.link(&[cache, reader], mtu),
+    ];
+    let line = Line {
         net,
         author,
         cache,
         reader,
-        feed,
+        feed: Author::new(21),
+    };
+    (line, links)
+}
+
+/// author — cache — reader, with a filled feed.
+pub fn line(seed: u64, mtu: usize, sizes: &[usize], entries: usize) -> Line {
+    let (mut line, [up, down]) = row(seed, mtu);
+    line.net.route(line.cache, up, None);
+    line.net.route(line.reader, down, None);
+    let author = &mut line.net.nodes[line.author];
+    let mut rng = Rng(seed);
+    for index in 0..entries {
+        let payload = rng.bytes(sizes[index % sizes.len()]);
+        line.feed.write(&mut author.world, &payload);
     }
+    line.feed.publish(line.net.now, author, false);
+    line
 }
 
 /// What was read is right, and nothing wrong lies in any store.

@@ -5,6 +5,7 @@
 
 mod author;
 mod behind;
+pub mod besieged;
 pub mod line;
 mod net;
 pub mod siege;

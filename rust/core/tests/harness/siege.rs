@@ -11,6 +11,7 @@ use feed_core::wire::{
     Follow, FrameBuilder, FrameHeader, FrameView, LookupHead, Message, Preamble, ANY_AGE,
 };
 
+use super::line::{self, row};
 use super::{Author, Net};
 
 /// More than any feed of the present epoch can ever have.
@@ -120,18 +121,19 @@ pub struct Line {
 }
 
 pub fn line(to_group: bool, entries: usize) -> Line {
-    let mut net = Net::new(3);
-    let author = net.add(Role::Host);
-    let cache = net.add(Role::Cache);
-    let reader = net.add(Role::Host);
+    let (row, [up, down]) = row(3, 1500);
+    let line::Line {
+        mut net,
+        author,
+        cache,
+        reader,
+        mut feed,
+    } = row;
     let dark = net.add(Role::Host);
     net.nodes[dark].on = false;
-    let up = net.link(&[author, cache], 1500);
-    let down = net.link(&[cache, reader], 1500);
     let dark = net.link(&[cache, dark], 1500);
     net.route(cache, up, (!to_group).then_some(author));
     net.route(reader, down, Some(cache));
-    let mut feed = Author::new(21);
     for entry in 0..entries {
         let text = format!("entry {entry}");
         feed.append(net.now, &mut net.nodes[author], text.as_bytes());
