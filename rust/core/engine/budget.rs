@@ -93,6 +93,7 @@ impl Default for Waiting {
     fn default() -> Self {
         let job = VerifyJob {
             id: 0,
+            instead_of: 0,
             port: PortId::default(),
             mac: super::Mac::default(),
             feed: DiscoveryId::default(),
@@ -182,7 +183,8 @@ impl<M: Memory> VerifyQueue<M> {
         self.jobs.len() == 0
     }
 
-    /// Queues a job; false if its port has as many as it may, or the queue is full.
+    /// Queues a job, in the place of the one that it is instead of; false if its port has as many as it
+    /// may, or the queue is full.
     pub fn push(&mut self, job: &VerifyJob) -> bool {
         let turns = &mut self.turns;
         let place = turns.iter().position(|TurnSlot(turn)| turn.is_of(job));
@@ -199,6 +201,19 @@ impl<M: Memory> VerifyQueue<M> {
                 used: true,
                 ..Turn::default()
             };
+        }
+        for line in [turn.known, turn.unknown] {
+            let mut at = line.first;
+            for _ in 0..if job.instead_of == 0 { 0 } else { turn.len } {
+                let Some(JobSlot(waiting)) = self.jobs.get_mut(at.wrapping_sub(1)) else {
+                    break;
+                };
+                if waiting.job.id == job.instead_of {
+                    waiting.job = *job;
+                    return true;
+                }
+                at = waiting.next;
+            }
         }
         if turn.len >= JOBS_PER_PORT {
             return false;

@@ -104,6 +104,9 @@ pub enum SignedKind {
 pub struct VerifyJob {
     /// Names the job in the verdict.
     pub id: u64,
+    /// The job whose verdict nobody wants any more now that there is this one, or 0: it need not be
+    /// done if it is still queued.
+    pub instead_of: u64,
     /// The port it came by.
     pub port: PortId,
     /// The neighbour that sent it.

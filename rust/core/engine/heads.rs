@@ -97,7 +97,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let fits = self.pending.get(slot).is_some_and(|entry| {
             let feed = self.feeds.get(&entry.id);
             feed.and_then(|feed| feed.head_bytes()) == Some(*m.bytes)
-                || self.held.head_from(&entry.id, rx.port, rx.mac).is_some()
+                || self
+                    .held
+                    .head_from(&entry.id, rx.port, rx.mac, kept)
+                    .is_some()
         });
         if !fits {
             keep_companions(rest, m.answer.token, None);
@@ -192,8 +195,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
         {
             return Err(Drop::Repeated);
         }
-        let waiting = self.held.head_from(&id, rx.port, rx.mac);
-        let mut handed_on = false;
+        let waiting = self.held.head_from(&id, rx.port, rx.mac, kept);
+        let (mut handed_on, mut instead_of) = (false, 0);
         if let Some(index) = waiting {
             // One head waits per feed and neighbour; a newer one replaces it.
             let older = self.held.get(index).ok_or(Drop::HeldFull)?.head;
@@ -201,7 +204,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 return Err(Drop::OldHead);
             }
             // Until the verdict on one of them, followers are told of one.
-            handed_on = self.held.get(index).is_some_and(Held::is_handed_on);
+            if let Some(older) = self.held.get(index) {
+                handed_on = older.is_handed_on();
+                instead_of = older.job_id(index);
+            }
             self.held.release(index);
         }
         if self
@@ -219,6 +225,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         held.hops = m.answer.hops;
         held.unchecked = m.unchecked;
         held.handed_on = handed_on;
+        held.instead_of = instead_of;
         held.head = new.bytes;
         Ok(Some(index))
     }

@@ -37,6 +37,8 @@ pub(super) struct Held {
     pub mac: Mac,
     pub entry: u32,
     pub hops: u8,
+    /// See [`VerifyJob::instead_of`](super::VerifyJob::instead_of).
+    pub instead_of: u64,
     /// Its neighbour alone was asked for it, see [`VerifyJob::alone`](super::VerifyJob::alone).
     pub alone: bool,
     /// It came with the UNCHECKED flag.
@@ -66,6 +68,7 @@ impl Held {
         mac: Mac([0; 6]),
         entry: 0,
         hops: 0,
+        instead_of: 0,
         alone: false,
         unchecked: false,
         handed_on: false,
@@ -98,6 +101,7 @@ impl Held {
         self.mac = Mac::default();
         self.entry = 0;
         self.hops = 0;
+        self.instead_of = 0;
         self.alone = false;
         self.unchecked = false;
         self.handed_on = false;
@@ -108,6 +112,11 @@ impl Held {
         self.page_len = 0;
         self.has_path = false;
         self.frame_len = 0;
+    }
+
+    /// The job that is to judge what is kept here, in place `index`.
+    pub(super) fn job_id(&self, index: u32) -> u64 {
+        u64::from(index) | u64::from(self.serial) << 32
     }
 
     /// The frame that was kept with a head.
@@ -235,12 +244,18 @@ impl<M: Memory> Records<M> {
             && (kept != Kept::Head || heads < free.saturating_mul(HEADS_PER_FREE))
     }
 
-    /// The head of this feed that came from this neighbour.
-    pub(super) fn head_from(&self, id: &DiscoveryId, port: PortId, mac: Mac) -> Option<u32> {
+    /// The head of this feed that came from this neighbour in the same way: nobody who takes its
+    /// address replaces what it alone was asked for.
+    pub(super) fn head_from(
+        &self,
+        id: &DiscoveryId,
+        port: PortId,
+        mac: Mac,
+        kept: Kept,
+    ) -> Option<u32> {
         let mut index = 0u32;
         for owner in self.owners.iter() {
-            let is_head = matches!(owner.kept, Kept::Head | Kept::HeadAlone);
-            if is_head && owner.port == port && owner.mac == mac {
+            if owner.kept == kept && owner.port == port && owner.mac == mac {
                 let held = self.slab.get(index);
                 if held.is_some_and(|held| held.id == *id) {
                     return Some(index);

@@ -71,7 +71,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
     fn next_job(&self, index: u32) -> Result<VerifyJob, Drop> {
         let held = self.held.get(index).ok_or(Drop::HeldFull)?;
         let mut job = VerifyJob {
-            id: u64::from(index) | u64::from(held.serial) << 32,
+            id: held.job_id(index),
+            instead_of: held.instead_of,
             port: held.port,
             mac: held.mac,
             feed: held.id,

@@ -16,6 +16,7 @@ use harness::{ms, s, Host, Rng, Vectors};
 fn job(id: u64, port: u32, known: bool, suspect: bool) -> VerifyJob {
     VerifyJob {
         id,
+        instead_of: 0,
         port: PortId(port),
         mac: Mac([2; 6]),
         feed: DiscoveryId([0; 32]),
@@ -98,6 +99,39 @@ fn queue__a_suspect_gets_half() {
     let suspect = first.iter().filter(|port| **port == 1).count();
     assert!((9..=11).contains(&suspect), "{suspect} of 30");
     assert_eq!(std::iter::from_fn(|| pop(&mut queue)).count(), 90);
+}
+
+/// A newer head of the same neighbour is judged when the older one's turn would have come, and that
+/// one never: who sends ever newer ones fills no queue and wastes no signature.
+#[test]
+fn queue__a_newer_job_takes_the_olders_place() {
+    let Ok(mut queue) = VerifyQueue::<Host>::lend(256, &mut Vectors);
+    let count = u64::from(JOBS_PER_PORT);
+    for id in 1..=count {
+        assert!(queue.push(&job(id, 1, id % 2 == 0, false)));
+    }
+    for id in 1..=count {
+        let newer = VerifyJob {
+            instead_of: id,
+            ..job(1000 + id, 1, id % 2 == 0, false)
+        };
+        assert!(queue.push(&newer), "{id}: no room for who replaces");
+    }
+    assert_eq!(queue.len() as u64, count);
+    let mut ids: Vec<u64> = std::iter::from_fn(|| pop(&mut queue))
+        .map(|job| job.id)
+        .collect();
+    assert_eq!(ids[..4], [1002, 1004, 1006, 1001], "not in their turns");
+    ids.sort_unstable();
+    assert!(ids.into_iter().eq(1001..=1000 + count));
+    // What is being done cannot be replaced, nor is another port's job.
+    assert!(queue.push(&job(5, 2, true, false)));
+    let newer = VerifyJob {
+        instead_of: 5,
+        ..job(6, 1, true, false)
+    };
+    assert!(queue.push(&newer));
+    assert_eq!(queue.len(), 2);
 }
 
 /// Ports come and go, and nobody says so: who has no job is forgotten for who has one.

@@ -9,7 +9,7 @@ use feed_core::wire::ANY_AGE;
 use feed_core::Drop;
 use harness::besieged::{answer_head, forged_head, signed_head, stranger, token_in, Besieged};
 use harness::siege::lookup_head;
-use harness::{ms, Author};
+use harness::{ms, s, Author};
 
 /// Forged heads from many addresses of one port take its share of the records: a good head that comes
 /// by another port still finds one.
@@ -166,4 +166,60 @@ fn forged_heads__do_not_keep_out_the_head_that_is_held() {
     bed.hand(stranger(bed.up, 999), &answer_head(junk, &bytes));
     let world = &bed.net.nodes[bed.cache].world;
     assert_eq!(world.dropped(Drop::HeldFull), 1);
+}
+
+/// Ever newer junk of some addresses: each is judged instead of the one before it.
+#[test]
+fn forged_heads__each_replaces_the_one_before() {
+    let mut bed = Besieged::new();
+    bed.net.nodes[bed.cache].world.jobs_max = 1000;
+    let feed = Author::new(50);
+    let token = bed.open_lookup(1, feed.id, 0);
+    for n in 1..=10 {
+        for address in 0..4 {
+            let bytes = forged_head(&feed, n, u64::from(address));
+            bed.hand(stranger(bed.up, 100 + address), &answer_head(token, &bytes));
+        }
+    }
+    let jobs = &bed.net.nodes[bed.cache].world.jobs;
+    assert_eq!(jobs.len(), 40);
+    let mut last = std::collections::HashMap::new();
+    for job in jobs {
+        let before = last.insert(job.mac, job.id).unwrap_or(0);
+        assert_eq!(job.instead_of, before);
+    }
+}
+
+/// Somebody else's head under the address of who was asked alone does not replace what that one sent,
+/// as new as it may say it is.
+#[test]
+fn forged_heads__do_not_replace_what_one_alone_was_asked() {
+    let mut bed = Besieged::new();
+    let feed = Author::new(50);
+    let honest = stranger(bed.up, 5);
+    let route = Route {
+        feed: Some(feed.id),
+        port: bed.up,
+        mac: Some(honest.mac),
+        cost: 0,
+    };
+    let node = &mut bed.net.nodes[bed.cache];
+    node.engine.route_add(route).unwrap();
+    let alone = bed.open_lookup(1, feed.id, 0);
+    // Nobody answers: the whole port is asked.
+    bed.net.flush(bed.cache);
+    bed.net.links[0].capture = Some(Vec::new());
+    bed.net.run(s(3));
+    let asked = bed.net.links[0].capture.take().unwrap();
+    let group = token_in(&asked, feed.id).expect("it is not asked again");
+    assert_ne!(alone.tag, group.tag, "not asked of the group");
+    bed.hand(honest, &answer_head(alone, &signed_head(&feed, 1, 3)));
+    bed.hand(honest, &answer_head(group, &forged_head(&feed, 9, 1)));
+    assert_eq!(bed.net.nodes[bed.cache].world.jobs.len(), 2);
+    bed.net.flush(bed.cache);
+    bed.net.run(ms(10));
+    assert!(
+        bed.head_of(&feed.id).is_some(),
+        "the good head was replaced"
+    );
 }
