@@ -11,6 +11,7 @@ use super::{
     Full,
     Ground,
     Owner,
+    RecentObjects,
     Store,
     LIMIT_MIN,
     SEGMENT_BYTES, //
@@ -253,6 +254,66 @@ fn fill_and_find() -> Result {
             .blob_pages(&blob, 0, window_len(*len, 0), 1)
             .is_none());
     }
+    bench.end()
+}
+
+/// Gives `check` the bytes of a range as a frame takes them. Whether all were there.
+fn send(
+    store: &Store,
+    recent: &mut RecentObjects,
+    blob: &BlobName,
+    (window, offset, len): (u16, u32, u32),
+    mut check: impl FnMut(u32, u8),
+) -> bool {
+    let mut at = offset;
+    store.blob_visit_again(recent, blob, window, offset, len, |folio, inside, len| {
+        let seen = folio.lend(inside, len, |bytes| {
+            for (byte, at) in bytes.iter().zip(at..) {
+                check(at, *byte);
+            }
+        });
+        at += len as u32;
+        seen.is_some()
+    })
+}
+
+/// A window is sent in pieces of any size, in order or not, among pieces of others; and not when it
+/// has gone.
+fn frames() -> Result {
+    let bench = Bench::new()?;
+    let mut recent = RecentObjects::new()?;
+    for (seed, len) in LENGTHS.iter().enumerate() {
+        let seed = seed as u32;
+        let blob = bench.store_blob(seed, *len)?;
+        let other = bench.store_blob(seed + 100, 9_000)?;
+        for size in [300, 1408, 4096, 8936, 32_768] {
+            for window in 0..window_count(*len) {
+                let all = window_len(*len, window);
+                let (mut sum, mut wrong) = (0, 0);
+                for step in [size, size * 3] {
+                    for at in (0..all).step_by(step as usize) {
+                        let range = (window, at, size.min(all - at));
+                        check!(send(&bench.store, &mut recent, &blob, range, |at, byte| {
+                            sum += 1;
+                            wrong += u32::from(byte != content(seed, window, at));
+                        }));
+                        if at % 5 == 0 {
+                            let range = (0, 500, 2_000);
+                            check!(send(&bench.store, &mut recent, &other, range, |at, byte| {
+                                wrong += u32::from(byte != content(seed + 100, 0, at));
+                            }));
+                        }
+                    }
+                }
+                check!(wrong == 0 && sum >= all);
+                check!(!send(&bench.store, &mut recent, &blob, (window, 1, all), |_, _| {}));
+            }
+        }
+        recent.clear();
+        bench.store.flush();
+        check!(!send(&bench.store, &mut recent, &blob, (0, 0, 1), |_, _| {}));
+    }
+    drop(recent);
     bench.end()
 }
 
@@ -709,6 +770,11 @@ mod tests {
     #[test]
     fn fill_and_find() -> Result {
         super::fill_and_find()
+    }
+
+    #[test]
+    fn frames() -> Result {
+        super::frames()
     }
 
     #[test]
