@@ -77,18 +77,32 @@ impl Head {
 
     fn read(bytes: &[u8; HEAD_LEN]) -> Option<(u8, u8, Head)> {
         let mut r = Reader::new(bytes);
-        let version = r.u8()?;
-        let name_kind = r.u8()?;
-        let head = Head {
+        let (version, name_kind) = (r.u8()?, r.u8()?);
+        let mut head = Head::read_front(&mut r)?;
+        head.name = Name(*r.array()?);
+        head.root = Hash(*r.array()?);
+        Some((version, name_kind, head))
+    }
+
+    /// What lies between the kind of name and the name.
+    fn read_front(r: &mut Reader<'_>) -> Option<Head> {
+        Some(Head {
             flags: r.u16()?,
             epoch: r.u32()?,
             n: r.u64()?,
             time: r.u64()?,
             next_by: r.u64()?,
-            name: Name(*r.array()?),
-            root: Hash(*r.array()?),
-        };
-        Some((version, name_kind, head))
+            name: Name::default(),
+            root: Hash::ZERO,
+        })
+    }
+
+    /// A head that was checked before, by what stands in front of its name.
+    pub(crate) fn of_front(front: &[u8], name: Name, root: Hash) -> Option<Head> {
+        let mut r = Reader::new(front);
+        let (_version, _name_kind) = (r.u8()?, r.u8()?);
+        let head = Head::read_front(&mut r)?;
+        Some(Head { name, root, ..head })
     }
 
     fn body(&self) -> [u8; HEAD_BODY_LEN] {

@@ -74,10 +74,7 @@ use feed_core::{
         Peaks,
         Pos, //
     },
-    verify::{
-        freshness,
-        Freshness, //
-    },
+    verify::Freshness,
     wire::{
         ANY_AGE,
         WINDOW,
@@ -217,17 +214,15 @@ impl Node {
     /// What an author looks at before it signs: [`Node::is_handed_over`], and [`Node::head`].
     pub(crate) fn turn(self: &Arc<Self>, id: &DiscoveryId) -> (bool, Option<Head>) {
         self.with_engine(id, |engine, _, _| {
-            let head = engine.feed_state(id).and_then(|state| state.head);
-            (engine.is_handed_over(id), head.map(|head| head.head))
+            (engine.is_handed_over(id), engine.feed_statement(id))
         })
         .unwrap_or_default()
     }
 
     /// How old the head is, and whether its author has broken a promise.
     pub(crate) fn freshness(self: &Arc<Self>, id: &DiscoveryId) -> Option<Freshness> {
-        let state = self.feed_state(id)?;
-        let grant = state.grant.as_ref().map(|grant| &grant.grant);
-        Some(freshness(&state.head?.head, grant, self.wall_ms()))
+        let now = self.wall_ms();
+        self.with_engine(id, |engine, _, _| engine.feed_freshness(id, now))?
     }
 
     /// Shows the proof that the feed is forked to `look`, which must not sleep; `None` if it is not,
@@ -267,7 +262,8 @@ impl Node {
 
     /// A verified leaf, if it is in the store.
     pub(crate) fn leaf(self: &Arc<Self>, id: &DiscoveryId, seq: u64) -> Option<Leaf> {
-        self.leaf_under(&self.head(id)?.head, seq)
+        let head = self.with_engine(id, |engine, _, _| engine.feed_statement(id))??;
+        self.leaf_under(&head, seq)
     }
 
     /// A leaf that a verified head covers, if it is in the store.

@@ -11,10 +11,11 @@ use super::growing::Growing;
 use super::limits::{CLOCK_STEPS, FEED_HEADS_PER_S};
 use crate::bytes::{same, Reader, Writer};
 use crate::grant::{SignedGrant, GRANT_LEN};
-use crate::head::{SignedHead, HEAD_BODY_LEN, HEAD_LEN};
+use crate::head::{Head, SignedHead, HEAD_BODY_LEN, HEAD_LEN};
 use crate::id::{DiscoveryId, Hash, Name};
 use crate::sign::SIGNATURE_LEN;
 use crate::siphash::{siphash13, SipKey};
+use crate::verify::{freshness, Freshness};
 
 /// This node signs the feed.
 pub(super) const OWN: u16 = 1 << 0;
@@ -112,6 +113,14 @@ impl Feed {
     /// The verified head.
     pub(super) fn head(&self) -> Option<SignedHead> {
         SignedHead::parse(&self.head_bytes()?).ok()
+    }
+
+    /// What the verified head says, at a fraction of the cost.
+    pub(super) fn statement(&self) -> Option<Head> {
+        if !self.has(HEADED) {
+            return None;
+        }
+        Head::of_front(&self.front, self.name, self.root)
     }
 
     /// The verified head's bytes.
@@ -341,6 +350,19 @@ impl<M: Memory> Feeds<M> {
         granted.feed = index;
         granted.bytes = grant.bytes;
         Some(self.table.get_mut(index)?.grant_from(grant))
+    }
+
+    /// How old the verified head of the feed in place `index` is.
+    pub(super) fn freshness(&self, index: u32, now_ms: Option<u64>) -> Option<Freshness> {
+        let feed = self.table.get(index)?;
+        let grant = (feed.granted > 0).then(|| self.grant_at(index)).flatten();
+        let grant = grant.as_ref().map(|grant| &grant.grant);
+        Some(freshness(&feed.statement()?, grant, now_ms))
+    }
+
+    /// What the verified head of the feed in place `index` says.
+    pub(super) fn statement(&self, index: u32) -> Option<Head> {
+        self.table.get(index)?.statement()
     }
 
     /// A copy of what is known of the feed in place `index`.

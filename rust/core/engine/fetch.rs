@@ -244,7 +244,7 @@ impl Reader {
             };
         }
         let (name, epoch, n, public) = (feed.name, feed.epoch, feed.n, feed.is_public());
-        let is_final = feed.head().is_some_and(|head| head.head.is_final());
+        let is_final = feed.statement().is_some_and(|head| head.is_final());
         if !is_final {
             self.known = n;
         }

@@ -15,9 +15,9 @@ use super::u48::U48;
 use super::want::{Press, Want};
 use super::Engine;
 use crate::error::Drop;
-use crate::head::{SignedHead, HEAD_LEN};
+use crate::head::{Head, SignedHead, HEAD_LEN};
 use crate::id::{BlobName, DiscoveryId, Name};
-use crate::verify::Demand;
+use crate::verify::{Demand, Freshness};
 use crate::wire::{WINDOW, WINDOW_BYTES};
 
 /// What [`Engine::share_stored`] looks up, about, before others get the lock.
@@ -145,6 +145,17 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// What is known of a feed.
     pub fn feed_state(&self, id: &DiscoveryId) -> Option<FeedState> {
         self.feeds.state(self.feeds.find(id)?)
+    }
+
+    /// What the verified head says.
+    pub fn feed_statement(&self, id: &DiscoveryId) -> Option<Head> {
+        self.feeds.statement(self.feeds.find(id)?)
+    }
+
+    /// How old the verified head is at `now_ms` (since 1970, `None` if the clock was not set), and
+    /// whether its author has broken a promise.
+    pub fn feed_freshness(&self, id: &DiscoveryId, now_ms: Option<u64>) -> Option<Freshness> {
+        self.feeds.freshness(self.feeds.find(id)?, now_ms)
     }
 
     /// Takes a head that was signed here. Its leaves, nodes and blobs must be in the store.

@@ -142,6 +142,8 @@ entry_points! {
     engine_follow_local(e: &mut Small, id: &DiscoveryId, env: &mut Void) -> Wanted = e.follow_local(0, id, true, env);
     engine_pump(r: &mut Reader, e: &mut Small, env: &mut Void) -> bool =
         r.pump(e, 0, &Credit { windows: 9, bytes: 1 << 20 }, env) == fetch::Status::Waiting;
+    engine_feed_statement(e: &Small, id: &DiscoveryId) -> bool = e.feed_statement(id).is_some();
+    engine_feed_freshness(e: &Small, id: &DiscoveryId) -> bool = e.feed_freshness(id, Some(1)).is_some();
     engine_feed_state(e: &Small, id: &DiscoveryId) -> bool = e.feed_state(id).is_some();
     queue_push(q: &mut VerifyQueue<Boxes>, job: &VerifyJob) -> bool = q.push(job);
     queue_pop(q: &mut VerifyQueue<Boxes>) -> bool = matches!(q.pop(0), Next::Job(_));

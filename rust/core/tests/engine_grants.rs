@@ -6,10 +6,11 @@
 mod harness;
 
 use feed_core::engine::fetch::{Credit, Reader, Status};
-use feed_core::engine::{Role, Wanted};
+use feed_core::engine::{FeedState, Role, Wanted};
 use feed_core::grant::{Grant, SignedGrant};
 use feed_core::head::{Head, SignedHead};
 use feed_core::sign::Seed;
+use feed_core::verify::freshness;
 use feed_core::wire::{self, Answer, FrameView, LookupHead, Message, ANY_AGE};
 use feed_core::Drop;
 use harness::siege::{frame, from};
@@ -136,6 +137,21 @@ impl Line {
     }
 }
 
+/// What `node` knows of the feed; the same in brief.
+fn state_of(line: &Line, node: usize) -> FeedState {
+    let engine = &line.net.nodes[node].engine;
+    let id = &line.feed.id;
+    let state = engine.feed_state(id).unwrap();
+    let head = state.head.map(|head| head.head);
+    assert_eq!(engine.feed_statement(id), head);
+    let grant = state.grant.as_ref().map(|grant| &grant.grant);
+    for now in [None, Some(0), Some(1_800_000_000_500), Some(u64::MAX)] {
+        let fresh = head.map(|head| freshness(&head, grant, now));
+        assert_eq!(engine.feed_freshness(id, now), fresh);
+    }
+    state
+}
+
 #[test]
 fn grant__hands_over() {
     let mut line = line();
@@ -145,7 +161,7 @@ fn grant__hands_over() {
         let lookup = line.head_lookup(reader, 1);
         let head = line.first_head(&line.working);
         line.answer(reader, &lookup, &head, with_grant);
-        let state = line.net.nodes[reader].engine.feed_state(&id).unwrap();
+        let state = state_of(&line, reader);
         assert_eq!(state.head.unwrap().head.epoch, u32::from(with_grant));
     }
     assert!(line.net.nodes[reader].world.dropped(Drop::NoGrant) > 0);
@@ -157,7 +173,7 @@ fn grant__hands_over() {
         engine.follow_local(now, &id, true, world)
     });
     line.net.run(s(2));
-    let state = line.net.nodes[reader].engine.feed_state(&id).unwrap();
+    let state = state_of(&line, reader);
     assert_eq!(state.head.unwrap().head.epoch, 1);
 }
 
@@ -170,7 +186,7 @@ fn grant__ends_what_local_readers_see() {
     let mut reader = Reader::new(id, 0);
     assert!(matches!(line.pump(node, &mut reader), Status::Ready { .. }));
     line.grant_alone(node);
-    let state = line.net.nodes[node].engine.feed_state(&id).unwrap();
+    let state = state_of(&line, node);
     assert!(state.head.is_none(), "the head of a dead epoch is shown");
     // What is asked for now is what may be taken, though the program would take anything.
     line.net.run(s(2));
@@ -179,7 +195,7 @@ fn grant__ends_what_local_readers_see() {
     assert_eq!((lookup.at_least_epoch, lookup.held_epoch), (1, 0));
     let head = line.first_head(&line.working);
     line.answer(node, &lookup, &head, true);
-    let state = line.net.nodes[node].engine.feed_state(&id).unwrap();
+    let state = state_of(&line, node);
     assert_eq!(state.head.unwrap().head.order(), head.head.order());
     // Its entries are those of another tree: they have to be proved anew.
     line.net.links[line.link].capture = Some(Vec::new());
