@@ -400,7 +400,7 @@ impl Protocol for FeedSocket {
         if flags & MSG_ERRQUEUE != 0 {
             return Err(EAGAIN);
         }
-        reader::receive(self, sk, msg, len, flags)
+        reader::receive::receive(self, sk, msg, len, flags)
     }
 
     fn splice_read(&self, sk: Sock<'_>, pipe: &PipeCall, len: usize, nonblock: bool) -> Result<usize> {

@@ -5,43 +5,32 @@
 //! Nothing queues on a socket. A receive call looks whether the bytes at the cursor are in the
 //! store; if not, the engine asks for them, and for some more ahead, and the call sleeps until the
 //! feed is woken. Bytes are copied from the page cache to the program; [`Reader`] knows which of
-//! them came over a link. [`map`] and [`splice`] hand out pages instead.
+//! them came over a link. [`map`] and [`splice`] hand out pages instead. What all of them do is
+//! [`look`]: at the cursor, until there is something to hand out.
 
+mod look;
 pub(super) mod map;
+pub(super) mod receive;
 pub(super) mod splice;
 
-use super::{
-    uapi::*,
-    FeedSocket,
-    Role, //
-};
+use super::uapi::*;
 use crate::net::errno::{
-    EBADMSG,
     ENETDOWN,
     ENETUNREACH,
-    ENOBUFS,
-    ENOTCONN,
-    EOPNOTSUPP, //
+    ENOBUFS, //
 };
 use crate::{
     mm::UserPages,
     net::sock::{
-        Message,
         Sock,
         POLLERR,
         POLLIN,
-        POLLOUT,
-        SHUT_RECEIVE, //
+        POLLOUT, //
     },
     node::Node,
-    store::Piece,
-    sync::{
-        clock::monotonic_us,
-        Unfinished, //
-    }, //
+    sync::clock::monotonic_us, //
 };
 use feed_core::{
-    blob::window_len,
     engine::{
         fetch::{
             Credit,
@@ -54,7 +43,6 @@ use feed_core::{
         DiscoveryId,
         Name, //
     },
-    leaf::Leaf,
     wire::WINDOW_BYTES, //
 };
 use kernel::{
@@ -64,8 +52,6 @@ use kernel::{
 
 /// A sleeping reader renews its wishes this often, ms: half of their life in the engine.
 const RENEW_MS: u64 = 2_000;
-/// A reader that found no room looks again after this, ms.
-const FULL_MS: u64 = 20;
 /// Tries to copy what was there a moment ago, before the call says so.
 const TRIES: u32 = 8;
 /// Windows in flight for one reader at most, whatever its buffer.
@@ -336,334 +322,4 @@ impl Reading {
             in_flight: self.cursor.in_flight(),
         }
     }
-}
-
-/// What a look at the cursor found.
-enum Look {
-    Data(Found),
-    /// Until something changes.
-    Wait(Wait),
-    End,
-    /// The feed has a fork, and nobody was told yet.
-    Forked,
-}
-
-/// What a call that found nothing waits for.
-#[derive(Clone, Copy)]
-struct Wait {
-    /// The entry is known to exist.
-    known: bool,
-    /// There was no room to ask for it.
-    full: bool,
-    /// Which feed, and how often it was woken before the look.
-    id: DiscoveryId,
-    wakes: u32,
-}
-
-/// Bytes that can be copied.
-#[derive(Clone, Copy)]
-struct Found {
-    id: DiscoveryId,
-    leaf: Leaf,
-    hops: u8,
-    fetched: bool,
-    offset: u32,
-}
-
-impl FeedSocket {
-    /// One look at a cursor.
-    fn look(&self, sk: Sock<'_>, at: At) -> Result<Look> {
-        let mut state = self.state.lock();
-        if state.shut & SHUT_RECEIVE != 0 {
-            return Ok(Look::End);
-        }
-        let reading = match &mut state.role {
-            Role::Idle => return Err(ENOTCONN),
-            Role::Author(_) => return Err(EOPNOTSUPP),
-            Role::Reader(reading) if !reading.connected => return Err(ENOTCONN),
-            Role::Reader(reading) => reading,
-        };
-        let id = reading.id;
-        // Before the look, which may be behind what is woken for meanwhile.
-        let wakes = self.node.wakes(&id);
-        let wait = |known, full| Look::Wait(Wait { known, full, id, wakes });
-        let status = match at {
-            At::Cursor => {
-                reading.gathering = None;
-                reading.pump_cursor(&self.node, sk.receive_buffer(), wakes)
-            }
-            At::Gathering => reading.pump(&self.node, at, sk.receive_buffer()),
-        };
-        match status {
-            Status::Forked => Ok(Look::Forked),
-            Status::Ready { leaf, hops, fetched } => {
-                let cursor = reading.gathering.as_ref().unwrap_or(&reading.cursor);
-                let offset = cursor.position().1;
-                if offset > leaf.len {
-                    return Err(EINVAL);
-                }
-                Ok(Look::Data(Found { id: reading.id, leaf, hops, fetched, offset }))
-            }
-            Status::Waiting | Status::NoHead => Ok(wait(true, false)),
-            Status::NotYet => Ok(wait(false, false)),
-            Status::End => Ok(Look::End),
-            Status::Stuck(Wanted::Busy) => Ok(wait(true, true)),
-            Status::Stuck(wanted) => refusal(wanted).map(|()| wait(true, false)),
-        }
-    }
-
-    /// The fork is told once; what was verified before it stays readable.
-    fn tell_fork(&self) -> Error {
-        if let Role::Reader(reading) = &mut self.state.lock().role {
-            reading.cursor.stay_on_branch();
-            reading.looked = None;
-            reading.gathering = None;
-        }
-        EBADMSG
-    }
-
-    /// The next look is one, whether the feed was woken or not.
-    fn look_anew(&self) {
-        if let Role::Reader(reading) = &mut self.state.lock().role {
-            reading.looked = None;
-        }
-    }
-
-    /// Moves the cursor on, if it is still where `found` was.
-    fn advance(&self, found: &Found, bytes: u32) -> bool {
-        let mut state = self.state.lock();
-        let Role::Reader(reading) = &mut state.role else {
-            return false;
-        };
-        if reading.id != found.id || reading.cursor.position() != (found.leaf.seq, found.offset) {
-            return false;
-        }
-        reading.cursor.advance(bytes, found.leaf.len);
-        reading.bytes += u64::from(bytes);
-        if reading.cursor.position().0 != found.leaf.seq {
-            reading.entries += 1;
-            reading.fetched += u64::from(found.fetched);
-        }
-        true
-    }
-
-    fn entry_info(&self, found: &Found) -> EntryInfo {
-        let mut flags = if found.fetched { FEED_ENTRY_NETWORK } else { 0 };
-        let mut head_age = 0;
-        if let Some(freshness) = self.node.freshness(&found.id) {
-            if freshness.stale {
-                flags |= FEED_ENTRY_STALE;
-            }
-            match freshness.age_ms {
-                Some(age) => head_age = age,
-                None => flags |= FEED_ENTRY_AGE_UNKNOWN,
-            }
-        }
-        EntryInfo {
-            seq: found.leaf.seq,
-            time: found.leaf.time,
-            head_age,
-            len: found.leaf.len,
-            hops: u16::from(found.hops),
-            flags,
-            app_flags: found.leaf.flags as u16,
-            blob: found.leaf.blob,
-        }
-    }
-
-    /// Whether the cursor is where `found` was.
-    fn is_at(&self, found: &Found) -> bool {
-        match &self.state.lock().role {
-            Role::Reader(reading) => {
-                let place = (found.leaf.seq, found.offset);
-                reading.id == found.id && reading.cursor.position() == place
-            }
-            _ => false,
-        }
-    }
-
-    /// Sleeps until the cursor may have moved or data may be there; gives what the last look found,
-    /// if that was data. `begun` is when the call last made progress, µs.
-    fn sleep(
-        &self,
-        sk: Sock<'_>,
-        at: At,
-        wait: Wait,
-        called: u64,
-        begun: u64,
-    ) -> Result<Option<Found>> {
-        let Wait { known, full, id, wakes } = wait;
-        let now = monotonic_us();
-        let until = |start: u64, ms: u64| start.saturating_add(ms.saturating_mul(1_000));
-        let patience = sk.receive_timeout_ms().map(|ms| until(called, ms));
-        if patience.is_some_and(|until| now >= until) {
-            return Err(EAGAIN);
-        }
-        let search = known.then(|| until(begun, self.deadline_ms()));
-        if search.is_some_and(|until| now >= until) {
-            if let Role::Reader(reading) = &mut self.state.lock().role {
-                reading.timeouts += 1;
-            }
-            return Err(ETIMEDOUT);
-        }
-        // A reader has the time that softirq has not: it makes room for what it will ask for.
-        self.node.world.store.refill();
-        // Where others have all the room, nobody tells when they give it back.
-        let renew = until(now, if full { FULL_MS } else { RENEW_MS });
-        let wake_at = [Some(renew), patience, search].into_iter().flatten().min().unwrap_or(renew);
-        let slice_ms = wake_at.saturating_sub(now).div_ceil(1_000);
-        let look = || match self.look(sk, at) {
-            Ok(Look::Wait(still)) if still.known == known && still.id == id => None,
-            Ok(Look::Data(found)) => Some(Some(found)),
-            _ => Some(None),
-        };
-        match self.node.wait(&id, Some(slice_ms), Some(wakes), look) {
-            Ok(found) => Ok(found),
-            Err(Unfinished::TimedOut) => {
-                self.look_anew();
-                Ok(None)
-            }
-            Err(Unfinished::Signal(_)) if sk.receive_timeout_ms().is_some() => Err(EINTR),
-            Err(Unfinished::Signal(_)) => Err(ERESTARTSYS),
-        }
-    }
-}
-
-/// One receive call. See [`FeedSocket`] for the locks.
-pub(super) fn receive(
-    socket: &FeedSocket,
-    sk: Sock<'_>,
-    msg: &mut Message<'_>,
-    len: usize,
-    flags: u32,
-) -> Result<usize> {
-    let peek = flags & MSG_PEEK != 0;
-    let nonblock = flags & MSG_DONTWAIT != 0;
-    let called = monotonic_us();
-    let mut begun = called;
-    if nonblock {
-        // It sleeps elsewhere, if at all, and nobody knows for how long.
-        socket.look_anew();
-    }
-    // Of the entry that this call is about: feed, seq, offset, and what was left of it.
-    let mut entry: Option<(DiscoveryId, u64, u32, usize)> = None;
-    let mut done = 0;
-    let mut gone = 0;
-    // What the look has found that ended a sleep.
-    let mut seen = None;
-    let mut io = socket.io.lock();
-    loop {
-        let looked = match seen.take().filter(|found| socket.is_at(found)) {
-            Some(found) => Ok(Look::Data(found)),
-            None => socket.look(sk, At::Cursor),
-        };
-        let found = match looked {
-            Ok(Look::Data(found)) => found,
-            Ok(Look::End) => break,
-            Ok(Look::Forked) if done > 0 => break,
-            Ok(Look::Forked) => return Err(socket.tell_fork()),
-            Ok(Look::Wait(_)) if done > 0 && (nonblock || peek) => break,
-            Ok(Look::Wait(_)) if nonblock => return Err(EAGAIN),
-            Ok(Look::Wait(wait)) => {
-                drop(io);
-                let slept = socket.sleep(sk, At::Cursor, wait, called, begun);
-                io = socket.io.lock();
-                match slept {
-                    Ok(found) => {
-                        seen = found;
-                        continue;
-                    }
-                    Err(_) if done > 0 => break,
-                    Err(e) => return Err(e),
-                }
-            }
-            Err(_) if done > 0 => break,
-            Err(e) => return Err(e),
-        };
-        match entry {
-            None => {
-                let left = (found.leaf.len - found.offset) as usize;
-                entry = Some((found.id, found.leaf.seq, found.offset, left));
-                if msg.wants_control() {
-                    let info = socket.entry_info(&found);
-                    msg.put_control(SOL_FEED, FEED_CMSG_ENTRY, &info.to_bytes());
-                }
-            }
-            // Another thread has read on while this one slept.
-            Some((id, seq, start, _))
-                if (id, seq) != (found.id, found.leaf.seq)
-                    || start as usize + done != found.offset as usize =>
-            {
-                break
-            }
-            Some(_) => {}
-        }
-        let copied = match copy_window(socket, msg, &found, len - done) {
-            Copied::All(bytes) => bytes,
-            Copied::Gone => {
-                // Taken by the kernel between the look and the copy: it will be fetched again.
-                gone += 1;
-                if gone > TRIES {
-                    return if done > 0 { Ok(done) } else { Err(ETIMEDOUT) };
-                }
-                continue;
-            }
-            Copied::Fault if done > 0 => break,
-            Copied::Fault => return Err(EFAULT),
-        };
-        done += copied as usize;
-        begun = monotonic_us();
-        let last = found.offset + copied == found.leaf.len;
-        // With no room at all an entry is only looked at; an empty one is read by that.
-        let moved = copied > 0 || last;
-        if moved && !peek && !socket.advance(&found, copied) {
-            break;
-        }
-        if last {
-            msg.add_flags(MSG_EOR);
-        }
-        if last || done == len || peek {
-            break;
-        }
-    }
-    drop(io);
-    let whole = entry.map_or(0, |(.., left)| left);
-    Ok(if flags & MSG_TRUNC != 0 { whole } else { done })
-}
-
-/// What became of a copy.
-enum Copied {
-    All(u32),
-    /// The bytes are not in the store any more.
-    Gone,
-    /// The program's memory cannot be written.
-    Fault,
-}
-
-/// The part of the window at the cursor that a call of `room` bytes gets.
-fn window_part(found: &Found, room: usize) -> (u16, u32, u32) {
-    let window = (found.offset / WINDOW_BYTES) as u16;
-    let inside = found.offset % WINDOW_BYTES;
-    let rest = window_len(found.leaf.len, window).saturating_sub(inside);
-    let bytes = u32::try_from(room).unwrap_or(u32::MAX).min(rest);
-    (window, inside, bytes)
-}
-
-fn copy_window(socket: &FeedSocket, msg: &mut Message<'_>, found: &Found, room: usize) -> Copied {
-    let (window, inside, bytes) = window_part(found, room);
-    if bytes == 0 {
-        return Copied::All(0);
-    }
-    let blob = found.leaf.blob_name();
-    let Some(pieces) = socket.node.world.store.blob_pages(&blob, window, inside, bytes) else {
-        return Copied::Gone;
-    };
-    let to = msg.destination();
-    for Piece { folio, offset, len } in pieces {
-        let copied = folio.lend(offset, len, |bytes| to.copy_to_iter(bytes));
-        if copied != Some(len) {
-            return Copied::Fault;
-        }
-    }
-    Copied::All(bytes)
 }

@@ -8,9 +8,11 @@
 //! mmap() then shows what was taken, whatever has become of the store.
 
 use super::{
+    look::{
+        Found,
+        Look, //
+    },
     At,
-    Found,
-    Look,
     TRIES, //
 };
 use crate::{

@@ -3,9 +3,9 @@
 //! splice() from a socket.
 
 use super::{
-    window_part,
-    At,
-    Look, //
+    look::Look,
+    receive::window_part,
+    At, //
 };
 use crate::{
     af_feed::FeedSocket,
