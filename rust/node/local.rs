@@ -219,6 +219,18 @@ impl Node {
         .unwrap_or_default()
     }
 
+    /// Whether the feed is forked, and what its newest verified head says.
+    // Not inlined: all that is known of a feed is large.
+    #[inline(never)]
+    pub(crate) fn branch(self: &Arc<Self>, id: &DiscoveryId) -> (bool, Option<Head>) {
+        self.with_engine(id, |engine, _, _| {
+            let state = engine.feed_state(id);
+            state.map(|state| (state.is_forked, state.head.map(|head| head.head)))
+        })
+        .flatten()
+        .unwrap_or_default()
+    }
+
     /// How old the head is, and whether its author has broken a promise.
     pub(crate) fn freshness(self: &Arc<Self>, id: &DiscoveryId) -> Option<Freshness> {
         let now = self.wall_ms();

@@ -156,6 +156,8 @@ impl FeedSocket {
 }
 
 /// One FEED_OPT_MAP. See [`FeedSocket`] for the locks.
+// Not inlined: stack.
+#[inline(never)]
 pub(in super::super) fn take(socket: &FeedSocket, sk: Sock<'_>, room: &OptionRoom) -> Result {
     let called = monotonic_us();
     let mut begun = called;
@@ -205,6 +207,8 @@ pub(in super::super) fn take(socket: &FeedSocket, sk: Sock<'_>, room: &OptionRoo
 }
 
 /// One mmap(). Context: process, with the program's address space locked.
+// Not inlined: stack.
+#[inline(never)]
 pub(in super::super) fn show(socket: &FeedSocket, mapping: &NewMapping<'_>) -> Result {
     mapping.read_only()?;
     let (seq, first) = (mapping.first_page() / ROOM, mapping.first_page() % ROOM);
@@ -223,12 +227,11 @@ pub(in super::super) fn show(socket: &FeedSocket, mapping: &NewMapping<'_>) -> R
     }
     let (id, tells_fork) = (reading.id, !reading.cursor.stays_on_branch());
     drop(state);
-    let feed = socket.node.feed_state(&id).ok_or(ENODATA)?;
-    if feed.is_forked && tells_fork {
+    let (is_forked, head) = socket.node.branch(&id);
+    if is_forked && tells_fork {
         return Err(socket.tell_fork());
     }
-    let head = feed.head.ok_or(ENODATA)?.head;
-    let leaf = socket.node.leaf_under(&head, seq).ok_or(ENODATA)?;
+    let leaf = socket.node.leaf_under(&head.ok_or(ENODATA)?, seq).ok_or(ENODATA)?;
     let mut pages = UserPages::for_bytes(leaf.len as usize)?;
     let mut len = 0;
     gather(&socket.node.world.store, &leaf.blob_name(), &mut pages, &mut len)?;
