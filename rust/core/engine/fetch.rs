@@ -2,17 +2,18 @@
 //! A reader: a cursor on the store that asks ahead for what is missing.
 //!
 //! Nothing queues on a reader. Its credit bounds what may be in flight for it: windows of entries or
-//! blobs, and bytes ahead of the cursor.
+//! blobs, and bytes ahead of the cursor; [`Pace`] finds how much of that the way to the data carries.
 
 use super::env::{Env, Memory};
 use super::feeds::HEADED;
 use super::limits::LIFE_MAX_US;
 use super::local::window_here;
 use super::nodes;
+use super::pace::Pace;
 use super::want::Want;
 use super::{Engine, Wanted};
 use crate::blob::{window_bits, window_count, window_len};
-use crate::id::{DiscoveryId, Name};
+use crate::id::{BlobName, DiscoveryId, Name};
 use crate::leaf::Leaf;
 use crate::wire::{ANY_AGE, MAX_INLINE_LEN, WINDOW, WINDOW_BYTES, WINDOW_HEIGHT};
 
@@ -81,8 +82,11 @@ pub struct Reader {
     looked: u64,
     /// Largest hops of the present entry's windows so far.
     hops: u8,
-    /// Windows that were asked for and that the cursor has not passed.
+    /// Windows that were asked for, had not come when all was looked at, and that the cursor has not
+    /// passed since.
     in_flight: u32,
+    /// Those that had come and are to be passed first: what is read of them is not in flight.
+    came: u32,
     /// Entry and window before which all was here or was asked for when it was looked at.
     ahead: (u64, u16),
     /// Bytes from the cursor up to there.
@@ -97,6 +101,18 @@ pub struct Reader {
     /// Entries of the feed when it was last looked at; past all if more is to be said than that
     /// there is none yet.
     known: u64,
+    pace: Pace<Awaited>,
+    /// It waited when it looked last.
+    waits: bool,
+}
+
+/// What is on its way.
+#[derive(Clone, Copy, Debug)]
+enum Awaited {
+    /// An entry, with its payload if that goes with it.
+    Entry(u64),
+    /// A window of a large blob.
+    Blob(BlobName, u16),
 }
 
 impl Reader {
@@ -110,12 +126,15 @@ impl Reader {
             looked: seq,
             hops: 0,
             in_flight: 0,
+            came: 0,
             ahead: (0, 0),
             ahead_bytes: 0,
             rest: 0,
             looked_at: 0,
             stays: false,
             known: u64::MAX,
+            pace: Pace::new(),
+            waits: false,
         }
     }
 
@@ -158,6 +177,7 @@ impl Reader {
         self.looked = seq;
         self.hops = 0;
         self.ahead = (0, 0);
+        self.pace.forget_probe();
     }
 
     /// Moves the cursor on by bytes that were read of the present entry of `len` bytes.
@@ -180,7 +200,10 @@ impl Reader {
         if is_past {
             self.rest = self.rest.saturating_sub(1);
             if self.was_missing(seq) {
-                self.in_flight = self.in_flight.saturating_sub(1);
+                match self.came.checked_sub(1) {
+                    Some(left) => self.came = left,
+                    None => self.in_flight = self.in_flight.saturating_sub(1),
+                }
             }
         }
     }
@@ -255,6 +278,11 @@ impl Reader {
                 Status::NotYet
             };
         }
+        self.look_at_pace(now, (&name, epoch, public), credit, env);
+        let credit = &Credit {
+            windows: credit.windows.min(self.pace.limit()),
+            ..*credit
+        };
         let mut pass = Pass {
             name,
             epoch,
@@ -264,36 +292,81 @@ impl Reader {
             bytes: 0,
             looks: 0,
             refused: None,
+            fresh: None,
+            came: 0,
         };
         let due = self.due(now, n, credit);
-        let first = match due {
-            Due::All => {
-                self.looked_at = now;
-                let start = (self.seq, self.offset);
-                self.look_ahead(engine, now, start, credit, &mut pass, env)
-            }
-            _ => {
-                let first = self.look_here(engine, now, &mut pass, env);
-                if due == Due::Ahead && pass.refused.is_none() {
-                    pass.windows = self.in_flight;
-                    pass.bytes = self.ahead_bytes.max(1);
-                    let (seq, window) = self.ahead;
-                    let start = (seq, u32::from(window).saturating_mul(WINDOW_BYTES));
-                    self.look_ahead(engine, now, start, credit, &mut pass, env);
-                }
-                first
-            }
-        };
+        let mut first = None;
+        let mut is_late = false;
+        if due != Due::All || self.waits {
+            first = self.look_here(engine, now, &mut pass, env);
+            // Something else has come: what is missing here must not keep the way empty.
+            is_late = self.waits && first.is_none();
+        }
+        if pass.refused.is_some() {
+            // Whatever else there is to be asked for.
+        } else if due == Due::All || is_late {
+            self.looked_at = now;
+            (pass.windows, pass.bytes, pass.came) = (0, 0, 0);
+            let credit = Credit {
+                windows: credit.windows.saturating_add(is_late.into()),
+                ..*credit
+            };
+            let start = (self.seq, self.offset);
+            first = self.look_ahead(engine, now, start, &credit, &mut pass, env);
+        } else if due == Due::Ahead {
+            (pass.windows, pass.came) = (self.in_flight, self.came);
+            pass.bytes = self.ahead_bytes.max(1);
+            let (seq, window) = self.ahead;
+            let start = (seq, u32::from(window).saturating_mul(WINDOW_BYTES));
+            self.look_ahead(engine, now, start, credit, &mut pass, env);
+        }
+        if let Some(what) = pass.fresh {
+            self.pace.asked(now, what);
+        }
+        self.pace.in_flight(pass.windows);
         if pass.refused.is_some() {
             // Nobody says when there is room, or a way.
             self.ahead = (0, 0);
         }
+        self.waits = first.is_none();
         match first {
             Some(leaf) => self.ready(leaf),
             None => match pass.refused {
                 Some(why) => Status::Stuck(why),
                 None => Status::Waiting,
             },
+        }
+    }
+
+    /// Looks whether the window has come whose time is taken.
+    fn look_at_pace<E: Env>(
+        &mut self,
+        now: u64,
+        (name, epoch, public): (&Name, u32, bool),
+        credit: &Credit,
+        env: &mut E,
+    ) {
+        let Some(what) = self.pace.looks_for(now, self.waits) else {
+            return;
+        };
+        let hops = match what {
+            Awaited::Entry(seq) => match nodes::leaf(env, name, epoch, seq) {
+                // Leaves alone are little, and sooner here than a window.
+                Some((leaf, _)) if !nodes::is_inline(&leaf) => return self.pace.forget_probe(),
+                Some((leaf, hops)) if leaf.len == 0 => Some(hops),
+                Some((leaf, hops)) => {
+                    window_here(&leaf.blob_name(), 0, public, env).map(|info| info.hops.max(hops))
+                }
+                None => None,
+            },
+            Awaited::Blob(blob, window) => {
+                window_here(&blob, window, public, env).map(|info| info.hops)
+            }
+        };
+        match hops {
+            Some(hops) => self.pace.came(now, hops, credit.windows),
+            None => self.pace.is_missing(now),
         }
     }
 
@@ -361,6 +434,7 @@ impl Reader {
         let (bytes, windows) = known.unwrap_or((pass.bytes, pass.windows));
         self.ahead_bytes = bytes;
         self.in_flight = windows.min(credit.windows);
+        self.came = pass.came;
         self.rest = if pass.looks >= LOOKS_MAX {
             LOOKS_REST
         } else if pass.windows >= credit.windows {
@@ -438,9 +512,14 @@ impl Reader {
                 if window == start {
                     first = Some(info.hops);
                 }
+                let is_last = !nodes::is_inline(leaf) || leaf.seq & 31 == 31;
+                if is_last && self.was_missing(leaf.seq) {
+                    pass.came = pass.came.saturating_add(1);
+                }
                 continue;
             }
-            if nodes::is_inline(leaf) {
+            let in_flight = engine.lookups_known();
+            let what = if nodes::is_inline(leaf) {
                 let want = Want::Range {
                     id: self.id,
                     epoch: pass.epoch,
@@ -448,6 +527,7 @@ impl Reader {
                 };
                 let bit = 1u32.wrapping_shl((leaf.seq & 31) as u32);
                 pass.note(engine.ask_for(now, want, bit, INTEREST_MS, env));
+                Awaited::Entry(leaf.seq)
             } else {
                 let want = Want::Blob {
                     id: self.id,
@@ -456,7 +536,9 @@ impl Reader {
                 };
                 let bits = window_bits(blob.len, window);
                 pass.note(engine.ask_for(now, want, bits, INTEREST_MS, env));
-            }
+                Awaited::Blob(blob, window)
+            };
+            pass.asked(what, engine.lookups_known() > in_flight);
         }
         (first, None)
     }
@@ -490,7 +572,9 @@ impl Reader {
             epoch: pass.epoch,
             window,
         };
+        let in_flight = engine.lookups_known();
         pass.note(engine.ask_for(now, want, bits, INTEREST_MS, env));
+        pass.asked(Awaited::Entry(seq), engine.lookups_known() > in_flight);
         end
     }
 }
@@ -516,6 +600,10 @@ struct Pass {
     bytes: u64,
     looks: u32,
     refused: Option<Wanted>,
+    /// Windows that are here, and were not.
+    came: u32,
+    /// The first window that nobody had asked for before.
+    fresh: Option<Awaited>,
 }
 
 impl Pass {
@@ -524,6 +612,12 @@ impl Pass {
         room && self.windows < credit.windows.max(1)
             && self.looks < LOOKS_MAX
             && self.refused.is_none()
+    }
+
+    fn asked(&mut self, what: Awaited, fresh: bool) {
+        if fresh && self.refused.is_none() {
+            self.fresh.get_or_insert(what);
+        }
     }
 
     fn note(&mut self, wanted: Wanted) {

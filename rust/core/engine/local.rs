@@ -273,6 +273,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
         self.ask_for(now, want, missing, life_ms, env)
     }
 
+    /// Lookups that somebody waits for.
+    pub(super) fn lookups_known(&self) -> usize {
+        self.pending.entries.len()
+    }
+
     /// A window of a blob that an entry of the feed names.
     pub fn want_blob(
         &mut self,

@@ -117,7 +117,14 @@ impl<M: Memory, E: Env> Engine<M, E> {
         };
         let up = Way::to(mac);
         let same_way = entry.has(SENT) && entry.up_port == pick.port && entry.up == up;
-        entry.mark(NO_SAMPLE, tries > 0 || same_way);
+        // Asked for again before anything came: the time-out was too short, or something was lost. Asked for
+        // more, or another way: nobody knows what an answer is to.
+        let no_sample = if same_way {
+            tries == 0 || entry.has(NO_SAMPLE)
+        } else {
+            tries > 0
+        };
+        entry.mark(NO_SAMPLE, no_sample);
         entry.mark(SENT, true);
         entry.up_port = pick.port;
         entry.up = up;

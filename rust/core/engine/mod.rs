@@ -33,6 +33,7 @@ mod local;
 mod lookup;
 mod neighbours;
 mod nodes;
+mod pace;
 mod pending;
 mod ports;
 mod recent;

@@ -17,12 +17,21 @@ pub(super) struct Neighbour {
     /// Smoothed round-trip time, µs; 0 before the first sample.
     srtt: u32,
     rttvar: u32,
+    /// How often the time-out was doubled, because nobody could say which send answers were to.
+    backoff: u8,
+    /// When it last answered, µs.
+    heard_at: u64,
+    /// When the newest of all that it has answered was asked, µs.
+    newest: u64,
     /// Until when a bad signature or hash counts against it, µs.
     penalty_until: u64,
     /// Until when its UNCHECKED heads are not taken: one of them was bad, µs.
     distrust_until: u64,
     used: bool,
 }
+
+/// Doubled so often a time-out is at its largest.
+const BACKOFF_MAX: u8 = 7;
 
 impl Neighbour {
     /// Takes a sample as RFC 6298 says.
@@ -31,6 +40,7 @@ impl Neighbour {
             .unwrap_or(u32::MAX)
             .min(RTO_MAX_US as u32)
             .max(1);
+        self.backoff = 0;
         if self.srtt == 0 {
             self.srtt = rtt;
             self.rttvar = rtt >> 1;
@@ -47,6 +57,28 @@ impl Neighbour {
             .wrapping_add(rtt >> 3);
     }
 
+    /// An answer came to what was asked at `sent_at`.
+    pub(super) fn heard(&mut self, now: u64, sent_at: u64) {
+        self.heard_at = now;
+        self.newest = self.newest.max(sent_at);
+    }
+
+    /// Until when to wait for an answer to what was asked at `sent_at`, if there is reason to: the neighbour
+    /// is still answering what was asked before, on a link that takes its time. Frames do not overtake
+    /// each other often: what is asked later and answered sooner is the sign of a loss (as RACK takes
+    /// it, RFC 8985).
+    pub(super) fn is_busy_until(&self, now: u64, sent_at: u64, tries: u8) -> Option<u64> {
+        let until = self.heard_at.saturating_add(self.rto(tries));
+        (self.newest <= sent_at && until > now).then_some(until)
+    }
+
+    /// An answer came to something that was asked for more than once: it does not say how long answers
+    /// take, and if that is longer than thought, all would be asked for twice and none ever say so. The
+    /// time-out is longer until one does (RFC 6298, 5.7; Karn).
+    pub(super) fn answered_late(&mut self) {
+        self.backoff = self.backoff.saturating_add(1).min(BACKOFF_MAX);
+    }
+
     /// The retransmission time-out after `tries` unanswered sends, µs.
     pub(super) fn rto(&self, tries: u8) -> u64 {
         let first = if self.srtt == 0 {
@@ -57,7 +89,9 @@ impl Neighbour {
                 .max(RTO_MIN_US)
         };
         first
-            .saturating_mul(1u64.wrapping_shl(u32::from(tries.min(16))))
+            .saturating_mul(
+                1u64.wrapping_shl(u32::from(tries.saturating_add(self.backoff).min(16))),
+            )
             .min(RTO_MAX_US)
     }
 

@@ -245,15 +245,21 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let Some(entry) = self.pending.get_mut(slot) else {
             return;
         };
-        let rtt = now.saturating_sub(entry.sent_at.get());
-        let first = entry.tries == 0 && !entry.has(NO_SAMPLE);
+        let sent_at = entry.sent_at.get();
+        let first = !entry.has(NO_SAMPLE);
+        let again = entry.tries > 0;
         entry.mark(NO_SAMPLE, true);
         if let Some(neighbour) = self.neighbours.learn(rx.port, rx.mac) {
             if view.header.cookie_give != 0 {
                 neighbour.cookie = view.header.cookie_give;
             }
-            if first && !entry.is_follow() {
-                neighbour.sample(rtt);
+            if !entry.is_follow() {
+                neighbour.heard(now, sent_at);
+                match (first, again) {
+                    (true, false) => neighbour.sample(now.saturating_sub(sent_at)),
+                    (true, true) => neighbour.answered_late(),
+                    (false, _) => {}
+                }
             }
         }
     }
@@ -406,7 +412,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
 fn resend_after(entry: &Pending, now: u64, rto: u64, rtt: u64) -> u64 {
     let gap = match entry.what {
         // A window comes as one burst: what is missing a while after its last frame is lost.
-        What::Blob | What::Range { .. } => rtt.max(super::limits::GAP_MIN_US),
+        What::Blob | What::Range { .. } => (rtt / 4).max(super::limits::GAP_MIN_US),
         _ => rto,
     };
     now.saturating_add(gap.min(rto))

@@ -3,8 +3,9 @@
 
 use super::env::{Counter, Env, Event, Memory};
 use super::limits::{RTO_MIN_US, TIMERS_PER_CALL};
-use super::pending;
+use super::pending::{self, SENT};
 use super::u48::U48;
+use super::want::What;
 use super::Engine;
 
 impl<M: Memory, E: Env> Engine<M, E> {
@@ -70,6 +71,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
         if resend && follows {
             self.renew_follow(now, slot, env);
+        } else if let Some(until) = self.answer_due(now, slot).filter(|_| resend) {
+            if let Some(entry) = self.pending.get_mut(slot) {
+                entry.resend_at = U48::new(until);
+            }
         } else if resend {
             self.resend(now, slot, env);
         }
@@ -80,5 +85,16 @@ impl<M: Memory, E: Env> Engine<M, E> {
             }
             self.pending.arm(slot);
         }
+    }
+
+    /// Until when to wait for an answer that nothing has come of yet, rather than ask again.
+    fn answer_due(&self, now: u64, slot: u32) -> Option<u64> {
+        let entry = self.pending.get(slot)?;
+        let is_data = matches!(entry.what, What::Blob { .. } | What::Range { .. });
+        if !is_data || !entry.has(SENT) || entry.got != 0 {
+            return None;
+        }
+        let neighbour = self.neighbours.get(entry.up_port, entry.up.mac()?);
+        neighbour.is_busy_until(now, entry.sent_at.get(), entry.tries)
     }
 }

@@ -90,6 +90,12 @@ type Damage = Box<dyn FnMut(&mut Vec<u8>, &mut Rng)>;
 /// An Ethernet segment of two or more ports.
 pub struct Link {
     pub members: Vec<(usize, PortId)>,
+    /// What it carries each way, bytes per second, and how much waits for that at most; `None`: all at once.
+    pub rate: Option<(u64, u64)>,
+    /// When what each member has said is through.
+    busy_until: BTreeMap<usize, u64>,
+    /// How long each frame waited for those before it, µs.
+    pub waits: Vec<u64>,
     pub delay_us: u64,
     pub jitter_us: u64,
     pub loss: u64,
@@ -100,6 +106,24 @@ pub struct Link {
     pub seen: Seen,
     /// All frames, when wanted.
     pub capture: Option<Vec<Vec<u8>>>,
+}
+
+impl Link {
+    /// When a frame that `from` sends now is on the cable; `None` if the queue before it is full.
+    fn carry(&mut self, from: usize, len: usize, now: u64) -> Option<u64> {
+        let Some((rate, queue)) = self.rate else {
+            return Some(now);
+        };
+        let busy_until = self.busy_until.entry(from).or_default();
+        let begins = now.max(*busy_until);
+        if (begins - now) * rate / 1_000_000 > queue {
+            return None;
+        }
+        self.waits.push(begins - now);
+        // With the Ethernet header, preamble and gap.
+        *busy_until = begins + (len as u64 + 38) * 1_000_000 / rate;
+        Some(*busy_until)
+    }
 }
 
 enum Happening {
@@ -236,6 +260,9 @@ impl Net {
         }
         self.links.push(Link {
             members: nodes.iter().map(|node| (*node, port)).collect(),
+            rate: None,
+            busy_until: BTreeMap::new(),
+            waits: Vec::new(),
             delay_us: 100,
             jitter_us: 0,
             loss: 0,
@@ -322,6 +349,9 @@ impl Net {
         if !link.up {
             return;
         }
+        let Some(through) = link.carry(node, bytes.len(), self.now) else {
+            return;
+        };
         let source = mac_of(node, dest.port);
         let to: Vec<_> = link
             .members
@@ -343,7 +373,7 @@ impl Net {
                 if let Some(damage) = &mut link.damage {
                     damage(&mut bytes, &mut self.rng);
                 }
-                let at = self.now + delay + self.rng.below(jitter + 1);
+                let at = through + delay + self.rng.below(jitter + 1);
                 let rx = Rx {
                     port,
                     mac: source,
