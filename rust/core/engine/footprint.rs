@@ -23,10 +23,8 @@ pub struct Footprint {
     pub route: usize,
 }
 
-/// What a lookup in flight may take, with one who waits for it.
-const LOOKUP_MAX: usize = 256;
-
-const _: () = assert!(FOOTPRINT.pending + FOOTPRINT.waiting <= LOOKUP_MAX);
+// What a lookup in flight may take, with one who waits for it.
+const _: () = assert!(FOOTPRINT.pending + FOOTPRINT.waiting <= 256);
 
 /// Of this build.
 pub const FOOTPRINT: Footprint = Footprint {
