@@ -293,7 +293,7 @@ impl Node {
 
     /// What an engine should have room for, if more than now and no more than it may.
     pub(super) fn feeds_wanted(&self, engine: &KernelEngine) -> Option<FeedsWanted> {
-        engine.feeds_wanted(FEEDS_MAX / self.shards.count())
+        engine.feeds_wanted(FEEDS_MAX.checked_div(self.shards.count())?)
     }
 
     /// Adds memory for feeds where the tables are crowded.
