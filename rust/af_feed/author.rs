@@ -523,7 +523,6 @@ impl Authorship {
         let mut inner = self.feed.inner.lock();
         if !inner.batch.is_empty() && inner.sign(node, &self.feed).is_err() {
             pr_warn_once!("the last batch of a feed could not be signed at close\n");
-            inner.batch.keep_stored();
         }
         inner.seed = None;
         drop(inner);

@@ -177,16 +177,6 @@ impl Batch {
         }
     }
 
-    /// Forgets what holds room in the store that nothing points to, and what follows: nobody may
-    /// come to sign it, and the feed may outlive the store. Context: process, may sleep.
-    pub(super) fn keep_stored(&mut self) {
-        let is_stored = |entry: &&Entry| matches!(entry.payload, Payload::Stored(_));
-        let stored = self.entries.iter().take_while(is_stored).count();
-        while self.len() > stored {
-            self.pop();
-        }
-    }
-
     /// Forgets all: a head covers them, or nobody will ever see them. Context: process, may sleep.
     pub(super) fn clear(&mut self) {
         self.bytes = 0;

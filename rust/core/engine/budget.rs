@@ -208,7 +208,8 @@ impl<M: Memory> VerifyQueue<M> {
                 let Some(JobSlot(waiting)) = self.jobs.get_mut(at.wrapping_sub(1)) else {
                     break;
                 };
-                if waiting.job.id == job.instead_of {
+                // The queue is that of all engines, and each numbers its own jobs.
+                if waiting.job.id == job.instead_of && waiting.job.feed == job.feed {
                     waiting.job = *job;
                     return true;
                 }

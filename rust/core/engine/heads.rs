@@ -188,11 +188,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
             // Both signatures were checked, and it was reported.
             return Err(Drop::Fork);
         }
-        if self
-            .held
-            .iter()
-            .any(|(_, held)| held.waits != Waits::Hashes && held.head == new.bytes)
-        {
+        if self.held.iter().any(|(_, held)| {
+            let same = held.waits != Waits::Hashes && held.head == new.bytes;
+            // Who was asked alone does not wait where others do.
+            same && (held.alone || kept != Kept::HeadAlone)
+        }) {
             return Err(Drop::Repeated);
         }
         let waiting = self.held.head_from(&id, rx.port, rx.mac, kept);

@@ -95,14 +95,14 @@ impl<T: Copy> Pace<T> {
         self.filled |= windows >= self.limit();
     }
 
-    /// The window to look for. `waited`: the reader has waited since it was here last, and was woken;
+    /// The window to look for, if it is worth a look. `waited`: the reader has waited since it was here last, and was woken;
     /// otherwise it has worked, and what came meanwhile came at a time that is not known.
     pub(super) fn looks_for(&mut self, now: u64, waited: bool) -> Option<T> {
         let worked = now.saturating_sub(core::mem::replace(&mut self.here_at, now));
         let probe = self.probe.as_mut()?;
         let asked = now.saturating_sub(probe.asked_at);
         probe.unsure |= !waited && worked > asked / EXACT;
-        waited.then_some(probe.what)
+        (waited || probe.unsure).then_some(probe.what)
     }
 
     /// What [`Pace::looks_for`] named is not here.
@@ -125,19 +125,22 @@ impl<T: Copy> Pace<T> {
             return;
         }
         let took = now.saturating_sub(probe.asked_at).max(1);
-        let shorter = took.min(self.last_us);
-        self.last_us = took;
         let base = match self.base {
             Some((base, from)) if from == hops => base.min(took),
-            _ => {
+            known => {
                 // The first one of this way.
-                self.base = Some((took, hops));
                 self.renew_at = now.saturating_add(RENEW_US);
                 self.limit = self.before.take().unwrap_or(self.limit);
-                return;
+                self.last_us = took;
+                if known.is_none() {
+                    self.base = Some((took, hops));
+                    return;
+                }
+                took
             }
         };
         self.base = Some((base, hops));
+        let shorter = took.min(core::mem::replace(&mut self.last_us, took));
         if shorter.saturating_sub(base) <= QUEUE_US {
             // What was not used says nothing.
             if core::mem::take(&mut self.filled) {
@@ -250,12 +253,44 @@ mod tests {
         let limit = on_link(&mut pace, &mut now, (20, 100), 40);
         for round in 0..9 {
             pace.asked(now, round);
-            assert_eq!(pace.looks_for(now + 900 * MS, false), None);
-            now += 901 * MS;
-            assert_eq!(pace.looks_for(now, true), Some(round));
+            now += 900 * MS;
+            assert_eq!(pace.looks_for(now, false), Some(round));
             pace.came(now, 1, MOST);
         }
         assert_eq!(pace.limit(), limit);
+    }
+
+    /// What is not here after it has worked will come when somebody looks.
+    #[test]
+    fn sample__of_a_reader_that_works_as_long_as_the_link_counts() {
+        let mut pace = Pace::new();
+        let mut now = 0;
+        for round in 0..30 {
+            pace.in_flight(pace.limit());
+            pace.asked(now, round);
+            now += 300;
+            assert_eq!(pace.looks_for(now, false), Some(round));
+            pace.is_missing(now);
+            now += 40 * MS;
+            assert_eq!(pace.looks_for(now, true), Some(round));
+            pace.came(now, 1, MOST);
+        }
+        assert_eq!(pace.limit(), MOST);
+    }
+
+    /// From ever other nodes: nothing is known of their ways, so nothing is held back.
+    #[test]
+    fn limit__grows_where_hops_change_all_the_time() {
+        let mut pace = Pace::new();
+        let mut now = 0;
+        for round in 0..30 {
+            pace.in_flight(pace.limit());
+            pace.asked(now, round);
+            now += 40 * MS;
+            assert_eq!(pace.looks_for(now, true), Some(round));
+            pace.came(now, (round % 2) as u8, MOST);
+        }
+        assert_eq!(pace.limit(), MOST);
     }
 
     /// One late window is a lost frame, not a queue.

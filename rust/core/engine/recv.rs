@@ -253,12 +253,11 @@ impl<M: Memory, E: Env> Engine<M, E> {
             if view.header.cookie_give != 0 {
                 neighbour.cookie = view.header.cookie_give;
             }
-            if !entry.is_follow() {
-                neighbour.heard(now, sent_at);
-                match (first, again) {
-                    (true, false) => neighbour.sample(now.saturating_sub(sent_at)),
-                    (true, true) => neighbour.answered_late(),
-                    (false, _) => {}
+            if first && !entry.is_follow() {
+                if again {
+                    neighbour.answered_late();
+                } else {
+                    neighbour.sample(now.saturating_sub(sent_at));
                 }
             }
         }
@@ -389,6 +388,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
         if entry.is_follow() {
             return;
+        }
+        if let Some(neighbour) = self.neighbours.learn(rx.port, rx.mac) {
+            neighbour.heard(now, entry.sent_at.get());
         }
         if limited && !entry.has(ASKED_AGAIN) {
             // The answerer stopped for want of a cookie, which it gave: ask for the rest at once.

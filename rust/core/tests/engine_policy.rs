@@ -134,6 +134,23 @@ fn queue__a_newer_job_takes_the_olders_place() {
     assert_eq!(queue.len(), 2);
 }
 
+/// Engines share the queue, and each numbers its own jobs.
+#[test]
+fn queue__a_newer_job_takes_no_other_feeds_place() {
+    let Ok(mut queue) = VerifyQueue::<Host>::lend(256, &mut Vectors);
+    assert!(queue.push(&job(5, 1, true, false)));
+    let newer = VerifyJob {
+        instead_of: 5,
+        feed: DiscoveryId([1; 32]),
+        ..job(6, 1, true, false)
+    };
+    assert!(queue.push(&newer));
+    let ids: Vec<u64> = std::iter::from_fn(|| pop(&mut queue))
+        .map(|job| job.id)
+        .collect();
+    assert_eq!(ids, [5, 6]);
+}
+
 /// Ports come and go, and nobody says so: who has no job is forgotten for who has one.
 #[test]
 fn queue__ports_without_jobs_make_room() {
