@@ -95,8 +95,9 @@ impl<T: Copy> Pace<T> {
         self.filled |= windows >= self.limit();
     }
 
-    /// The window to look for, if it is worth a look. `waited`: the reader has waited since it was here last, and was woken;
-    /// otherwise it has worked, and what came meanwhile came at a time that is not known.
+    /// The window to look for, if it is worth a look. `waited`: the reader has waited since it was here
+    /// last, and was woken; otherwise it has worked, and what came meanwhile came at a time that is not
+    /// known.
     pub(super) fn looks_for(&mut self, now: u64, waited: bool) -> Option<T> {
         let worked = now.saturating_sub(core::mem::replace(&mut self.here_at, now));
         let probe = self.probe.as_mut()?;
