@@ -1,30 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * hog MIB: take that much memory, touch every page of it, say so, and hold it
+ * hog: for each line of standard input, a number of MiB, take that much more
+ * memory, touch every page of it and say how much is held in all. It is held
  * until standard input ends.
  */
 #include <err.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
-int main(int argc, char **argv)
+int main(void)
 {
-	size_t len = argc == 2 ? (size_t)atol(argv[1]) << 20 : 0;
-	char *at, c;
+	size_t held = 0;
+	char line[32];
 
-	if (!len)
-		errx(2, "usage: hog MIB");
-	at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (at == MAP_FAILED)
-		err(1, "mmap");
-	for (size_t i = 0; i < len; i += 4096)
-		at[i] = 1;
-	printf("holding %s MiB\n", argv[1]);
-	fflush(stdout);
-	while (read(0, &c, 1) > 0)
-		;
+	while (fgets(line, sizeof(line), stdin)) {
+		size_t more = (size_t)atol(line), len = more << 20;
+		char *at;
+
+		if (!more)
+			errx(2, "a number of MiB is wanted in each line, not '%s'", line);
+		at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (at == MAP_FAILED)
+			err(1, "mmap");
+		for (size_t i = 0; i < len; i += 4096)
+			at[i] = 1;
+		held += more;
+		printf("holding %zu MiB\n", held);
+		fflush(stdout);
+	}
 	return 0;
 }
