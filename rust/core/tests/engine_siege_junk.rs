@@ -4,7 +4,9 @@
 
 mod harness;
 
-use feed_core::engine::Route;
+use feed_core::engine::{Route, Rx};
+use feed_core::id::DiscoveryId;
+use feed_core::token::Token;
 use feed_core::wire::ANY_AGE;
 use feed_core::Drop;
 use harness::besieged::{answer_head, forged_head, signed_head, stranger, token_in, Besieged};
@@ -190,6 +192,27 @@ fn forged_heads__each_replaces_the_one_before() {
     }
 }
 
+/// Has the cache look for a head of the feed at one neighbour, who does not answer, and then at all on
+/// its port; gives both tokens.
+fn ask_one_then_all(bed: &mut Besieged, id: DiscoveryId, one: Rx) -> (Token, Token) {
+    let route = Route {
+        feed: Some(id),
+        port: one.port,
+        mac: Some(one.mac),
+        cost: 0,
+    };
+    let node = &mut bed.net.nodes[bed.cache];
+    node.engine.route_add(route).unwrap();
+    let alone = bed.open_lookup(1, id, 0);
+    bed.net.flush(bed.cache);
+    bed.net.links[0].capture = Some(Vec::new());
+    bed.net.run(s(3));
+    let asked = bed.net.links[0].capture.take().unwrap();
+    let group = token_in(&asked, id).expect("it is not asked again");
+    assert_ne!(alone.tag, group.tag, "not asked of the group");
+    (alone, group)
+}
+
 /// Somebody else's head under the address of who was asked alone does not replace what that one sent,
 /// as new as it may say it is.
 #[test]
@@ -197,22 +220,7 @@ fn forged_heads__do_not_replace_what_one_alone_was_asked() {
     let mut bed = Besieged::new();
     let feed = Author::new(50);
     let honest = stranger(bed.up, 5);
-    let route = Route {
-        feed: Some(feed.id),
-        port: bed.up,
-        mac: Some(honest.mac),
-        cost: 0,
-    };
-    let node = &mut bed.net.nodes[bed.cache];
-    node.engine.route_add(route).unwrap();
-    let alone = bed.open_lookup(1, feed.id, 0);
-    // Nobody answers: the whole port is asked.
-    bed.net.flush(bed.cache);
-    bed.net.links[0].capture = Some(Vec::new());
-    bed.net.run(s(3));
-    let asked = bed.net.links[0].capture.take().unwrap();
-    let group = token_in(&asked, feed.id).expect("it is not asked again");
-    assert_ne!(alone.tag, group.tag, "not asked of the group");
+    let (alone, group) = ask_one_then_all(&mut bed, feed.id, honest);
     bed.hand(honest, &answer_head(alone, &signed_head(&feed, 1, 3)));
     bed.hand(honest, &answer_head(group, &forged_head(&feed, 9, 1)));
     assert_eq!(bed.net.nodes[bed.cache].world.jobs.len(), 2);
@@ -222,4 +230,38 @@ fn forged_heads__do_not_replace_what_one_alone_was_asked() {
         bed.head_of(&feed.id).is_some(),
         "the good head was replaced"
     );
+}
+
+/// Who copies the good head and sends it first, to the whole port's question, does not keep out the
+/// one that was asked alone: that one's does not wait where everybody's do. It is taken once, and
+/// copies are nothing new.
+#[test]
+fn replayed_heads__do_not_hold_up_who_was_asked_alone() {
+    let mut bed = Besieged::new();
+    let feed = Author::new(50);
+    let honest = stranger(bed.up, 5);
+    let (alone, group) = ask_one_then_all(&mut bed, feed.id, honest);
+    let head = signed_head(&feed, 1, 3);
+    bed.hand(stranger(bed.up, 100), &answer_head(group, &head));
+    bed.hand(honest, &answer_head(alone, &head));
+    let world = &bed.net.nodes[bed.cache].world;
+    assert!(world.drops.is_empty(), "{:?}", world.drops);
+    let waiting: Vec<(bool, bool)> = world
+        .jobs
+        .iter()
+        .map(|job| (job.alone, job.mac == honest.mac))
+        .collect();
+    assert_eq!(waiting, [(false, false), (true, true)]);
+
+    for token in [group, alone] {
+        bed.hand(honest, &answer_head(token, &head));
+    }
+    bed.hand(stranger(bed.up, 101), &answer_head(group, &head));
+    let world = &bed.net.nodes[bed.cache].world;
+    assert_eq!(world.dropped(Drop::Repeated), 3);
+    assert_eq!(world.jobs.len(), 2);
+    // Its verdict alone is waited for.
+    let job = bed.net.nodes[bed.cache].world.jobs.pop().unwrap();
+    bed.verdict(job.id, job.check());
+    assert!(bed.head_of(&feed.id).is_some());
 }
