@@ -60,6 +60,7 @@ use crate::{
     sync::{
         clock::monotonic_us,
         cpu,
+        lock::SpinLockBhBackend,
         new_spinlock_bh,
         percpu::PerCpu,
         queue,
@@ -100,6 +101,7 @@ use kernel::{
     new_work,
     prelude::*,
     sync::{
+        lock::Guard,
         Arc,
         Mutex, //
     },
@@ -201,6 +203,9 @@ impl Inner {
         }
     }
 }
+
+/// An engine's lock while it is held.
+type Locked<'a> = Guard<'a, Option<KBox<Inner>>, SpinLockBhBackend>;
 
 /// What engines have left to do without their locks.
 #[derive(Default)]
@@ -529,26 +534,31 @@ impl Node {
         left: &mut Left,
     ) {
         let mut shards = [None; AHEAD];
+        let mut wanted = ShardSet::default();
         for ((frame, copy), shard) in frames.iter_mut().zip(&mut *copies).zip(&mut shards) {
             let Some(frame) = frame else {
                 continue;
             };
             let copy = copy.get_mut(..frame.len());
             match copy.and_then(|copy| frame.copy(0, copy).then_some(copy)) {
-                Some(copy) => *shard = Some(self.shards.of_frame(copy)),
+                Some(copy) => {
+                    let of = self.shards.of_frame(copy);
+                    wanted.insert(of);
+                    *shard = Some(of);
+                }
                 None => frame.outcome = Err(Reason::Truncated),
             }
         }
-        while let Some(shard) = shards.iter().flatten().next().copied() {
+        while let Some((at, guard)) = self.lock_one_of(wanted) {
+            wanted.remove(at);
             let mut lens = [None; AHEAD];
-            for ((frame, of), len) in frames.iter().zip(&mut shards).zip(&mut lens) {
-                if *of == Some(shard) {
-                    *of = None;
+            for ((frame, of), len) in frames.iter().zip(&shards).zip(&mut lens) {
+                if *of == Some(at) {
                     *len = frame.as_ref().map(Frame::len);
                 }
             }
             let mut others = [ShardSet::default(); AHEAD];
-            let taken = self.call(shard, left, |inner, now| {
+            let taken = self.call_locked(at, guard, left, |inner, now| {
                 inner.take_batch(now, port, frames, copies, &lens, &mut others)
             });
             for (((frame, copy), len), others) in frames.iter_mut().zip(&*copies).zip(lens).zip(others) {
@@ -595,6 +605,20 @@ impl Node {
         result
     }
 
+    /// Takes the lock of one of these engines: of one that nobody has, as long as there is one. Who has
+    /// work for several need not wait for the one that another processor is in.
+    fn lock_one_of(&self, shards: ShardSet) -> Option<(usize, Locked<'_>)> {
+        let mut untried = shards;
+        while let Some(at) = untried.pop() {
+            if let Some(guard) = self.engines.get(at)?.inner.try_lock() {
+                return Some((at, guard));
+            }
+        }
+        let mut waited_for = shards;
+        let at = waited_for.pop()?;
+        Some((at, self.engines.get(at)?.inner.lock()))
+    }
+
     /// Runs `call` on an engine in full; adds to `left` what is to be done afterwards.
     fn call<R>(
         self: &Arc<Self>,
@@ -602,8 +626,19 @@ impl Node {
         left: &mut Left,
         call: impl FnOnce(&mut Inner, u64) -> R,
     ) -> Option<R> {
+        let guard = self.engines.get(shard)?.inner.lock();
+        self.call_locked(shard, guard, left, call)
+    }
+
+    /// As [`Node::call`], with the engine's lock held until `call` has run.
+    fn call_locked<R>(
+        &self,
+        shard: usize,
+        mut guard: Locked<'_>,
+        left: &mut Left,
+        call: impl FnOnce(&mut Inner, u64) -> R,
+    ) -> Option<R> {
         let shard = self.engines.get(shard)?;
-        let mut guard = shard.inner.lock();
         let inner = (&mut *guard).as_mut()?;
         let now = monotonic_us();
         let result = call(inner, now);

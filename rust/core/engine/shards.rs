@@ -108,8 +108,14 @@ impl Shards {
 pub struct ShardSet(u8);
 
 impl ShardSet {
-    pub(super) fn insert(&mut self, shard: usize) {
+    /// Puts one in.
+    pub fn insert(&mut self, shard: usize) {
         self.0 |= 1u8.wrapping_shl(shard as u32);
+    }
+
+    /// Takes this one out.
+    pub fn remove(&mut self, shard: usize) {
+        self.0 &= !1u8.wrapping_shl(shard as u32);
     }
 
     /// Whether there are none.
@@ -117,7 +123,7 @@ impl ShardSet {
         self.0 == 0
     }
 
-    /// Takes one out.
+    /// Takes the first one out.
     pub fn pop(&mut self) -> Option<usize> {
         if self.0 == 0 {
             return None;
@@ -153,6 +159,18 @@ mod tests {
             feeds.iter().all(|count| (60..140).contains(count)),
             "{feeds:?}"
         );
+    }
+
+    #[test]
+    fn set__loses_what_is_taken_out() {
+        let mut set = ShardSet::default();
+        for shard in [7, 0, 3] {
+            set.insert(shard);
+        }
+        set.remove(3);
+        set.remove(5);
+        assert_eq!([set.pop(), set.pop(), set.pop()], [Some(0), Some(7), None]);
+        assert!(set.is_empty());
     }
 
     #[test]
