@@ -139,7 +139,7 @@ impl Flood {
             bytes,
             places,
             token,
-            random: Random::new(),
+            random: Random::of(0),
             sent: 0,
         })
     }

@@ -78,7 +78,8 @@ pub(crate) struct Lookups<'a> {
 }
 
 impl<'a> Lookups<'a> {
-    pub(crate) fn new(feeds: &'a [DiscoveryId], asked: Asked) -> Result<Self> {
+    /// `who` asks: each asker chooses for himself.
+    pub(crate) fn new(feeds: &'a [DiscoveryId], asked: Asked, who: u32) -> Result<Self> {
         if asked.entries == 0 || feeds.is_empty() {
             return Err(EINVAL);
         }
@@ -86,7 +87,7 @@ impl<'a> Lookups<'a> {
             feeds,
             asked,
             made: 0,
-            random: Random::new(),
+            random: Random::of(who),
             bytes: [0; LOOKUP_MAX],
         })
     }

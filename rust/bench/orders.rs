@@ -74,7 +74,7 @@ mod order {
 }
 
 /// Figures of an order.
-pub(crate) type Figures = [u64; 4];
+pub(crate) type Figures = [u64; 5];
 
 /// What a file is about.
 #[derive(Default)]
@@ -168,12 +168,13 @@ impl Desk {
         }
     }
 
-    /// Of lookups: frames sent, answers, bytes of those behind their Ethernet headers, ns.
+    /// Of lookups: frames sent, answers, bytes of those behind their Ethernet headers, ns,
+    /// and when it began, ns since the machine did.
     /// Of a flood: whether somebody has asked for a head. Of what swallows: frames.
     fn figures(&self) -> Figures {
         match (&self.swallow, &self.flood) {
-            (Some((_, seen)), _) => [seen.load(Relaxed), 0, 0, 0],
-            (None, Some(flood)) => [u64::from(flood.was_asked()), 0, 0, 0],
+            (Some((_, seen)), _) => [seen.load(Relaxed), 0, 0, 0, 0],
+            (None, Some(flood)) => [u64::from(flood.was_asked()), 0, 0, 0, 0],
             (None, None) => self.figures,
         }
     }

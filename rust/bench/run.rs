@@ -42,7 +42,7 @@ use kernel::{
 };
 
 /// Sends `count` lookups from `device`, `batch` at a time: frames sent, answers, their bytes behind
-/// the Ethernet header, ns. Context: process, may sleep in between.
+/// the Ethernet header, ns, and when it began. Context: process, may sleep in between.
 pub(crate) fn lookups(
     device: Device,
     to: &Mac,
@@ -55,7 +55,7 @@ pub(crate) fn lookups(
     let rtnl = Rtnl::lock();
     let sink = Hook::attach(&rtnl, device.clone(), ETHERTYPE, GROUP, Sink(seen.clone()))?;
     drop(rtnl);
-    let mut lookups = Lookups::new(feeds, asked)?;
+    let mut lookups = Lookups::new(feeds, asked, device.ifindex())?;
     // The first one fetches a cookie; it is not counted.
     send(&device, to, &mut lookups, 1, 0)?;
     seen.wait(1);
@@ -73,7 +73,8 @@ pub(crate) fn lookups(
     let (frames, bytes) = (seen.figures().0 - frames, seen.figures().1 - bytes);
     // Taking a handler away waits for the calls in progress.
     drop(sink);
-    Ok([sent, frames, bytes, u64::try_from(ns).map_err(|_| EINVAL)?])
+    let [ns, begun] = [ns, begun].map(|time| u64::try_from(time).map_err(|_| EINVAL));
+    Ok([sent, frames, bytes, ns?, begun?])
 }
 
 /// Sends some lookups; what they cause on this processor is mostly done when this returns.

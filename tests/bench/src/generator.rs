@@ -12,7 +12,7 @@ use crate::line::Sample;
 use crate::machine::{ifindex, sh};
 
 /// Words of what comes of an order.
-const FIGURES: usize = 4;
+const FIGURES: usize = 5;
 /// Frames that are handed over at a time, as a network card does.
 const BATCH: u64 = 64;
 
@@ -68,6 +68,8 @@ pub(crate) struct Answered {
     /// Bytes of one answer behind the Ethernet header.
     pub(crate) bytes: u64,
     pub(crate) ns: u64,
+    /// When it began, ns since the machine did.
+    pub(crate) begun: u64,
 }
 
 impl Answered {
@@ -151,12 +153,13 @@ impl Generator {
             BATCH,
         ];
         self.order(Order::Lookups, &words, &[])?;
-        let [lookups, answers, bytes, ns] = self.figures()?;
+        let [lookups, answers, bytes, ns, begun] = self.figures()?;
         ensure!(answers == lookups, "{lookups} lookups, {answers} answers");
         Ok(Answered {
             lookups,
             bytes: bytes / answers.max(1),
             ns,
+            begun,
         })
     }
 

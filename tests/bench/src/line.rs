@@ -169,6 +169,10 @@ pub(crate) trait Line {
     fn reaches(&self) -> Vec<Reach>;
     /// Makes what is measured.
     fn set_up(&mut self, how: &How) -> Result<()>;
+    /// Brings the machine into the state that a case is measured in; nobody's time.
+    fn arrange(&mut self, _case: usize) -> Result<()> {
+        Ok(())
+    }
     /// Measures a case once.
     fn measure(&mut self, case: usize) -> Result<Sample>;
     /// Takes away what was made; also called after a failure.

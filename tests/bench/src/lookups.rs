@@ -39,7 +39,8 @@ pub(crate) struct Bed {
     /// Its namespace, and what its devices are called after.
     name: &'static str,
     ids: Vec<DiscoveryId>,
-    cables: usize,
+    /// The far ends' addresses, of each cable to the node and to the floor.
+    cables: Vec<(u64, u64)>,
 }
 
 impl Bed {
@@ -55,15 +56,17 @@ impl Bed {
         let mut bed = Bed {
             name,
             ids: Vec::new(),
-            cables,
+            cables: Vec::new(),
         };
         sh(&["ip", "netns", "add", name])?;
         for at in 0..cables {
             let (near, far) = bed.cable(at);
             polled_cable(&near, &far, Some(name), MTU)?;
             sh_in(name, &["feedctl", "port", "add", &far])?;
-            let (near, far) = bed.floor_cable(at);
-            polled_cable(&near, &far, None, MTU)?;
+            let (floor_near, floor_far) = bed.floor_cable(at);
+            polled_cable(&floor_near, &floor_far, None, MTU)?;
+            let macs = (mac(&far, Some(name))?, mac(&floor_far, None)?);
+            bed.cables.push(macs);
         }
         inside(name, || bed.store(stored))?;
         Ok(bed)
@@ -111,10 +114,11 @@ impl Bed {
 
     /// Lookups for the feeds' entries by one of the cables.
     pub(crate) fn ask(&self, cable: usize, asked: Asked, count: u64) -> Result<Answered> {
-        let (near, far) = self.cable(cable);
+        let (near, _) = self.cable(cable);
+        let (to, _) = self.cables.get(cable).context("no such cable")?;
         let generator = Generator::new()?;
         generator.feeds(&self.ids)?;
-        generator.lookups(&near, mac(&far, Some(self.name))?, asked, count)
+        generator.lookups(&near, *to, asked, count)
     }
 
     /// Frames like those lookups, each answered by one of `answer` bytes without a look at it.
@@ -126,10 +130,11 @@ impl Bed {
         count: u64,
     ) -> Result<Answered> {
         let (near, far) = self.floor_cable(cable);
+        let (_, to) = self.cables.get(cable).context("no such cable")?;
         let generator = Generator::new()?;
         generator.feeds(&self.ids)?;
         generator.echo(&far, answer)?;
-        generator.lookups(&near, mac(&far, None)?, asked, count)
+        generator.lookups(&near, *to, asked, count)
     }
 
     /// The rate of lookups by the first cable, and the bytes of one answer behind the Ethernet
@@ -171,7 +176,7 @@ fn append(author: &Author, feed: u64, entries: u64, size: usize) -> Result<()> {
 impl Drop for Bed {
     fn drop(&mut self) {
         let mut words = vec![["netns", "del", self.name].map(String::from)];
-        for at in 0..self.cables {
+        for at in 0..self.cables.len() {
             words.push(["link".into(), "del".into(), self.floor_cable(at).0]);
         }
         for words in words {

@@ -14,6 +14,7 @@ mod ping;
 mod profile;
 mod report;
 mod rivals;
+mod sampler;
 mod summary;
 mod transfer;
 mod verdict;
@@ -67,6 +68,10 @@ enum Command {
         /// Write where the modules' functions lie, and say when measuring begins and ends.
         #[arg(long)]
         symbols: Option<PathBuf>,
+        /// Write where the time of each case of the line went, as the machine itself sees it: for an
+        /// emulated one, which perf cannot see into.
+        #[arg(long)]
+        profile: Option<PathBuf>,
     },
     /// Author feeds and print their names; `run` has other users do so, for each may have so many.
     Author {
@@ -124,6 +129,7 @@ fn main() -> Result<()> {
             rivals,
             out,
             symbols,
+            profile,
         } => {
             let wanted = Wanted {
                 lines,
@@ -132,6 +138,7 @@ fn main() -> Result<()> {
                 quick,
                 rivals,
                 symbols,
+                profile,
             };
             let run = lines::measure(&wanted, bed, cpu)?;
             write(&[run], &out)

@@ -6,12 +6,15 @@
 //! up in what the kernel itself says of them.
 
 use std::collections::HashMap;
+use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use comfy_table::{Table, presets};
 use rustc_demangle::demangle;
+
+use crate::sampler::Place;
 
 /// Functions that are told.
 const TOLD: usize = 60;
@@ -27,6 +30,17 @@ pub(crate) fn module_symbols() -> Result<String> {
     Ok(lines.flat_map(|line| [line, "\n"]).collect())
 }
 
+/// All functions of the running kernel and its modules.
+fn kernel_symbols() -> Result<Symbols> {
+    let all = fs::read_to_string("/proc/kallsyms").context("cannot read /proc/kallsyms")?;
+    Ok(Symbols::parse(&all))
+}
+
+/// Whether a function of the kernel takes or waits for a lock.
+fn is_of_lock(name: &str) -> bool {
+    name.contains("spin_lock") || name.contains("spin_trylock")
+}
+
 /// Functions by address.
 struct Symbols(Vec<(u64, String, String)>);
 
@@ -38,15 +52,32 @@ impl Symbols {
             .filter_map(|line| {
                 let mut words = line.split_whitespace();
                 let address = u64::from_str_radix(words.next()?, 16).ok()?;
-                let (kind, name, module) = (words.next()?, words.next()?, words.next()?);
+                let (kind, name) = (words.next()?, words.next()?);
+                let module = words.next().unwrap_or("kernel");
                 let module = module.trim_matches(['[', ']']);
                 // Labels that the compiler has made are inside of functions.
-                let is_function = kind.eq_ignore_ascii_case("t") && !name.starts_with(".L");
+                let is_function = matches!(kind, "t" | "T" | "w" | "W") && !name.starts_with(".L");
                 is_function.then(|| (address, name.to_owned(), module.to_owned()))
             })
             .collect();
         symbols.sort();
         Symbols(symbols)
+    }
+
+    /// What a sample is told as, and whose it is. Who waits for a lock is told with who wants it.
+    fn name(&self, place: &Place) -> (String, String) {
+        let mut names = place.iter().filter_map(|address| self.find(*address));
+        let Some((first, owner)) = names.next() else {
+            return (PROGRAMS.into(), String::new());
+        };
+        let plain = |name: &str| format!("{:#}", demangle(name));
+        if !is_of_lock(first) {
+            return (plain(first), owner.into());
+        }
+        let (by, owner) = names
+            .find(|(name, _)| !is_of_lock(name))
+            .unwrap_or(("?", owner));
+        (format!("{} of {}", plain(first), plain(by)), owner.into())
     }
 
     /// Function and module that an address is in.
@@ -78,6 +109,90 @@ fn place(line: &str, symbols: &Symbols) -> Option<(String, String)> {
         file => file,
     };
     Some((format!("{:#}", demangle(name)), owner.into()))
+}
+
+/// What a sampler has seen of the cases of a line.
+#[derive(Default)]
+pub(crate) struct Seen(Vec<Column>);
+
+/// Of one case.
+struct Column {
+    name: String,
+    places: Vec<Place>,
+    /// Processor time for each unit of work, ns, of as many rounds.
+    cpu_ns: f64,
+    rounds: u32,
+}
+
+impl Seen {
+    /// Adds a round of a case.
+    pub(crate) fn add(&mut self, case: &str, places: Vec<Place>, cpu_ns: Option<f64>) {
+        let at = self.0.iter().position(|column| column.name == case);
+        let at = at.unwrap_or_else(|| {
+            self.0.push(Column {
+                name: case.into(),
+                places: Vec::new(),
+                cpu_ns: 0.0,
+                rounds: 0,
+            });
+            self.0.len() - 1
+        });
+        let column = &mut self.0[at];
+        column.places.extend(places);
+        column.cpu_ns += cpu_ns.unwrap_or_default();
+        column.rounds += 1;
+    }
+
+    /// Functions in the order of their largest share, a column for each case: its share, and
+    /// what that is of a unit's processor time where that is known.
+    pub(crate) fn table(&self) -> Result<String> {
+        self.told(&kernel_symbols()?)
+    }
+
+    fn told(&self, symbols: &Symbols) -> Result<String> {
+        let mut rows: HashMap<(String, String), Vec<usize>> = HashMap::new();
+        for (at, column) in self.0.iter().enumerate() {
+            ensure!(!column.places.is_empty(), "{}: no samples", column.name);
+            for place in &column.places {
+                let row = symbols.name(place);
+                rows.entry(row).or_insert_with(|| vec![0; self.0.len()])[at] += 1;
+            }
+        }
+        let part = |counts: &[usize], at: usize| counts[at] as f64 / self.0[at].places.len() as f64;
+        let largest = |counts: &[usize]| {
+            (0..counts.len())
+                .map(|at| part(counts, at))
+                .fold(0.0, f64::max)
+        };
+        let mut rows: Vec<_> = rows.into_iter().collect();
+        rows.sort_by(|a, b| {
+            largest(&b.1)
+                .total_cmp(&largest(&a.1))
+                .then_with(|| a.0.cmp(&b.0))
+        });
+        let mut text = String::new();
+        for (at, column) in self.0.iter().enumerate() {
+            let (name, count) = (&column.name, column.places.len());
+            writeln!(text, "{at}: {name}, {count} samples")?;
+        }
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING);
+        table.set_header((0..self.0.len()).map(|at| at.to_string()));
+        for ((name, owner), counts) in rows.into_iter().take(TOLD) {
+            let mut cells: Vec<String> = Vec::new();
+            for (at, column) in self.0.iter().enumerate() {
+                let part = part(&counts, at);
+                let each = part * column.cpu_ns / f64::from(column.rounds);
+                cells.push(match column.cpu_ns > 0.0 {
+                    true => format!("{:.1} %, {each:.0} ns", 100.0 * part),
+                    false => format!("{:.1} %", 100.0 * part),
+                });
+            }
+            table.add_row(cells.into_iter().chain([owner, name]));
+        }
+        writeln!(text, "\n{}", table.trim_fmt())?;
+        Ok(text)
+    }
 }
 
 fn share(count: usize, all: usize) -> String {
@@ -162,5 +277,38 @@ mod tests {
         assert!(line("memcpy").contains("kernel"));
         assert!(line("programs").starts_with("25.0 %"));
         assert!(digest("", &Symbols::parse(SYMBOLS)).is_err());
+    }
+
+    #[test]
+    fn cases_stand_beside_each_other() {
+        let mut seen = Seen::default();
+        let (ours, other) = (|| vec![0x7000_0012], || vec![0x7000_0204]);
+        let first = vec![ours(), other(), other(), vec![]];
+        seen.add("one", first, Some(90.0));
+        let second = vec![ours(), vec![], vec![], vec![]];
+        seen.add("one", second, Some(110.0));
+        seen.add("two", vec![other()], None);
+        let waits = vec![0x6000_0004, 0x6000_0010, 0x7000_0012, 0x7000_0204];
+        seen.add("waits", vec![waits], None);
+        let symbols = format!(
+            "{SYMBOLS}\
+            0000000060000000 t queued_spin_lock_slowpath\n\
+            0000000060000008 T _raw_spin_lock_bh\n"
+        );
+        let text = seen.told(&Symbols::parse(&symbols)).unwrap();
+        let rows: Vec<String> = text
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect();
+        for row in [
+            "25.0 %, 25 ns 0.0 % 0.0 % feed feed::node::receive",
+            "25.0 %, 25 ns 100.0 % 0.0 % feed_bench other",
+            "50.0 %, 50 ns 0.0 % 0.0 % programs",
+            "0.0 %, 0 ns 0.0 % 100.0 % feed queued_spin_lock_slowpath of feed::node::receive",
+        ] {
+            assert!(rows.iter().any(|other| other == row), "{row}:\n{text}");
+        }
+        seen.add("three", Vec::new(), None);
+        assert!(seen.told(&Symbols::parse(SYMBOLS)).is_err());
     }
 }

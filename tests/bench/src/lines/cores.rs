@@ -16,7 +16,7 @@ use feed::Name;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
-use crate::generator::{Access, Asked, Holds};
+use crate::generator::{Access, Answered, Asked, Holds};
 use crate::line::{Case, How, Line, Reach, Role, Sample};
 use crate::lookups::{Bed, Stored};
 use crate::machine::load_feed;
@@ -57,6 +57,11 @@ pub(crate) struct Cores {
     content: Vec<u8>,
 }
 
+/// Cores that a case has.
+fn cores(case: usize) -> usize {
+    case % 2 + 1
+}
+
 /// Switches the second core on or off.
 fn second_core(on: bool) -> Result<()> {
     let path = "/sys/devices/system/cpu/cpu1/online";
@@ -74,12 +79,10 @@ fn pin(core: usize) -> Result<()> {
     Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
 }
 
-/// Runs `work` once for each core, all at the same time, on as many cores: how long it takes.
-fn at_once(cores: usize, work: impl Fn(usize) -> Result<()> + Sync) -> Result<Duration> {
-    second_core(cores > 1)?;
+/// Runs `work` once for each core, all at the same time, on as many cores: what comes of it.
+fn at_once<T: Send>(cores: usize, work: impl Fn(usize) -> Result<T> + Sync) -> Result<Vec<T>> {
     let work = &work;
-    let took = thread::scope(|scope| {
-        let begun = Instant::now();
+    thread::scope(|scope| {
         let threads: Vec<_> = (0..CORES)
             .map(|at| {
                 scope.spawn(move || {
@@ -88,65 +91,73 @@ fn at_once(cores: usize, work: impl Fn(usize) -> Result<()> + Sync) -> Result<Du
                 })
             })
             .collect();
-        for thread in threads {
-            thread
-                .join()
-                .map_err(|_| anyhow!("a thread has panicked"))??;
+        let joined = threads.into_iter().map(|thread| thread.join());
+        let mut results = Vec::new();
+        for result in joined {
+            results.push(result.map_err(|_| anyhow!("a thread has panicked"))??);
         }
-        anyhow::Ok(begun.elapsed())
-    });
-    second_core(true)?;
-    took
+        Ok(results)
+    })
 }
 
 impl Cores {
     fn look_up(&self, cores: usize) -> Result<Sample> {
         let bed = self.bed.as_ref().context("there is no bed")?;
-        let took = at_once(cores, |at| bed.ask(at, ASKED, LOOKUPS_EACH).map(|_| ()))?;
-        Ok(self.rate(took))
+        let answered = at_once(cores, |at| bed.ask(at, ASKED, LOOKUPS_EACH))?;
+        self.rate(cores, &answered)
     }
 
     fn echo(&self, cores: usize) -> Result<Sample> {
         let bed = self.bed.as_ref().context("there is no bed")?;
         let count = LOOKUPS_EACH;
-        let took = at_once(cores, |at| bed.echo(at, ASKED, ANSWER, count).map(|_| ()))?;
-        Ok(self.rate(took))
+        let answered = at_once(cores, |at| bed.echo(at, ASKED, ANSWER, count))?;
+        self.rate(cores, &answered)
     }
 
-    fn rate(&self, took: Duration) -> Sample {
-        Sample {
-            value: (CORES as u64 * LOOKUPS_EACH) as f64 / took.as_secs_f64(),
-            cpu_ns: None,
-        }
+    /// From when the first generator began until the last one had its last answer: how they are told
+    /// what to do, and how their packet handlers come and go, is no part of it.
+    fn rate(&self, cores: usize, answered: &[Answered]) -> Result<Sample> {
+        let lookups: u64 = answered.iter().map(|one| one.lookups).sum();
+        let begun = answered.iter().map(|one| one.begun).min();
+        let ended = answered.iter().map(|one| one.begun + one.ns).max();
+        let ns = ended.zip(begun).context("nobody was asked")?;
+        let each = (ns.0 - ns.1) as f64 / lookups as f64;
+        Ok(Sample {
+            value: 1e9 / each,
+            // Of all cores, whether they had something to do or not.
+            cpu_ns: Some(cores as f64 * each),
+        })
     }
 
     fn read(&self, cores: usize) -> Result<Sample> {
         let chain = self.chain.as_ref().context("there is no chain")?;
-        chain.flush(1)?;
-        let took = at_once(cores, |at| {
+        let begun = Instant::now();
+        at_once(cores, |at| {
             let feeds = self.names.iter().zip(self.content.chunks_exact(BULK_FEED));
             for (name, content) in feeds.skip(at).step_by(CORES) {
                 chain.read(*name, content, BULK_ENTRY)?;
             }
             Ok(())
         })?;
-        Ok(self.bulk(took))
+        Ok(self.bulk(cores, begun.elapsed()))
     }
 
     fn hash(&self, cores: usize) -> Result<Sample> {
-        let took = at_once(cores, |at| {
+        let begun = Instant::now();
+        at_once(cores, |at| {
             for content in self.content.chunks_exact(BULK_FEED).skip(at).step_by(CORES) {
                 hash(content, BULK_ENTRY);
             }
             Ok(())
         })?;
-        Ok(self.bulk(took))
+        Ok(self.bulk(cores, begun.elapsed()))
     }
 
-    fn bulk(&self, took: Duration) -> Sample {
+    fn bulk(&self, cores: usize, took: Duration) -> Sample {
+        let sample = sample(self.content.len(), took);
         Sample {
-            cpu_ns: None,
-            ..sample(self.content.len(), took)
+            cpu_ns: sample.cpu_ns.map(|ns| ns * cores as f64),
+            ..sample
         }
     }
 }
@@ -205,8 +216,17 @@ impl Line for Cores {
         Ok(())
     }
 
+    fn arrange(&mut self, case: usize) -> Result<()> {
+        second_core(cores(case) > 1)?;
+        let chain = self.chain.as_ref().context("there is no chain")?;
+        if case - case % 2 == BULK {
+            chain.flush(1)?;
+        }
+        Ok(())
+    }
+
     fn measure(&mut self, case: usize) -> Result<Sample> {
-        let cores = case % 2 + 1;
+        let cores = cores(case);
         match case - case % 2 {
             LOOKUPS => self.look_up(cores),
             ECHO => self.echo(cores),

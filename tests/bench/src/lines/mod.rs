@@ -23,7 +23,8 @@ use anyhow::{Context, Result, ensure};
 
 use crate::line::{How, Line, NATIVE, Native, Outcome, Role, Run, Sample};
 use crate::machine;
-use crate::profile::module_symbols;
+use crate::profile::{Seen, module_symbols};
+use crate::sampler::Sampler;
 
 /// All lines, in the table's order.
 fn all() -> Vec<Box<dyn Line>> {
@@ -65,6 +66,8 @@ pub(crate) struct Wanted {
     pub(crate) rivals: Option<PathBuf>,
     /// Where it is written where the modules' functions lie.
     pub(crate) symbols: Option<PathBuf>,
+    /// Where it is written where the time of each case went, as the machine itself sees it.
+    pub(crate) profile: Option<PathBuf>,
 }
 
 /// Measures in this machine, which is called `bed`, on this processor if that is known.
@@ -138,6 +141,7 @@ pub(crate) fn check(numbers: &[u32]) -> Result<()> {
         quick: how.quick,
         rivals: None,
         symbols: None,
+        profile: None,
     };
     let mut checked = 0;
     for mut line in all() {
@@ -184,12 +188,22 @@ fn go_through(
         fs::write(path, module_symbols()?)?;
         eprintln!("  measuring begins");
     }
+    let mut seen = Seen::default();
     for round in 1..=rounds {
         for (index, (case, samples)) in cases.iter().zip(samples.iter_mut()).enumerate() {
             if !measured.contains(&index) {
                 continue;
             }
+            line.arrange(index).with_context(|| case.name.clone())?;
+            let sampler = wanted
+                .profile
+                .as_ref()
+                .map(|_| Sampler::start())
+                .transpose()?;
             let sample = line.measure(index).with_context(|| case.name.clone())?;
+            if let Some(sampler) = sampler {
+                seen.add(&case.name, sampler.stop()?, sample.cpu_ns);
+            }
             eprintln!(
                 "  {round}/{rounds} {}: {:.1} {}",
                 case.name, sample.value, case.unit
@@ -200,6 +214,9 @@ fn go_through(
     if let Some(path) = &wanted.symbols {
         eprintln!("  measuring ends");
         fs::write(path, module_symbols()?)?;
+    }
+    if let Some(path) = &wanted.profile {
+        fs::write(path, seen.table()?)?;
     }
     Ok(())
 }
