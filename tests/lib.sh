@@ -130,6 +130,23 @@ load() {
 	must modprobe feed "$@"
 }
 
+# failures on|off: where the kernel can make allocations fail, programs may have
+# any of their own fail (tests/progs/failing.h), without a word; or what the
+# kernel begins with.
+failures() {
+	local what name
+	local -A set=([verbose]=0 [ignore-gfp-wait]=N [min-order]=0 [task-filter]=Y [times]=-1)
+	[ "$1" = on ] || set=([verbose]=2 [ignore-gfp-wait]=Y [min-order]=1 [task-filter]=N [times]=1)
+	for what in failslab fail_page_alloc fail_usercopy; do
+		for name in "${!set[@]}"; do
+			[ ! -e "/sys/kernel/debug/$what/$name" ] || echo "${set[$name]}" >"/sys/kernel/debug/$what/$name"
+		done
+	done
+	# Of the tasks that ask for it.
+	what=/sys/kernel/debug/failslab/probability
+	[ ! -e "$what" ] || if [ "$1" = on ]; then echo 100; else echo 0; fi >"$what"
+}
+
 loaded() {
 	[ -d /sys/module/feed ]
 }

@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/uio.h>
 
+#include "failing.h"
 #include "feedsock.h"
 
 #define PAGE	4096ul
@@ -540,25 +541,6 @@ static void many_at_once(void)
 		pthread_join(threads[i], NULL);
 }
 
-/* The nth thing from now on that can fail in this thread does. */
-static void fail(int file, int nth)
-{
-	char text[16];
-
-	snprintf(text, sizeof(text), "%d", nth);
-	/* Reading the number is such a thing. */
-	while (pwrite(file, text, strlen(text), 0) < 0)
-		CHECK_EQ(errno, EFAULT);
-}
-
-/* Whether it is still to come; it may be the telling itself. */
-static int is_to_fail(int file)
-{
-	char text[16] = "";
-
-	return pread(file, text, sizeof(text) - 1, 0) < 0 || atoi(text) > 0;
-}
-
 /*
  * Every single allocation of mmap(), or of both calls, fails once, where the
  * kernel can. The story has told it to make that of all allocations, silently.
@@ -570,13 +552,10 @@ static void without_memory(int takes)
 	uint8_t *far = (uint8_t *)(uintptr_t)(0x200000000000ull + (2 << 20) - 20 * PAGE);
 	int fd, nth, file, more, failed = 0;
 
-	if (access("/proc/self/fail-nth", W_OK)) {
-		printf("    # this kernel cannot have its allocations fail\n");
+	file = fail_file("fail-nth");
+	if (file < 0)
 		return;
-	}
 	fd = reader_of_one(631 + takes, len);
-	file = open("/proc/self/fail-nth", O_RDWR);
-	CHECK(file >= 0);
 	for (nth = 1, more = 1; more; nth++) {
 		struct feed_seek back = { 0, 0 };
 		uint8_t *at = MAP_FAILED;

@@ -56,12 +56,12 @@ static void in_progress(void)
 	int fd = feed_socket(), error = 0;
 	socklen_t len = sizeof(error);
 
-	set_timeout_ms(fd, 500);
+	set_timeout_ms(fd, 2000);
 	nonblocking(fd);
 	CHECK_ERR(connect_to(fd, &a), EINPROGRESS);
 	CHECK_ERR(connect_to(fd, &a), EALREADY);
 	CHECK_EQ(ready(fd, POLLOUT, 0), 0);
-	CHECK(ready(fd, POLLOUT, 10000) & (POLLOUT | POLLERR));
+	CHECK(ready(fd, POLLOUT, 20000) & (POLLOUT | POLLERR));
 	CHECK_EQ(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len), 0);
 	CHECK_EQ(error, ETIMEDOUT);
 	CHECK_EQ(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len), 0);

@@ -5,8 +5,6 @@
  * no port: the author is in the same namespace.
  */
 #define _GNU_SOURCE
-#include <pthread.h>
-#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/time.h>
@@ -271,16 +269,21 @@ static void signals(void)
 {
 	struct sigaction action = { .sa_handler = interrupted };
 	int author = author_of(319, 1), fd = reader(319, 1);
-	pid_t self = getpid();
+	pid_t self = getpid(), child;
 
 	(void)author;
 	CHECK_EQ(sigaction(SIGUSR1, &action, NULL), 0);
-	if (fork() == 0) {
-		usleep(100000);
-		kill(self, SIGUSR1);
+	child = fork();
+	if (child == 0) {
+		/* Until one comes while its parent sleeps. */
+		while (getppid() == self) {
+			usleep(100000);
+			kill(self, SIGUSR1);
+		}
 		_exit(0);
 	}
 	CHECK_ERR(recv(fd, buffer, 1, 0), EINTR);
+	kill(child, SIGKILL);
 }
 
 static void only_new(void)
@@ -466,71 +469,6 @@ static void big_entry(void)
 	CHECK_EQ(memcmp(in, out, sizeof(in)), 0);
 }
 
-/* --- no wake-up is lost --- */
-
-#define STEPS	4000
-#define CROWD	3
-
-static int seen;	/* entries that readers have had, all together */
-
-static void *read_all(void *number)
-{
-	int fd = reader((uint32_t)(uintptr_t)number, 0);
-	char text[32];
-
-	for (int i = 0; i < STEPS; i++) {
-		CHECK(recv(fd, text, sizeof(text), 0) > 0);
-		CHECK_EQ(atoi(text), i);
-		__atomic_fetch_add(&seen, 1, __ATOMIC_RELEASE);
-	}
-	close(fd);
-	return NULL;
-}
-
-static double now_s(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec * 1e-9;
-}
-
-/*
- * An append as soon as everybody has had the one before, or a little later:
- * while they look, join the queue, fall asleep, or sleep. Who misses one looks
- * again after 2 s by himself.
- */
-static void wake_ups(void)
-{
-	int author = new_author(330);
-	uint32_t dice = 1;
-	pthread_t threads[CROWD];
-	char text[32];
-
-	for (int i = 0; i < CROWD; i++)
-		CHECK_EQ(pthread_create(&threads[i], NULL, read_all, (void *)330ul), 0);
-	for (int i = 0; i < STEPS; i++) {
-		double begun;
-
-		snprintf(text, sizeof(text), "%d", i);
-		append(author, text);
-		begun = now_s();
-		while (__atomic_load_n(&seen, __ATOMIC_ACQUIRE) < (i + 1) * CROWD) {
-			if (now_s() > begun + 1.5)
-				FAIL("entry %d was not heard of", i);
-			sched_yield();
-		}
-		dice = dice * 1664525 + 1013904223;
-		for (uint32_t spins = dice >> 20; spins > 0 && (dice & 1 << 19); spins--)
-			__asm__ volatile("" ::: "memory");
-		if (!(dice >> 28))
-			usleep(100);
-	}
-	for (int i = 0; i < CROWD; i++)
-		pthread_join(threads[i], NULL);
-	close(author);
-}
-
 static const struct ktap_case cases[] = {
 	{ "connect: EINVAL, EAFNOSUPPORT, EFAULT, EISCONN", connect_addresses },
 	{ "connect: ENETDOWN without a port", connect_without_port },
@@ -553,7 +491,6 @@ static const struct ktap_case cases[] = {
 	{ "FIONREAD: the rest of this entry", fionread },
 	{ "splice to a pipe, never across an entry", splices },
 	{ "fifty readers of one feed", many_readers },
-	{ "recv: no wake-up is lost", wake_ups },
 	{ "shutdown", shut_down },
 	{ "an entry of 3 MiB in odd pieces", big_entry },
 };

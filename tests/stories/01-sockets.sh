@@ -12,7 +12,11 @@ load
 node alone
 absorb on alone "$PROGS/sockets_author"
 absorb on alone "$PROGS/sockets_reader"
+absorb on alone "$PROGS/sockets_wakes"
 absorb on alone "$PROGS/sockets_uring"
+failures on
+absorb on alone "$PROGS/sockets_failing"
+failures off
 
 node reader mute
 link reader l mute r
@@ -20,7 +24,6 @@ port reader l
 absorb on reader "$PROGS/sockets_network" unroutable
 uplink reader l
 absorb on reader "$PROGS/sockets_network" silent
-
 
 say "a feed of mute, which is there, which is not, and which is there again"
 port mute r

@@ -13,22 +13,11 @@ MAPPED=$PROGS/mapped
 COUNT=100
 SIZE=67000
 
-# Where the kernel can make allocations fail: all of them, and without a word.
-failures() {
-	local what
-	for what in failslab fail_page_alloc fail_usercopy; do
-		[ -d "/sys/kernel/debug/$what" ] || continue
-		echo "$1" >"/sys/kernel/debug/$what/verbose"
-		[ ! -e "/sys/kernel/debug/$what/ignore-gfp-wait" ] || echo "$2" >"/sys/kernel/debug/$what/ignore-gfp-wait"
-		[ ! -e "/sys/kernel/debug/$what/min-order" ] || echo "$3" >"/sys/kernel/debug/$what/min-order"
-	done
-}
-
 load
 node alone
-failures 0 N 0
+failures on
 absorb on alone "$MAPPED"
-failures 2 Y 1
+failures off
 
 chain 1
 must on author "$MAPPED" author "$COUNT" "$SIZE"
