@@ -92,7 +92,7 @@ absorb() {
 		*) printf '%s\n' "    # ${line#"${line%%[![:space:]#]*}"}" ;;
 		esac
 	done < <("$@" 2>&1; echo "status $?" >"$TMP/absorbed")
-	wait_until 5 test -s "$TMP/absorbed"
+	wait_until 60 test -s "$TMP/absorbed"
 	read -r _ status <"$TMP/absorbed"
 	rm -f "$TMP/absorbed"
 	[ "$planned" = $((CASES - cases)) ] || not_ok "$*: $((CASES - cases)) results, planned $planned"
@@ -326,7 +326,7 @@ story_end() {
 	done
 	NODES=()
 	if loaded; then
-		check "rmmod works" wait_until 30 unload
+		check "rmmod works" wait_until 60 unload
 		check "every object that was made has gone" leaks
 	fi
 	exit 0
@@ -343,7 +343,7 @@ finish() {
 			ip netns pids "$n" 2>/dev/null | xargs -r kill -9 2>/dev/null
 			ip netns del "$n" 2>/dev/null
 		done
-		! loaded || wait_until 10 unload || say "the module cannot be unloaded"
+		! loaded || wait_until 60 unload || say "the module cannot be unloaded"
 	fi
 	printf '  1..%d\n' "$CASES"
 	rm -rf "$TMP"

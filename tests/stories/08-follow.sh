@@ -31,13 +31,13 @@ heard() {
 		done
 	done
 }
-check "all have the first entry" wait_until 20 heard first
+check "all have the first entry" wait_until 60 heard first
 before=$(on c1 cat /sys/class/net/l/statistics/rx_bytes)
 for i in 1 2 3 4 5 6 7 8 9 10; do
 	echo "live number $i." >"$TMP/live"
 	add author a "$TMP/live"
 done
-check "all hear the tenth append" wait_until 20 heard "live number 10."
+check "all hear the tenth append" wait_until 60 heard "live number 10."
 check "and none is missing" heard "live number 5."
 crossed=$(($(on c1 cat /sys/class/net/l/statistics/rx_bytes) - before))
 check_between "ten appends crossed the author's link in $crossed bytes" "$crossed" 1000 20000
@@ -46,6 +46,6 @@ say "longer than a FOLLOW lives: it is renewed"
 sleep 31
 echo "after the renewal" >"$TMP/live"
 add author a "$TMP/live"
-check "all hear it" wait_until 20 heard "after the renewal"
+check "all hear it" wait_until 60 heard "after the renewal"
 
 story_end

@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# limit: 600
 #
 #   [author]r--l[c1]r--l[reader]
 #                 \s--l[other]

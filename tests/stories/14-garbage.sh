@@ -25,7 +25,7 @@ must on author python3 "$FILL" append content "$COUNT" "$SIZE"
 say "frames to mutate: what the reader's link carries during a small transfer"
 on reader python3 "$TESTS/stories/sample.py" l "$TMP/samples" &
 sampler=$!
-wait_until 10 test -e "$TMP/samples.ready"
+wait_until 60 test -e "$TMP/samples.ready"
 check "a transfer" on reader python3 "$FILL" read content 0 5 "$SIZE"
 wait "$sampler"
 
@@ -68,7 +68,10 @@ until [ -e "$TMP/flooded" ] && [ "$transfers" -gt 0 ]; do
 	must on c1 feedctl store flush
 	on reader python3 "$FILL" read content 0 "$COUNT" "$SIZE" >"$TMP/read" 2>&1 || {
 		wrong=$((wrong + 1))
-		say "$(tail -n 2 "$TMP/read")"
+		say "$(tail -n 2 "$TMP/read" | paste -sd' ')"
+		for n in reader c1 author; do
+			say "$n: $(on "$n" feedctl stats show | paste -sd' ' | tr -s ' ')"
+		done
 	}
 	transfers=$((transfers + 1))
 done

@@ -14,14 +14,14 @@ mkfifo "$TMP/in"
 "$PROGS/secret" hold <"$TMP/in" >"$TMP/out" 2>&1 &
 exec 9>"$TMP/in"
 echo "$MASKED" >&9
-must wait_until 20 grep -q held "$TMP/out"
+must wait_until 60 grep -q held "$TMP/out"
 before=$("$PROGS/secret" scan "$MASKED")
 say "while it is open: $before"
 check_between "it is in memory while the socket is open" "$(grep -o 'found [0-9]*' <<<"$before" | cut -d' ' -f2)" 200 420
 echo close >&9
-must wait_until 20 grep -q closed "$TMP/out"
+must wait_until 60 grep -q closed "$TMP/out"
 # One look only: what is left lying about goes away by itself in the end.
-must wait_until 20 idle
+must wait_until 60 idle
 after=$("$PROGS/secret" scan "$MASKED")
 say "after it was closed: $after"
 check_equal "it is nowhere after the socket was closed" "$(grep -o 'found [0-9]*' <<<"$after")" "found 0"

@@ -17,7 +17,7 @@ link peer r c1 m
 port c1 m
 for dev in l r; do
 	on c1 tcpdump -q --immediate-mode -s 2048 -U -i "$dev" -w "$TMP/$dev.pcap" ether proto 0x88b5 >/dev/null 2>"$TMP/$dev.err" &
-	must wait_until 20 grep -q listening "$TMP/$dev.err"
+	must wait_until 60 grep -q listening "$TMP/$dev.err"
 done
 FEED=$(key a)
 random_file small 300
@@ -31,10 +31,10 @@ add author a "$TMP/small"
 check "an append later" same reader "$FEED" 102 "$TMP/small"
 
 on reader feedctl -q tail -f -n 1 "$FEED" >"$TMP/followed" 2>/dev/null &
-must wait_until 20 test -s "$TMP/followed"
+must wait_until 60 test -s "$TMP/followed"
 for word in one "two three"; do
 	add author a --lines <(tr ' ' '\n' <<<"$word")
-	check "who follows hears $word" wait_until 20 grep -qa "${word#* }" "$TMP/followed"
+	check "who follows hears $word" wait_until 60 grep -qa "${word#* }" "$TMP/followed"
 done
 
 # What only a raw socket gives or asks for here: a grant, a proof by its name,

@@ -33,7 +33,7 @@ mkfifo "$TMP/hold"
 on reader "$MAPPED" hold "$COUNT" "$SIZE" <"$TMP/hold" >"$TMP/held" 2>&1 &
 holder=$!
 exec 9>"$TMP/hold"
-check "they are right" wait_until 30 grep -q holding "$TMP/held"
+check "they are right" wait_until 60 grep -q holding "$TMP/held"
 pages=$(((SIZE + 4095) / 4096 * 4 * COUNT))
 check_between "the program's memory says so" "$(awk '$1 == "VmSize:" { print $2 }' "/proc/$(pgrep -x mapped)/status")" "$pages" $((pages + 100000))
 
@@ -51,7 +51,7 @@ check "its socket lives as long" test "$(cat /sys/module/feed/refcnt)" -gt 0
 exec 9>&-
 wait "$holder"
 check_equal "what it has mapped never changed" "$(tail -n 1 "$TMP/held")" right
-check "then its socket goes" wait_until 10 idle
+check "then its socket goes" wait_until 60 idle
 
 say "a limit of the store that holds a quarter of them"
 must on reader feedctl store set limit 2M
@@ -62,7 +62,7 @@ mkfifo "$TMP/hold2"
 on reader "$MAPPED" hold 20 "$SIZE" <"$TMP/hold2" >"$TMP/held2" 2>&1 &
 holder=$!
 exec 9>"$TMP/hold2"
-check "they are right" wait_until 30 grep -q holding "$TMP/held2"
+check "they are right" wait_until 60 grep -q holding "$TMP/held2"
 must ip netns del reader
 NODES=(alone author)
 exec 9>&-

@@ -1,6 +1,5 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# limit: 120
 #
 #   [generator]----[node]       lookups as fast as they can be made
 #   [author]----[reader]        bulk, then the same beside a flood of junk

@@ -155,7 +155,7 @@ def flip(results, kind, stride):
     spaces.feedctl("reader", "store", "flush")
 
     def again(feed):
-        with spaces.inside("reader"), feedsock.reader(feed.name, seq, 3000) as socket:
+        with spaces.inside("reader"), feedsock.reader(feed.name, seq, TIMEOUT_MS) as socket:
             return socket.entry()
 
     got = spaces.spread(again, feeds)

@@ -201,8 +201,7 @@ def fork(results, what, feed, other, tamper=None):
         results.equal(f"{what}: one branch is read", socket.entry(), feed.payload(2))
     with spaces.inside("peer"):
         peer = Alone("r", [other], tamper=tamper)
-    with peer, spaces.inside("c1"), feedsock.reader(feed.name, 3, 3000) as socket:
-        socket.patience(20)
+    with peer, spaces.inside("c1"), feedsock.reader(feed.name, 3, TIMEOUT_MS) as socket:
         try:
             got = socket.entry()
         except OSError as error:
@@ -250,7 +249,8 @@ def late(results):
         peer = Alone("r", [feed], tamper=hold)
     with peer:
         with spaces.inside("reader"):
-            socket = feedsock.reader(feed.name, 2, 500)
+            socket = feedsock.reader(feed.name, 2, TIMEOUT_MS)
+            socket.timeout(500)
             try:
                 got = socket.entry()
             except OSError as error:

@@ -24,7 +24,7 @@ def error_of(function, *args):
 
 
 def read_all(count, node="reader"):
-    with spaces.inside(node), feedsock.reader(name_of(), 0, 8000) as reader:
+    with spaces.inside(node), feedsock.reader(name_of(), 0, 20000) as reader:
         return [reader.entry() for _ in range(count)]
 
 
@@ -45,8 +45,9 @@ def first():
 def socket_of(head=None):
     socket = feedsock.Socket()
     socket.seed(SEED)
-    socket.timeout(1500)
     if head:
+        # What it covers is out there, and will be found.
+        socket.timeout(20000)
         socket.set(feedsock.AUTHOR_HEAD, head)
     return socket
 

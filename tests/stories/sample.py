@@ -13,7 +13,7 @@ with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0003)) as t
     tap.bind((sys.argv[1], 0))
     pathlib.Path(sys.argv[2] + ".ready").touch()
     seen = []
-    while len(seen) < 60 and select.select([tap], [], [], 10 if not seen else 2)[0]:
+    while len(seen) < 60 and select.select([tap], [], [], 60 if not seen else 2)[0]:
         data = tap.recv(65536)
         if data[12:14] == struct.pack(">H", ETHERTYPE):
             seen.append(data[:1514].ljust(60, b"\0"))

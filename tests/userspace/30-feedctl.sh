@@ -84,17 +84,17 @@ says "a file over 16 MiB alone is refused" "16 MiB" feedctl append -k a dir/big
 say "following"
 feedctl tail -f -n 1 "$FEED" >followed 2>&1 &
 follower=$!
-must wait_until 5 grep -q . followed
+must wait_until 60 grep -q . followed
 check "an append while somebody follows" sh -c 'echo live | feedctl append -k a --lines'
-check "reaches the follower" wait_until 5 grep -qx live followed
-sleep 30 | feedctl append -k a >/dev/null 2>&1 &
+check "reaches the follower" wait_until 60 grep -qx live followed
+sleep 300 | feedctl append -k a >/dev/null 2>&1 &
 author=$!
-check "a second author has to wait" wait_until 5 sh -c "feedctl append -k a lines 2>&1 | grep -q 'another program'"
+check "a second author has to wait" wait_until 60 sh -c "feedctl append -k a lines 2>&1 | grep -q 'another program'"
 must pkill -x sleep
-must wait_until 5 sh -c "! kill -0 $author 2>/dev/null"
+must wait_until 60 sh -c "! kill -0 $author 2>/dev/null"
 check "until the first one has ended" feedctl append -k a lines
 check "closing the feed" feedctl append -k a --final /dev/null
-check "ends the follower" wait_until 5 sh -c "! kill -0 $follower 2>/dev/null"
+check "ends the follower" wait_until 60 sh -c "! kill -0 $follower 2>/dev/null"
 says "nothing can be appended to a closed feed" "closed for ever" feedctl append -k a /etc/hostname
 
 say "after a reboot the store knows nothing"

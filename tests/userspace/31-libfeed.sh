@@ -21,7 +21,7 @@ for author in c python rust; do
 		# A reader goes on for ever: an open feed may get longer.
 		"say_$reader" reader "$feed" >"$TMP/heard" 2>&1 &
 		listener=$!
-		check "$reader hears $author" wait_until 10 grep -q "words of $author$" "$TMP/heard"
+		check "$reader hears $author" wait_until 60 grep -q "words of $author$" "$TMP/heard"
 		{ pkill -P "$listener"; kill "$listener"; } 2>/dev/null
 		wait "$listener" 2>/dev/null
 		must on reader feedctl store flush

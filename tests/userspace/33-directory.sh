@@ -31,9 +31,9 @@ check "every file is as it was" diff -r "$DIR" "$TMP/out"
 check_equal "over two hops" "$(hops "$TMP/stats")" "{'2': 44}"
 
 on reader feedctl tail -f -n 1 "$FEED" >"$TMP/followed" 2>&1 &
-must wait_until 20 grep -qa . "$TMP/followed"
+must wait_until 60 grep -qa . "$TMP/followed"
 check "an append while the reader follows" on author sh -c "echo live | feedctl append --key $TMP/a --lines"
-check "reaches it" wait_until 20 grep -qax live "$TMP/followed"
+check "reaches it" wait_until 60 grep -qax live "$TMP/followed"
 
 say "the author is gone"
 must ip -n author link set dev r down
