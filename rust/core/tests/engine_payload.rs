@@ -97,3 +97,58 @@ fn payload__without_its_end_in_chunk_mode() {
     }
     assert!(chunk_mode > 3, "{chunk_mode} windows went chunk by chunk");
 }
+
+/// A reader and its author on a link of MTU 1500, and a cache between them. `uncut`: whether the links carry
+/// long frames; `loss` in a thousand.
+fn read_long_frames(uncut: bool, loss: u64) -> Net {
+    const LEN: usize = 300_000;
+    let mut net = Net::new(31);
+    let roles = [Role::Host, Role::Cache, Role::Host];
+    let [author, cache, reader] = roles.map(|role| net.add(role));
+    for (lower, upper) in [(cache, author), (reader, cache)] {
+        let link = net.link(&[upper, lower], 1500);
+        net.allow_uncut(link);
+        net.links[link].uncut = uncut;
+        net.route(lower, link, Some(upper));
+    }
+    let payload = Rng(31).bytes(LEN);
+    let mut feed = Author::new(31);
+    let now = net.now;
+    feed.append(now, &mut net.nodes[author], &payload);
+    assert!(net.get_head(reader, feed.id, 1, s(5)));
+    for link in &mut net.links {
+        link.loss = loss;
+    }
+    let mut cursor = Reader::new(feed.id, 0);
+    let got = net.read(reader, &mut cursor, feed.id, 1, s(30));
+    assert!(got[0].0 == payload);
+    for node in &net.nodes {
+        node.world.check_blobs();
+        assert_eq!(node.world.count(Counter::ChunkMode), 0);
+    }
+    net
+}
+
+#[test]
+fn payload__a_window_in_one_frame() {
+    let net = read_long_frames(true, 0);
+    for link in &net.links {
+        // Ten windows; the first one is asked for without a cookie, and gets a frame of the link's.
+        let data = link.seen.of("blob-data");
+        assert!((10..=12).contains(&data), "{data} frames with payload");
+    }
+    let net = read_long_frames(true, 60);
+    assert!(net.nodes[2].world.count(Counter::Resent) > 0);
+}
+
+#[test]
+fn payload__a_window_in_one_frame_that_is_cut() {
+    let net = read_long_frames(false, 0);
+    for link in &net.links {
+        let data = link.seen.of("blob-data");
+        assert!(data >= 300_000 / 1500, "{data} frames with payload");
+        assert!(link.seen.bytes < 320_000, "{} bytes", link.seen.bytes);
+    }
+    let net = read_long_frames(false, 60);
+    assert!(net.nodes[2].world.count(Counter::Resent) > 0);
+}
