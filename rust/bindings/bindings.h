@@ -23,6 +23,7 @@
 #include <linux/key.h>
 #include <linux/ktime.h>
 #include <linux/memcontrol.h>
+#include <linux/memory.h>
 #include <linux/mm.h>
 #include <linux/mount.h>
 #include <linux/net.h>
@@ -100,5 +101,6 @@ const __poll_t FEED_CONST_EPOLLRDHUP = EPOLLRDHUP;
 const __poll_t FEED_CONST_EPOLLPRI = EPOLLPRI;
 const __poll_t FEED_CONST_EPOLLRDNORM = EPOLLRDNORM;
 const __poll_t FEED_CONST_EPOLLWRNORM = EPOLLWRNORM;
+const unsigned int FEED_CONST_MEM_OFFLINE = MEM_OFFLINE;
 const long FEED_CONST_MAX_SCHEDULE_TIMEOUT = MAX_SCHEDULE_TIMEOUT;
 const bool FEED_CONST_TRANSPARENT_HUGEPAGE = IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE);

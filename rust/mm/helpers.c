@@ -6,6 +6,8 @@
 #include <linux/prefetch.h>
 #include <linux/cred.h>
 #include <linux/fs.h>
+#include <linux/memory.h>
+#include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/stat.h>
@@ -70,6 +72,55 @@ pgoff_t feed_helper_folio_index(const struct folio *folio)
 unsigned long feed_helper_folio_frame(const struct folio *folio)
 {
 	return folio_pfn(folio);
+}
+
+/*
+ * The folio of a mapping's page if it begins at this frame of memory, with a
+ * reference. As filemap_get_entry(), which has the folio from a tree and asks
+ * the tree again: a folio that was removed, or moved, has lost its mapping. It
+ * is asked before, too, or folios of others would be held for a moment.
+ *
+ * Until the end of the RCU section the struct page stays, see Removal.
+ */
+struct folio *feed_helper_folio_if_at(struct address_space *mapping, pgoff_t index,
+				      unsigned long frame)
+{
+	struct folio *folio;
+
+	rcu_read_lock();
+	folio = (struct folio *)pfn_to_online_page(frame);
+	if (!folio || READ_ONCE(folio->mapping) != mapping || !folio_try_get(folio)) {
+		folio = NULL;
+	} else if (READ_ONCE(folio->mapping) != mapping ||
+		   index - folio->index >= folio_nr_pages(folio)) {
+		folio_put(folio);
+		folio = NULL;
+	}
+	rcu_read_unlock();
+	return folio;
+}
+
+void feed_helper_prefetch_frame(unsigned long frame, unsigned long offset)
+{
+	const struct page *page;
+
+	rcu_read_lock();
+	page = pfn_to_online_page(frame);
+	if (page) {
+		prefetch(page);
+		prefetch(page_address(page) + offset);
+	}
+	rcu_read_unlock();
+}
+
+int feed_helper_watch_memory(struct notifier_block *block)
+{
+	return register_memory_notifier(block);
+}
+
+void feed_helper_unwatch_memory(struct notifier_block *block)
+{
+	unregister_memory_notifier(block);
 }
 
 struct mem_cgroup *feed_helper_memcg_of_current(void)

@@ -4,6 +4,10 @@
 
 use super::{
     folio::Folio,
+    hint::{
+        FolioHint,
+        Removal, //
+    },
     memcg::MemCgroup,
     PAGE_SIZE, //
 };
@@ -65,6 +69,8 @@ unsafe extern "C" fn init_fs_context(context: *mut bindings::fs_context) -> c_in
 /// `mount` is a mount that `kern_mount()` made for us.
 pub(crate) struct PseudoFs {
     mount: NonNull<bindings::vfsmount>,
+    /// For those who follow hints to the mappings' folios.
+    _removal: Pin<KBox<Removal>>,
 }
 
 // SAFETY: A mount is used from any thread.
@@ -75,12 +81,14 @@ unsafe impl Sync for PseudoFs {}
 impl PseudoFs {
     /// Mounts it. Context: process, may sleep.
     pub(crate) fn mount() -> Result<Self> {
+        let removal = Removal::watch()?;
         // SAFETY: The type lives as long as the module, and unmounting waits for all its users.
         let mount = from_err_ptr(unsafe { bindings::kern_mount(FS_TYPE.0.get()) })?;
 
         // INVARIANT: Just made.
         Ok(Self {
             mount: NonNull::new(mount).ok_or(ENOMEM)?,
+            _removal: removal,
         })
     }
 
@@ -206,6 +214,26 @@ impl Mapping {
         // SAFETY: All folios of the mapping come from `add`; the lookup's reference is ours. One
         // that is still being added is nobody's yet, and nobody looks for it.
         Some(unsafe { Folio::from_raw(folio) })
+    }
+
+    /// As [`Mapping::get`], for who reads: without looking where `hint` says that it is, and else with
+    /// that hint for the next time. Context: any.
+    #[inline]
+    pub(crate) fn get_by(&self, index: u64, hint: &FolioHint) -> Option<Folio> {
+        let folio = self.get_at(index, hint);
+        if folio.is_some() {
+            return folio;
+        }
+        let folio = self.get(index);
+        hint.set(folio.as_ref());
+        folio
+    }
+
+    /// The folio that holds page `index`, if it is where `hint` says, for who reads. Context: any.
+    #[inline]
+    pub(crate) fn get_at(&self, index: u64, hint: &FolioHint) -> Option<Folio> {
+        // SAFETY: By the type invariant; all folios of the mapping come from `add`.
+        unsafe { hint.find(self.mapping, index) }
     }
 
     /// Gives `look` the folios of `pages` pages from `index` on, in order, until it returns false.

@@ -11,6 +11,7 @@
 //! is gone. Programs see pages by [`UserPages`] only.
 
 mod folio;
+mod hint;
 mod mapping;
 mod memcg;
 mod user;
@@ -19,6 +20,7 @@ pub(crate) use folio::{
     Folio,
     Span, //
 };
+pub(crate) use hint::FolioHint;
 pub(crate) use mapping::{
     Folios,
     Mapping,

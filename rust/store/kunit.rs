@@ -80,7 +80,8 @@ macro_rules! check {
     };
 }
 
-// Behind the macro that it uses.
+// Behind the macro that they use.
+mod hints;
 mod limits;
 
 /// A store with its surroundings, taken down in the right order.
@@ -580,6 +581,16 @@ mod tests {
     #[test]
     fn reclaim() -> Result {
         limits::reclaim()
+    }
+
+    #[test]
+    fn hints() -> Result {
+        hints::hints()
+    }
+
+    #[test]
+    fn hints_of_the_lost() -> Result {
+        hints::hints_of_the_lost()
     }
 
     #[test]

@@ -3,9 +3,9 @@
 //! Finding what is stored, and reading it.
 //!
 //! A read looks the place up under a shard's lock and lets go of it; then it takes a reference to
-//! each folio from the page cache. Between the two the segment may be evicted or reclaimed: then
-//! there is no folio at its index, for ever, and the read has missed. With a reference in hand
-//! nothing can change under the reader.
+//! each folio: where the segment's record says that it was, else from the page cache. Between the two
+//! the segment may be evicted or reclaimed: then there is no folio at its index, for ever, and the
+//! read has missed. With a reference in hand nothing can change under the reader.
 
 use super::{
     index::{
@@ -22,6 +22,7 @@ use super::{
 };
 use crate::mm::{
     Folio,
+    FolioHint,
     Span,
     PAGE_SIZE, //
 };
@@ -114,11 +115,27 @@ impl Object {
         Some((span, span.offset(page, at, len)?))
     }
 
+    /// Asks the memory for bytes, and for what has to be looked at before they are read.
+    #[inline]
+    fn soon(&self, store: &Store, offset: u32, bit: u64) {
+        let Some(found) = self.found.filter(|found| found.info & bit == bit) else {
+            return;
+        };
+        let (page, at) = Self::page(&found, offset);
+        if let Some(span) = &self.span {
+            if let Some(at) = span.offset(page, at, 1) {
+                return span.prefetch(at);
+            }
+        }
+        if let Some(hint) = store.hint(&found, page) {
+            hint.prefetch(page, at);
+        }
+    }
+
     /// Asks the page cache.
     #[inline(never)]
     fn fetch(&mut self, store: &Store, found: &Found, page: u64) {
-        let folio = store.arena(found.view.pinned()).mapping.get(page);
-        self.span = folio.and_then(Span::new);
+        self.span = store.folio(found, page).and_then(Span::new);
         if self.span.is_none() {
             store.forget(&self.key, found.place);
         }
@@ -461,9 +478,7 @@ impl Store {
             let Some((offset, bit)) = slot_place(*slot, len) else {
                 return;
             };
-            if let Some((span, at)) = object.open(self, offset, bit, len) {
-                span.prefetch(at);
-            }
+            object.soon(self, offset, bit);
         }
     }
 
@@ -479,11 +494,8 @@ impl Store {
         if !near {
             return self.place_soon(recent, &key);
         }
-        if let Some((span, at)) = recent
-            .get(self, &key)
-            .and_then(|object| object.open(self, 0, 0, 1))
-        {
-            span.prefetch(at);
+        if let Some(object) = recent.get(self, &key) {
+            object.soon(self, 0, 0);
         }
     }
 
@@ -599,7 +611,7 @@ impl Store {
         };
         let start = view.page() + first as u64;
         let all = if pages == 1 {
-            mapping.get(start).is_some_and(&mut piece)
+            self.folio(found, start).is_some_and(&mut piece)
         } else {
             mapping.visit(start, pages, &mut piece)
         };
@@ -607,6 +619,22 @@ impl Store {
             self.forget(key, found.place);
         }
         all
+    }
+
+    /// The folio of page `page` of the mapping, which is of the segment that was found.
+    #[inline]
+    fn folio(&self, found: &Found, page: u64) -> Option<Folio> {
+        let mapping = &self.arena(found.view.pinned()).mapping;
+        match self.hint(found, page) {
+            Some(hint) => mapping.get_by(page, hint),
+            None => mapping.get(page),
+        }
+    }
+
+    /// Where that was seen last.
+    #[inline]
+    fn hint(&self, found: &Found, page: u64) -> Option<&FolioHint> {
+        self.segments.record(found.place.segment.slot)?.hint(page)
     }
 
     /// The kernel has taken (some of) what lies at `place`.

@@ -27,6 +27,7 @@ use super::{
     SEGMENT_BYTES,
     SEGMENT_PAGES, //
 };
+use crate::mm::FolioHint;
 use kernel::{
     new_mutex,
     prelude::*,
@@ -85,6 +86,8 @@ pub(super) struct Segment {
     /// Index entries that point here. Like `live` it is a figure: a segment that ends while an
     /// entry of it is being removed may leave its successor one too few.
     entries: Atomic<i32>,
+    /// Where its folios were seen. Those of whom had the slot before are of other indices.
+    hints: [FolioHint; SEGMENT_PAGES],
 }
 
 impl Segment {
@@ -99,7 +102,14 @@ impl Segment {
             live: Atomic::new(0),
             kept: Atomic::new(0),
             entries: Atomic::new(0),
+            hints: [const { FolioHint::none() }; SEGMENT_PAGES],
         }
+    }
+
+    /// Where page `page` of the mapping was seen, which is one of the segment's. Context: any.
+    #[inline]
+    pub(super) fn hint(&self, page: u64) -> Option<&FolioHint> {
+        self.hints.get(page as usize % SEGMENT_PAGES)
     }
 
     /// There was a hit. Context: any.
