@@ -7,7 +7,6 @@
 
 use crate::{
     net::{
-        cut::Cut,
         device::Device,
         skb::{
             FrameBuilder,
@@ -22,14 +21,7 @@ use crate::{
 };
 use feed_core::{
     engine::Payload,
-    wire::{
-        cut_head,
-        payload_at,
-        piece_len,
-        FRAME_HEADER_LEN,
-        MTU_MAX,
-        PIECE_HEAD_LEN, //
-    },
+    wire::FRAME_HEADER_LEN, //
 };
 
 /// Where the id stands in a frame whose first message is a lookup, bytes.
@@ -55,19 +47,6 @@ fn flow(linear: &[u8], payload: Option<&Payload>) -> u32 {
     match linear.get(FRAME_HEADER_LEN) {
         Some(&kind) if kind >= FIRST_LOOKUP => word(LOOKUP_ID),
         _ => word(ANSWER_TOKEN),
-    }
-}
-
-/// How our long frames are cut.
-pub(crate) struct BlobCut;
-
-impl Cut for BlobCut {
-    fn payload_at(head: &[u8]) -> Option<usize> {
-        payload_at(head)
-    }
-
-    fn cut_head(head: &mut [u8], at: u32, len: u32) -> Option<usize> {
-        cut_head(head, at, len)
     }
 }
 
@@ -100,12 +79,6 @@ pub(crate) fn build(
         );
         if !all {
             return None;
-        }
-        let mtu = device.mtu() as usize;
-        if linear.len() + payload.len as usize > mtu {
-            if let Some(piece) = piece_len(linear, mtu.min(MTU_MAX)) {
-                frame.allow_cut(linear.len(), piece, PIECE_HEAD_LEN);
-            }
         }
     }
     frame.set_hash(flow(linear, payload.as_ref()));

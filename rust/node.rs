@@ -93,8 +93,7 @@ use feed_core::{
     },
     id::DiscoveryId,
     siphash::SipKey,
-    wire::head_len,
-    Drop as DropReason, //
+    wire::head_len, //
 };
 use kernel::{
     impl_has_work,
@@ -434,25 +433,17 @@ impl<F: Rest> Rest for Behind<'_, F> {
     }
 }
 
-/// Copies as much of a frame as is to be looked at. It may be too long, or shorter than it says.
-fn copy_head<'a>(
-    memory: &'a mut [u8],
-    frame: &impl Rest,
-    stats: &Stats,
-) -> Result<&'a [u8], Reason> {
+/// Copies as much of a frame as is to be looked at; `None` if it is too long, or shorter than it says.
+fn copy_head<'a>(memory: &'a mut [u8], frame: &impl Rest) -> Option<&'a [u8]> {
     let mut have = 0;
     loop {
         // It grows with each call, and is never more than the frame.
-        let wanted = head_len(memory.get(..have).unwrap_or(&[]), frame.bytes());
+        let wanted = head_len(memory.get(..have)?, frame.bytes());
         if wanted <= have {
-            return Ok(memory.get(..have).unwrap_or(&[]));
+            return memory.get(..have);
         }
-        let Some(room) = memory.get_mut(have..wanted) else {
-            stats.dropped(DropReason::Oversized);
-            return Err(Reason::Malformed);
-        };
-        if !frame.copy(have, room) {
-            return Err(Reason::Truncated);
+        if !frame.copy(have, memory.get_mut(have..wanted)?) {
+            return None;
         }
         have = wanted;
     }
@@ -490,25 +481,27 @@ impl Node {
         }
     }
 
-    /// Hands a received frame to those engines that it has messages for.
+    /// Hands a received frame to those engines that it has messages for. False if it is shorter than
+    /// it says.
     ///
     /// Context: softirq.
-    pub(crate) fn receive(self: &Arc<Self>, rx: Rx, frame: &Frame<'_>) -> Result<(), Reason> {
+    pub(crate) fn receive(self: &Arc<Self>, rx: Rx, frame: &Frame<'_>) -> Option<bool> {
         let mut left = Left::default();
-        let taken = self.copies.with(frame.softirq(), |copies| {
-            let head = copy_head(&mut copies.frame, frame, &self.world.stats)?;
+        let copied = self.copies.with(frame.softirq(), |copies| {
+            let Some(head) = copy_head(&mut copies.frame, frame) else {
+                return Some(false);
+            };
             let behind = Behind { frame, start: head.len() };
             let first = self.shards.of_frame(head);
             let others = self.call(first, &mut left, |inner, now| {
                 inner.engine.on_frame_head(now, rx, head, &behind, &mut inner.env)
-            });
-            // Without an engine the namespace is at its end.
-            self.receive_again(others.ok_or(Reason::Unwanted)?, &mut left, rx, head, &behind);
-            Ok(())
+            })?;
+            self.receive_again(others, &mut left, rx, head, &behind);
+            Some(true)
         });
         // What is sent may come back at once, to be copied.
         self.finish(left);
-        taken.unwrap_or(Err(Reason::Unwanted))
+        copied.flatten()
     }
 
     /// As [`Node::receive`], for at most [`AHEAD`] frames of at most [`SHORT`] bytes that have come

@@ -163,23 +163,6 @@ impl FrameBuilder {
         true
     }
 
-    /// Lets a long frame go out uncut, if it is to be cut into pieces of `piece` bytes of payload behind
-    /// `head` bytes where it must be, which are no more than `each` in all but the first.
-    pub(crate) fn allow_cut(&mut self, head: usize, piece: usize, each: usize) {
-        // SAFETY: Valid by the type invariant.
-        let len = unsafe { (*self.skb.as_ptr()).len as usize };
-        let (Ok(head), Ok(piece)) = (u16::try_from(head), u16::try_from(piece)) else {
-            return;
-        };
-        if piece == 0 || usize::from(head) >= len || each > usize::from(head) {
-            return;
-        }
-        // SAFETY: As above; the payload is not empty, and its head has `each` bytes.
-        unsafe {
-            bindings::skb_allow_cut(self.skb.as_ptr(), head.into(), piece.into(), each as c_uint);
-        }
-    }
-
     /// Says which flow the frame belongs to. Queues and CPUs are chosen by it; without, all our
     /// frames would be one flow.
     pub(crate) fn set_hash(&mut self, hash: u32) {

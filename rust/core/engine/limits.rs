@@ -2,7 +2,6 @@
 //! Every limit and time of the engine, with its unit.
 
 use super::env::Memory;
-use crate::wire::WINDOW_BYTES;
 
 /// Ports of one engine at most.
 pub const PORTS_MAX: usize = 64;
@@ -10,9 +9,6 @@ pub const PORTS_MAX: usize = 64;
 pub const PORT_MTU_MIN: u16 = 1280;
 /// The largest frame that the engine builds, bytes without the Ethernet header.
 pub const FRAME_MAX: usize = 9216;
-/// The longest frame that is taken, and built for ports that carry a window uncut: one with all of a
-/// window behind its head.
-pub const UNCUT_MAX: usize = FRAME_MAX + WINDOW_BYTES as usize;
 
 /// Longest life of a lookup or a FOLLOW, µs.
 pub const LIFE_MAX_US: u64 = 30_000_000;

@@ -2,7 +2,7 @@
 //! Ports: the attached devices that lookups may leave and enter by.
 
 use super::env::{Mac, Memory, PortId};
-use super::limits::{FRAME_MAX, PORT_MTU_MIN, UNCUT_MAX};
+use super::limits::{FRAME_MAX, PORT_MTU_MIN};
 
 /// What the shell says of a device.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -13,9 +13,6 @@ pub struct PortInfo {
     pub mtu: u16,
     /// Whether frames can leave by it now.
     pub up: bool,
-    /// Whether a window of a blob may leave by it in one frame, whatever its MTU: the shell has it cut
-    /// where it must be cut, see [`crate::wire::cut_head`].
-    pub uncut: bool,
 }
 
 /// Why a change was refused.
@@ -148,13 +145,6 @@ impl<M: Memory> Ports<M> {
         self.get(id)
             .filter(|port| port.info.up)
             .map(|port| usize::from(port.info.mtu).min(FRAME_MAX))
-    }
-
-    /// The same for a frame with bytes of a blob.
-    pub(super) fn blob_mtu(&self, id: PortId) -> Option<usize> {
-        let is_uncut = self.get(id).is_some_and(|port| port.info.uncut);
-        let mtu = self.mtu(id)?;
-        Some(if is_uncut { UNCUT_MAX } else { mtu })
     }
 
     pub(super) fn any_up(&self) -> bool {

@@ -122,21 +122,6 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let Some(mtu) = self.ports.mtu(port) else {
             return Sent::default();
         };
-        self.reply_in_frames(port, mac, mtu, limited, budget, script, env)
-    }
-
-    /// The same in frames of at most `mtu` bytes.
-    #[allow(clippy::too_many_arguments)]
-    fn reply_in_frames(
-        &mut self,
-        port: PortId,
-        mac: Mac,
-        mtu: usize,
-        limited: bool,
-        budget: u32,
-        script: &mut impl Script,
-        env: &mut E,
-    ) -> Sent {
         let header = FrameHeader {
             cookie_give: self.cookie_for(port, mac),
             ..FrameHeader::default()
@@ -552,18 +537,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
             page: chunk_mode && !down.has(HAVE_PAGE) && chunks > 1,
             whole_chunks: chunk_mode,
         };
-        // One frame that is granted is one of the link's.
-        let (port, mac, limited) = (down.port, down.mac, down.has(LIMITED));
-        let mtu = if limited || chunk_mode {
-            self.ports.mtu(port)
-        } else {
-            self.ports.blob_mtu(port)
-        };
-        mtu.is_some_and(|mtu| {
-            self.reply_in_frames(port, mac, mtu, limited, u32::MAX, &mut script, env)
-                .frames
-                > 0
-        })
+        self.reply(down.port, down.mac, down.has(LIMITED), &mut script, env)
+            .frames
+            > 0
     }
 }
 
