@@ -80,6 +80,10 @@ unsigned long feed_helper_folio_frame(const struct folio *folio)
  * the tree again: a folio that was removed, or moved, has lost its mapping. It
  * is asked before, too, or folios of others would be held for a moment.
  *
+ * Unlike what a tree says, the folio may be one that is just being added at
+ * another index: it has its mapping before its index, and until then the index
+ * of what the memory was before. It is not uptodate until it has both.
+ *
  * Until the end of the RCU section the struct page stays, see Removal.
  */
 struct folio *feed_helper_folio_if_at(struct address_space *mapping, pgoff_t index,
@@ -91,7 +95,7 @@ struct folio *feed_helper_folio_if_at(struct address_space *mapping, pgoff_t ind
 	folio = (struct folio *)pfn_to_online_page(frame);
 	if (!folio || READ_ONCE(folio->mapping) != mapping || !folio_try_get(folio)) {
 		folio = NULL;
-	} else if (READ_ONCE(folio->mapping) != mapping ||
+	} else if (!folio_test_uptodate(folio) || READ_ONCE(folio->mapping) != mapping ||
 		   index - folio->index >= folio_nr_pages(folio)) {
 		folio_put(folio);
 		folio = NULL;
