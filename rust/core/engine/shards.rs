@@ -125,11 +125,18 @@ impl ShardSet {
 
     /// Takes the first one out.
     pub fn pop(&mut self) -> Option<usize> {
-        if self.0 == 0 {
+        self.pop_from(0)
+    }
+
+    /// Takes the first one out that is not before `start`, or else the first; any number will do.
+    pub fn pop_from(&mut self, start: usize) -> Option<usize> {
+        let start = start as u32 % u8::BITS;
+        let ahead = self.0.rotate_right(start);
+        if ahead == 0 {
             return None;
         }
-        let shard = self.0.trailing_zeros();
-        self.0 &= self.0.wrapping_sub(1);
+        let shard = ahead.trailing_zeros().wrapping_add(start) % u8::BITS;
+        self.remove(shard as usize);
         Some(shard as usize)
     }
 }
@@ -171,6 +178,23 @@ mod tests {
         set.remove(5);
         assert_eq!([set.pop(), set.pop(), set.pop()], [Some(0), Some(7), None]);
         assert!(set.is_empty());
+    }
+
+    #[test]
+    fn set__begins_where_it_is_told_to() {
+        for (start, order) in [
+            (0, [1, 4, 7]),
+            (4, [4, 7, 1]),
+            (5, [7, 1, 4]),
+            (18, [4, 7, 1]),
+        ] {
+            let mut set = ShardSet::default();
+            for shard in order {
+                set.insert(shard);
+            }
+            assert_eq!(order.map(|_| set.pop_from(start)), order.map(Some));
+            assert_eq!(set.pop_from(start), None);
+        }
     }
 
     #[test]
