@@ -7,9 +7,11 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use feed::{Author, AuthorOptions, Name, Reader, ReaderOptions, Seed};
 use serde_json::Value;
 
-use crate::machine::{cable, inside, sh, sh_in};
+use crate::line::How;
+use crate::machine::{cable, inside, load_feed, sh, sh_in};
 
 /// The device towards the author, and the one towards the reader.
 const FAR: &str = "far";
@@ -49,9 +51,24 @@ impl Chain {
         format!("10.{}.{}.2", self.net, self.hops - 1)
     }
 
+    /// The author of a new feed, at the author's end.
+    pub(crate) fn new_author(&self) -> Result<Author> {
+        inside(&self.author(), || {
+            Ok(AuthorOptions::new().new_feed().open(&Seed::generate()?)?)
+        })
+    }
+
+    /// A reader of a feed from its beginning, at the reader's end.
+    pub(crate) fn new_reader(&self, name: Name) -> Result<Reader> {
+        inside(&self.reader(), || Ok(ReaderOptions::new().open(name)?))
+    }
+
     /// Makes namespaces, cables, routes and addresses, and AF_FEED's ports unless only IP is measured.
     /// What there is of them when this fails goes by [`Chain::remove`].
-    pub(crate) fn set_up(&self, with_feeds: bool) -> Result<()> {
+    pub(crate) fn set_up(&self, how: &How) -> Result<()> {
+        if !how.native {
+            load_feed()?;
+        }
         for at in 0..=self.hops {
             sh(&["ip", "netns", "add", &self.node(at)])?;
         }
@@ -64,7 +81,7 @@ impl Chain {
         for at in 0..=self.hops {
             let node = self.node(at);
             let (is_reader, is_author) = (at == 0, at == self.hops);
-            if with_feeds {
+            if !how.native {
                 add_ports(&node, is_reader, is_author)?;
             }
             if !is_author {

@@ -6,26 +6,58 @@ use std::net::UdpSocket;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use feed_core::head::{Head, SignedHead};
 use feed_core::id::{Hash, Name};
 use feed_core::sign::{PublicKey, Seed};
 
 use crate::chain::Chain;
+use crate::line::How;
 use crate::machine::inside;
 
 /// Bytes of a ping: those of the entries that it stands beside.
 pub(crate) const PING_BYTES: usize = 100;
 const PORT: u16 = 7;
 
+/// A chain, and pings over it.
+pub(crate) struct Course {
+    pub(crate) chain: Chain,
+    ping: Option<Ping>,
+}
+
+impl Course {
+    /// Over this chain; nothing is made yet.
+    pub(crate) fn new(chain: Chain) -> Course {
+        Course { chain, ping: None }
+    }
+
+    /// Makes both.
+    pub(crate) fn set_up(&mut self, how: &How) -> Result<()> {
+        self.chain.set_up(how)?;
+        self.ping = Some(Ping::new(&self.chain)?);
+        Ok(())
+    }
+
+    /// A ping there and back.
+    pub(crate) fn ping(&self) -> Result<Duration> {
+        self.ping.as_ref().context("there is no socket")?.once()
+    }
+
+    /// Takes both away, as far as they were made.
+    pub(crate) fn remove(&mut self) {
+        self.ping = None;
+        self.chain.remove();
+    }
+}
+
 /// A socket at the reader's end of a chain, and a thread that sends everything back at the other.
-pub(crate) struct Ping {
+struct Ping {
     socket: UdpSocket,
     echo: Option<JoinHandle<()>>,
 }
 
 impl Ping {
-    pub(crate) fn new(chain: &Chain) -> Result<Ping> {
+    fn new(chain: &Chain) -> Result<Ping> {
         let there = inside(&chain.author(), || {
             Ok(UdpSocket::bind((chain.author_ip().as_str(), PORT))?)
         })?;
@@ -54,7 +86,7 @@ impl Ping {
     }
 
     /// There and back.
-    pub(crate) fn once(&self) -> Result<Duration> {
+    fn once(&self) -> Result<Duration> {
         let mut bytes = [1; PING_BYTES];
         let begun = Instant::now();
         self.socket.send(&bytes)?;

@@ -14,12 +14,12 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use feed::{Author, AuthorOptions, Piece, Reader, ReaderOptions, Seed};
+use feed::{Author, Piece, Reader};
 
-use super::live::rest;
+use super::live::{PACE, rest};
 use crate::chain::Chain;
 use crate::line::{Case, How, Line, Native, Reach, Role, Sample};
-use crate::machine::{allow_open_files, cpu_time, inside, load_feed};
+use crate::machine::{allow_open_files, cpu_time};
 use crate::summary::{micros, quantile};
 
 /// Readers of the larger crowd.
@@ -81,9 +81,7 @@ struct Crowd {
 
 impl Crowd {
     fn new(chain: &Chain, readers: usize) -> Result<Crowd> {
-        let author = inside(&chain.author(), || {
-            Ok(AuthorOptions::new().new_feed().open(&Seed::generate()?)?)
-        })?;
+        let author = chain.new_author()?;
         let (tally, done) = Tally::new(readers);
         let mut crowd = Crowd {
             author,
@@ -91,11 +89,7 @@ impl Crowd {
             threads: Vec::new(),
         };
         let name = crowd.author.name();
-        let readers: Result<Vec<Reader>> = inside(&chain.reader(), || {
-            (0..readers)
-                .map(|_| Ok(ReaderOptions::new().open(name)?))
-                .collect()
-        });
+        let readers: Result<Vec<Reader>> = (0..readers).map(|_| chain.new_reader(name)).collect();
         for reader in readers? {
             let tally = tally.clone();
             crowd
@@ -113,7 +107,7 @@ impl Crowd {
             .done
             .recv_timeout(Duration::from_secs(10))
             .context("some reader has not heard of an append")?;
-        rest(begun);
+        rest(begun, PACE);
         Ok(micros(done - begun))
     }
 
@@ -177,7 +171,7 @@ impl Sleepers {
             .done
             .recv_timeout(Duration::from_secs(10))
             .context("some thread was not woken")?;
-        rest(begun);
+        rest(begun, PACE);
         Ok(micros(done - begun))
     }
 
@@ -246,7 +240,7 @@ impl Daemon {
             .done
             .recv_timeout(Duration::from_secs(10))
             .context("some subscriber has not heard of an entry")?;
-        rest(begun);
+        rest(begun, PACE);
         Ok(micros(done - begun))
     }
 
@@ -385,8 +379,7 @@ impl Line for Fanout {
         // A socket a reader, two a subscriber.
         allow_open_files(4 * READERS as u64)?;
         if !how.native {
-            load_feed()?;
-            self.chain.set_up(true)?;
+            self.chain.set_up(how)?;
         }
         for number in [1, READERS] {
             if !how.native {

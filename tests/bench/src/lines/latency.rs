@@ -8,12 +8,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use feed::{Append, AuthorOptions, EntryInfo, Piece, Reader, ReaderOptions, Seed};
+use feed::{Append, EntryInfo, Piece, Reader, ReaderOptions};
 
 use crate::chain::Chain;
 use crate::line::{Case, How, Line, Native, Reach, Role, Sample};
-use crate::machine::{inside, load_feed};
-use crate::ping::{PING_BYTES, Ping, Signing};
+use crate::machine::inside;
+use crate::ping::{Course, PING_BYTES, Signing};
 use crate::summary::{micros, quantile};
 
 /// Hops of the two chains.
@@ -38,8 +38,7 @@ type Times = [Vec<f64>; 2];
 
 /// See the head of this file.
 pub(crate) struct Latency {
-    chains: [Chain; 2],
-    pings: Vec<Ping>,
+    courses: [Course; 2],
     signing: Option<Signing>,
     samples: usize,
     /// Of this round, µs.
@@ -49,11 +48,10 @@ pub(crate) struct Latency {
 impl Latency {
     pub(crate) fn new() -> Latency {
         Latency {
-            chains: [
-                Chain::new("one", 1, HOPS[0]),
-                Chain::new("three", 2, HOPS[1]),
+            courses: [
+                Course::new(Chain::new("one", 1, HOPS[0])),
+                Course::new(Chain::new("three", 2, HOPS[1])),
             ],
-            pings: Vec::new(),
             signing: None,
             samples: 0,
             seen: [0.0; CASES],
@@ -74,8 +72,8 @@ impl Latency {
     fn time_udp(&mut self) -> Result<()> {
         let mut times = Times::default();
         for _ in 0..self.samples * 4 {
-            for (times, ping) in times.iter_mut().zip(&self.pings) {
-                times.push(micros(ping.once()?));
+            for (times, course) in times.iter_mut().zip(&self.courses) {
+                times.push(micros(course.ping()?));
             }
         }
         self.note(UDP, UDP_HOP, times)
@@ -101,8 +99,8 @@ impl Latency {
         let (mut newer, mut covered, mut unknown) =
             (Times::default(), Times::default(), Times::default());
         for _ in 0..self.samples {
-            for (at, chain) in self.chains.iter().enumerate() {
-                let feed = first_bytes(chain)?;
+            for (at, course) in self.courses.iter().enumerate() {
+                let feed = first_bytes(&course.chain)?;
                 unknown[at].push(micros(feed.unknown));
                 covered[at].push(micros(feed.covered));
                 newer[at].push(micros(feed.newer));
@@ -125,12 +123,8 @@ struct FirstBytes {
 }
 
 fn first_bytes(chain: &Chain) -> Result<FirstBytes> {
-    let (author, name) = inside(&chain.author(), || {
-        let seed = Seed::generate()?;
-        let author = AuthorOptions::new().new_feed().open(&seed)?;
-        let name = author.name();
-        Ok((author, name))
-    })?;
+    let author = chain.new_author()?;
+    let name = author.name();
     let text = [b'x'; PING_BYTES];
     let more = Append {
         more: true,
@@ -217,12 +211,8 @@ impl Line for Latency {
 
     fn set_up(&mut self, how: &How) -> Result<()> {
         self.samples = if how.quick { 50 } else { 200 };
-        if !how.native {
-            load_feed()?;
-        }
-        for chain in &self.chains {
-            chain.set_up(!how.native)?;
-            self.pings.push(Ping::new(chain)?);
+        for course in &mut self.courses {
+            course.set_up(how)?;
         }
         self.signing = Some(Signing::new()?);
         if how.native {
@@ -248,9 +238,8 @@ impl Line for Latency {
     }
 
     fn tear_down(&mut self) -> Result<()> {
-        self.pings.clear();
-        for chain in &self.chains {
-            chain.remove();
+        for course in &mut self.courses {
+            course.remove();
         }
         Ok(())
     }

@@ -3,19 +3,20 @@
 //!
 //! Both ends are in one machine and have one clock: the time goes from before the append call to
 //! after the receive call. What stands beside it does at the same pace what cannot be left out: a
-//! datagram there and back, a signature made, a signature checked.
+//! datagram there and back, a signature made, a signature checked. Both take turns within a pace, for
+//! the slowest of a hundred are what the machine's host does, which is to meet both alike.
 
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use feed::{Author, AuthorOptions, Reader, ReaderOptions, Seed};
+use feed::{Author, Reader};
 
 use crate::chain::Chain;
 use crate::line::{Case, How, Line, Native, Reach, Role, Sample};
-use crate::machine::{cpu_time, inside, load_feed};
-use crate::ping::{PING_BYTES, Ping, Signing};
+use crate::machine::cpu_time;
+use crate::ping::{Course, PING_BYTES, Signing};
 use crate::summary::{micros, quantile};
 
 /// From one append to the next.
@@ -29,15 +30,14 @@ const CASES: usize = 7;
 
 /// See the head of this file.
 pub(crate) struct Live {
-    chain: Chain,
-    ping: Option<Ping>,
+    course: Course,
     signing: Option<Signing>,
     author: Option<Author>,
     arrivals: Option<Receiver<Instant>>,
     reader: Option<JoinHandle<()>>,
     appends: usize,
-    /// Of this round, µs.
-    seen: [f64; CASES],
+    /// What was seen and not told yet, µs: all cases of a round are measured together.
+    seen: [Option<f64>; CASES],
     /// CPU time of this program, which is all ends, for each of the floor's turns and our appends, ns.
     cpu_ns: [f64; 2],
 }
@@ -45,75 +45,83 @@ pub(crate) struct Live {
 impl Live {
     pub(crate) fn new() -> Live {
         Live {
-            chain: Chain::new("live", 3, 1),
-            ping: None,
+            course: Course::new(Chain::new("live", 3, 1)),
             signing: None,
             author: None,
             arrivals: None,
             reader: None,
             appends: 0,
-            seen: [0.0; CASES],
+            seen: [None; CASES],
             cpu_ns: [0.0; 2],
         }
     }
 
-    fn time_floor(&mut self) -> Result<()> {
-        let ping = self.ping.as_ref().context("there is no socket")?;
-        let signing = self.signing.as_mut().context("there is no key")?;
+    /// Both in turn, half a pace apart; or ours alone.
+    fn time(&mut self, with_floor: bool) -> Result<()> {
         let mut parts: [Vec<f64>; 3] = Default::default();
-        let mut sums = Vec::new();
-        let before = cpu_time()?;
+        let (mut floor, mut ours) = (Vec::new(), Vec::new());
+        let mut cpu = [Duration::ZERO; 2];
         for _ in 0..self.appends {
             let begun = Instant::now();
-            ping.once()?;
-            let pinged = Instant::now();
-            let head = signing.sign()?;
-            let signed = Instant::now();
-            signing.check(&head)?;
-            let checked = Instant::now();
-            let times = [pinged - begun, signed - pinged, checked - signed];
-            for (part, time) in parts.iter_mut().zip(times) {
-                part.push(micros(time));
+            let before = cpu_time()?;
+            if with_floor {
+                let times = self.time_floor()?;
+                for (part, time) in parts.iter_mut().zip(times) {
+                    part.push(micros(time));
+                }
+                floor.push(micros(times.iter().sum()));
             }
-            sums.push(micros(checked - begun));
-            rest(begun);
+            rest(begun, PACE / 2);
+            let between = cpu_time()?;
+            if self.author.is_some() {
+                ours.push(micros(self.time_append()?));
+            }
+            rest(begun, PACE);
+            cpu[0] += between - before;
+            cpu[1] += cpu_time()? - between;
         }
-        self.cpu_ns[0] = (cpu_time()? - before).as_nanos() as f64 / self.appends as f64;
+        for (to, time) in self.cpu_ns.iter_mut().zip(cpu) {
+            *to = time.as_nanos() as f64 / self.appends as f64;
+        }
         for (at, part) in parts.into_iter().enumerate() {
-            self.seen[PARTS + at] = quantile(part, 0.5).context("nothing was timed")?;
+            self.seen[PARTS + at] = quantile(part, 0.5);
         }
-        self.note(FLOOR, sums)
-    }
-
-    fn time_ours(&mut self) -> Result<()> {
-        let author = self.author.as_ref().context("there is no feed")?;
-        let arrivals = self.arrivals.as_ref().context("there is no reader")?;
-        let mut times = Vec::new();
-        let before = cpu_time()?;
-        for _ in 0..self.appends {
-            let begun = Instant::now();
-            author.append(&[b'x'; PING_BYTES])?;
-            let came = arrivals
-                .recv_timeout(Duration::from_secs(5))
-                .context("the reader has not heard of an append")?;
-            times.push(micros(came - begun));
-            rest(begun);
-        }
-        self.cpu_ns[1] = (cpu_time()? - before).as_nanos() as f64 / self.appends as f64;
-        self.note(OURS, times)
-    }
-
-    fn note(&mut self, first: usize, times: Vec<f64>) -> Result<()> {
-        for (at, tau) in [0.5, 0.99].into_iter().enumerate() {
-            self.seen[first + at] = quantile(times.clone(), tau).context("nothing was timed")?;
+        for (first, times) in [(FLOOR, floor), (OURS, ours)] {
+            for (at, tau) in [0.5, 0.99].into_iter().enumerate() {
+                self.seen[first + at] = quantile(times.clone(), tau);
+            }
         }
         Ok(())
     }
+
+    /// A ping, a signature made, a signature checked.
+    fn time_floor(&mut self) -> Result<[Duration; 3]> {
+        let signing = self.signing.as_mut().context("there is no key")?;
+        let begun = Instant::now();
+        self.course.ping()?;
+        let pinged = Instant::now();
+        let head = signing.sign()?;
+        let signed = Instant::now();
+        signing.check(&head)?;
+        Ok([pinged - begun, signed - pinged, signed.elapsed()])
+    }
+
+    /// From before an append to after the reader's call.
+    fn time_append(&self) -> Result<Duration> {
+        let author = self.author.as_ref().context("there is no feed")?;
+        let arrivals = self.arrivals.as_ref().context("there is no reader")?;
+        let begun = Instant::now();
+        author.append(&[b'x'; PING_BYTES])?;
+        let came = arrivals
+            .recv_timeout(Duration::from_secs(5))
+            .context("the reader has not heard of an append")?;
+        Ok(came - begun)
+    }
 }
 
-/// Sleeps until the next append is due.
-pub(super) fn rest(begun: Instant) {
-    thread::sleep(PACE.saturating_sub(begun.elapsed()));
+/// Sleeps until so long after `begun`.
+pub(super) fn rest(begun: Instant, long: Duration) {
+    thread::sleep(long.saturating_sub(begun.elapsed()));
 }
 
 /// Reads to the end of the feed and says when each entry came.
@@ -166,40 +174,32 @@ impl Line for Live {
     }
 
     fn set_up(&mut self, how: &How) -> Result<()> {
-        self.appends = if how.quick { 20 } else { 100 };
-        if !how.native {
-            load_feed()?;
-        }
-        self.chain.set_up(!how.native)?;
-        self.ping = Some(Ping::new(&self.chain)?);
+        self.appends = if how.quick { 40 } else { 200 };
+        self.course.set_up(how)?;
         self.signing = Some(Signing::new()?);
         if how.native {
             return Ok(());
         }
-        let author = inside(&self.chain.author(), || {
-            Ok(AuthorOptions::new().new_feed().open(&Seed::generate()?)?)
-        })?;
-        let reader = inside(&self.chain.reader(), || {
-            Ok(ReaderOptions::new().open(author.name())?)
-        })?;
+        let author = self.course.chain.new_author()?;
+        let reader = self.course.chain.new_reader(author.name())?;
         let (thread, arrivals) = read(reader)?;
         self.author = Some(author);
         self.reader = Some(thread);
         self.arrivals = Some(arrivals);
         // The first append finds a FOLLOW on its way and caches that are empty.
-        let appends = std::mem::replace(&mut self.appends, 5);
-        self.time_ours()?;
-        self.appends = appends;
+        for _ in 0..5 {
+            let begun = Instant::now();
+            self.time_append()?;
+            rest(begun, PACE);
+        }
         Ok(())
     }
 
     fn measure(&mut self, case: usize) -> Result<Sample> {
-        match case {
-            PARTS => self.time_floor()?,
-            OURS => self.time_ours()?,
-            _ => {}
+        if self.seen.get(case).context("no such case")?.is_none() {
+            self.time(case < OURS)?;
         }
-        let value = *self.seen.get(case).context("no such case")?;
+        let value = self.seen[case].take().context("nothing was timed")?;
         let cpu_ns = match case {
             // The thread at the other end has to be woken first.
             PARTS => None,
@@ -212,14 +212,13 @@ impl Line for Live {
     }
 
     fn tear_down(&mut self) -> Result<()> {
-        self.ping = None;
         // The reader's call ends with the feed.
         let ended = self.author.take().map(|author| author.finish());
         let reader = self.reader.take();
         if let (Some(Ok(())), Some(reader)) = (ended, reader) {
             ensure!(reader.join().is_ok(), "the reader has panicked");
         }
-        self.chain.remove();
+        self.course.remove();
         Ok(())
     }
 }
