@@ -258,7 +258,11 @@ impl Store {
                     .mapping
                     .truncate(view.page(), SEGMENT_PAGES);
             }
-            Ok((id, folios?))
+            let folios = folios?;
+            if let Some(segment) = self.segments.record(id.slot) {
+                folios.remember(segment.hints());
+            }
+            Ok((id, folios))
         });
         match &made {
             Ok(_) => self.counters.segments_created.add(1, Relaxed),

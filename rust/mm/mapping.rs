@@ -236,17 +236,42 @@ impl Mapping {
         unsafe { hint.find(self.mapping, index) }
     }
 
-    /// Gives `look` the folios of `pages` pages from `index` on, in order, until it returns false.
-    /// True if that was all of them: the kernel has taken none. Context: any.
-    pub(crate) fn visit(
+    /// Gives `look` the folios of `pages` pages from `index` on, in order, until it returns false:
+    /// those that are where `hint` says of their first page, and from the first one that is not, which
+    /// the page cache has, with those hints for the next time. True if that was all of them: the kernel
+    /// has taken none. For who reads. Context: any.
+    pub(crate) fn visit<'h>(
         &self,
         index: u64,
         pages: usize,
+        hint: impl Fn(u64) -> Option<&'h FolioHint>,
         mut look: impl FnMut(Folio) -> bool,
     ) -> bool {
         let end = index + pages as u64;
-        let mut next = index as c_ulong;
+        let mut next = index;
+        while next < end {
+            let Some(folio) = hint(next).and_then(|hint| self.get_at(next, hint)) else {
+                return self.visit_unknown(next as c_ulong, end, hint, look);
+            };
+            next = folio.index() + (folio.len() / PAGE_SIZE) as u64;
+            if !look(folio) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// As [`Mapping::visit`], from `next` to `end`, without asking hints.
+    #[inline(never)]
+    fn visit_unknown<'h>(
+        &self,
+        mut next: c_ulong,
+        end: u64,
+        hint: impl Fn(u64) -> Option<&'h FolioHint>,
+        mut look: impl FnMut(Folio) -> bool,
+    ) -> bool {
         while (next as u64) < end {
+            let first = next as u64;
             // SAFETY: An empty batch is all zeroes.
             let mut batch: bindings::folio_batch = unsafe { MaybeUninit::zeroed().assume_init() };
             // SAFETY: By the type invariant; both places are valid. The lookup takes references under
@@ -269,6 +294,9 @@ impl Mapping {
                 };
                 // SAFETY: As in `get`: each reference is ours, and dropped with the object.
                 let folio = unsafe { Folio::from_raw(folio) };
+                if let Some(hint) = hint(folio.index().max(first)) {
+                    hint.set(Some(&folio));
+                }
                 goes_on = goes_on && look(folio);
             }
             if !goes_on {
@@ -326,6 +354,14 @@ pub(crate) struct Folios {
 }
 
 impl Folios {
+    /// Remembers where they are, by the hints to their pages in order. Context: any.
+    pub(crate) fn remember<'h>(&self, hints: impl IntoIterator<Item = &'h FolioHint>) {
+        let pages = (RUN_PAGES / self.list.len().max(1)).max(1);
+        for (page, hint) in hints.into_iter().enumerate() {
+            hint.set(self.list.get(page / pages));
+        }
+    }
+
     /// The folio that byte `offset` is in, where in it, and how many bytes follow there.
     #[inline]
     fn at(&self, offset: usize) -> Option<(&Folio, usize, usize)> {

@@ -613,7 +613,8 @@ impl Store {
         let all = if pages == 1 {
             self.folio(found, start).is_some_and(&mut piece)
         } else {
-            mapping.visit(start, pages, &mut piece)
+            let record = self.segments.record(found.place.segment.slot);
+            mapping.visit(start, pages, |page| record?.hint(page), &mut piece)
         };
         if !all && wanted {
             self.forget(key, found.place);

@@ -112,6 +112,11 @@ impl Segment {
         self.hints.get(page as usize % SEGMENT_PAGES)
     }
 
+    /// The same for all of its pages.
+    pub(super) fn hints(&self) -> &[FolioHint; SEGMENT_PAGES] {
+        &self.hints
+    }
+
     /// There was a hit. Context: any.
     #[inline]
     pub(super) fn touch(&self) {
