@@ -91,6 +91,9 @@ pub struct Reader {
     ahead: (u64, u16),
     /// Bytes from the cursor up to there.
     ahead_bytes: u64,
+    /// What was here without a gap when it was looked at: it is not looked at again before the cursor
+    /// comes there.
+    here: Here,
     /// Windows that are to be read before there is anything to ask for: reading on frees little credit
     /// at a time.
     rest: u32,
@@ -104,6 +107,17 @@ pub struct Reader {
     pace: Pace<Awaited>,
     /// It waited when it looked last.
     waits: bool,
+}
+
+/// A stretch from the cursor on.
+#[derive(Clone, Copy, Debug, Default)]
+struct Here {
+    /// Entry and window behind it.
+    end: (u64, u16),
+    /// Bytes of it.
+    bytes: u64,
+    /// Windows of it that had been asked for.
+    came: u32,
 }
 
 /// What is on its way.
@@ -129,6 +143,7 @@ impl Reader {
             came: 0,
             ahead: (0, 0),
             ahead_bytes: 0,
+            here: Here::default(),
             rest: 0,
             looked_at: 0,
             stays: false,
@@ -177,6 +192,7 @@ impl Reader {
         self.looked = seq;
         self.hops = 0;
         self.ahead = (0, 0);
+        self.here = Here::default();
         self.pace.forget_probe();
     }
 
@@ -185,6 +201,7 @@ impl Reader {
         let (seq, window) = (self.seq, self.window());
         self.offset = self.offset.saturating_add(bytes);
         self.ahead_bytes = self.ahead_bytes.saturating_sub(u64::from(bytes));
+        self.here.bytes = self.here.bytes.saturating_sub(u64::from(bytes));
         if self.offset >= len {
             self.seq = self.seq.saturating_add(1);
             self.offset = 0;
@@ -200,6 +217,7 @@ impl Reader {
         if is_past {
             self.rest = self.rest.saturating_sub(1);
             if self.was_missing(seq) {
+                self.here.came = self.here.came.saturating_sub(1);
                 match self.came.checked_sub(1) {
                     Some(left) => self.came = left,
                     None => self.in_flight = self.in_flight.saturating_sub(1),
@@ -294,6 +312,7 @@ impl Reader {
             refused: None,
             fresh: None,
             came: 0,
+            here: None,
         };
         let due = self.due(now, n, credit);
         let mut first = None;
@@ -308,12 +327,20 @@ impl Reader {
         } else if due == Due::All || is_late {
             self.looked_at = now;
             (pass.windows, pass.bytes, pass.came) = (0, 0, 0);
+            pass.here = Some(Here::default());
             let credit = Credit {
                 windows: credit.windows.saturating_add(is_late.into()),
                 ..*credit
             };
             let start = (self.seq, self.offset);
             first = self.look_ahead(engine, now, start, &credit, &mut pass, env);
+        } else if due == Due::Count {
+            let here = self.here;
+            (pass.windows, pass.bytes, pass.came) = (0, here.bytes.max(1), here.came);
+            pass.here = Some(here);
+            let (seq, window) = here.end;
+            let start = (seq, u32::from(window).saturating_mul(WINDOW_BYTES));
+            self.look_ahead(engine, now, start, credit, &mut pass, env);
         } else if due == Due::Ahead {
             (pass.windows, pass.came) = (self.in_flight, self.came);
             pass.bytes = self.ahead_bytes.max(1);
@@ -382,7 +409,11 @@ impl Reader {
         }
         if self.in_flight >= credit.windows.max(1) {
             // What was asked for and not read yet may have come: count again.
-            return Due::All;
+            return if self.here.end > (self.seq, self.window()) {
+                Due::Count
+            } else {
+                Due::All
+            };
         }
         Due::Ahead
     }
@@ -422,6 +453,7 @@ impl Reader {
                     seq = seq.saturating_add(1);
                 }
                 None => {
+                    self.end_of_here(pass);
                     // Behind it more is to be asked for as soon as it is here.
                     known.get_or_insert((pass.bytes, pass.windows));
                     seq = self.pump_leaves(engine, now, seq, pass, env);
@@ -431,6 +463,7 @@ impl Reader {
                 self.ahead = (seq, 0);
             }
         }
+        self.end_of_here(pass);
         let (bytes, windows) = known.unwrap_or((pass.bytes, pass.windows));
         self.ahead_bytes = bytes;
         self.in_flight = windows.min(credit.windows);
@@ -443,6 +476,13 @@ impl Reader {
             0
         };
         first
+    }
+
+    /// What is here without a gap ends.
+    fn end_of_here(&mut self, pass: &mut Pass) {
+        if let Some(here) = pass.here.take() {
+            self.here = here;
+        }
     }
 
     /// Asks for what is missing at the cursor. Gives the entry there, and the hops that it came, if it can
@@ -516,8 +556,16 @@ impl Reader {
                 if is_last && self.was_missing(leaf.seq) {
                     pass.came = pass.came.saturating_add(1);
                 }
+                if let Some(here) = &mut pass.here {
+                    *here = Here {
+                        end: (leaf.seq, window.saturating_add(1)),
+                        bytes: pass.bytes,
+                        came: pass.came,
+                    };
+                }
                 continue;
             }
+            self.end_of_here(pass);
             let in_flight = engine.lookups_known();
             let what = if nodes::is_inline(leaf) {
                 let want = Want::Range {
@@ -586,6 +634,8 @@ enum Due {
     Here,
     /// That, and what comes after what was asked for.
     Ahead,
+    /// That, and what was asked for and had not come.
+    Count,
     /// All from the cursor on.
     All,
 }
@@ -602,6 +652,8 @@ struct Pass {
     refused: Option<Wanted>,
     /// Windows that are here, and were not.
     came: u32,
+    /// What is here without a gap so far, if it is that.
+    here: Option<Here>,
     /// The first window that nobody had asked for before.
     fresh: Option<Awaited>,
 }
