@@ -12,6 +12,7 @@
 //! | `extent` | a reserved piece, until it is published |
 //! | `index` | where the bytes of a name lie |
 //! | `read` | finding and reading: blob windows, slots of objects |
+//! | `recent` | what was looked for a moment ago |
 //! | `write` | reserving and writing, for the network and for authors |
 //! | `pinned` | room for authors, and who pays for it |
 //! | `policy` | feed_core's choice of what goes, with tables of kernel memory |
@@ -37,6 +38,7 @@ pub(crate) mod kunit;
 mod pinned;
 mod policy;
 mod read;
+mod recent;
 mod segments;
 mod upkeep;
 mod write;
@@ -47,10 +49,8 @@ pub(crate) use ground::{
     Ground,
     Owner, //
 };
-pub(crate) use read::{
-    Piece,
-    RecentObjects, //
-};
+pub(crate) use read::Piece;
+pub(crate) use recent::RecentObjects;
 
 use self::{
     arena::{

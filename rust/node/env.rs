@@ -205,13 +205,11 @@ impl Env for KernelEnv {
         bytes: &[u8],
         charge: Charge,
     ) -> Result<(), Full> {
-        self.recent.clear();
-        self.world.store.slot_put(key, slot, bytes, charge)
+        self.world.store.slot_put(&mut self.recent, key, slot, bytes, charge)
     }
 
     fn slot_clear(&mut self, key: &ObjectKey, slot: u8) {
-        self.recent.clear();
-        self.world.store.slot_clear(key, slot);
+        self.world.store.slot_clear(&mut self.recent, key, slot);
     }
 
     fn blob_find(&mut self, blob: &BlobName, window: u16) -> Option<BlobInfo> {
@@ -223,8 +221,7 @@ impl Env for KernelEnv {
     }
 
     fn blob_share(&mut self, blob: &BlobName, window: u16) {
-        self.recent.clear();
-        self.world.store.blob_share(blob, window);
+        self.world.store.blob_share(&mut self.recent, blob, window);
     }
 
     fn blob_read(&mut self, blob: &BlobName, window: u16, offset: u32, out: &mut [u8]) -> bool {
@@ -270,8 +267,7 @@ impl Env for KernelEnv {
     }
 
     fn blob_publish(&mut self, extent: Extent, hops: u8) {
-        self.recent.clear();
-        if !extent.publish(hops) {
+        if !extent.publish(&mut self.recent, hops) {
             self.world.stats.dropped(DropReason::StoreFull);
         }
     }

@@ -13,6 +13,7 @@ use super::{
         Key, //
     },
     Owner,
+    RecentObjects,
     Store,
     INFO_PUBLIC, //
 };
@@ -138,9 +139,12 @@ impl Extent {
 
     /// Makes the window findable, which must be verified. If it is so already the extent is not
     /// needed. False if the index has no room.
-    pub(crate) fn publish(mut self, hops: u8) -> bool {
+    pub(crate) fn publish(mut self, recent: &mut RecentObjects, hops: u8) -> bool {
         match self.name {
-            Some((blob, window)) => self.publish_as(&blob, window, hops),
+            Some((blob, window)) => {
+                recent.forget(&Key::blob(&blob, window));
+                self.publish_as(&blob, window, hops)
+            }
             None => false,
         }
     }

@@ -20,8 +20,10 @@ use crate::{
     mm::PAGE_SIZE,
     sync::{
         clock::monotonic_us,
+        new_spinlock_bh,
         queue,
-        OwnedQueue, //
+        OwnedQueue,
+        SpinLockBh, //
     }, //
 };
 use feed_core::{
@@ -83,6 +85,7 @@ macro_rules! check {
 // Behind the macro that they use.
 mod hints;
 mod limits;
+mod objects;
 
 /// A store with its surroundings, taken down in the right order.
 struct Bench {
@@ -104,16 +107,28 @@ impl Bench {
         patiently(|| self.store.blob_reserve(blob, window, len, CHARGE).ok())
     }
 
+    /// Writes a slot of [`object`] `index`, as a call does that remembers.
+    fn slot_put(
+        &self,
+        recent: &mut RecentObjects,
+        index: u64,
+        slot: u8,
+        bytes: &[u8],
+    ) -> Result<(), Full> {
+        self.store.slot_put(recent, &object(index), slot, bytes, CHARGE)
+    }
+
     /// Stores bytes made from `seed` under a name that is not their hash: publishing does not
     /// check, its callers do.
     fn store_blob(&self, seed: u32, len: u32) -> Result<BlobName> {
         let blob = made_up(seed, len);
+        let mut recent = RecentObjects::new()?;
         let mut buffer = [0; 512];
         for window in 0..window_count(len) {
             patiently(|| {
                 let mut extent = self.reserve(&blob, window).ok()?;
                 let whole = fill(&mut extent, seed, window, &mut buffer);
-                (whole && extent.publish(1)).then_some(())
+                (whole && extent.publish(&mut recent, 1)).then_some(())
             })?;
         }
         Ok(blob)
@@ -225,6 +240,7 @@ const LENGTHS: [u32; 14] = [
 /// What is published is found and reads back, in copies and in pages.
 fn fill_and_find() -> Result {
     let bench = Bench::new()?;
+    let mut recent = RecentObjects::new()?;
     for (seed, len) in LENGTHS.iter().enumerate() {
         let seed = seed as u32;
         let blob = made_up(seed, *len);
@@ -234,7 +250,7 @@ fn fill_and_find() -> Result {
             .store
             .blob_find(&blob, 0)
             .is_some_and(|info| info.hops == 1 && !info.public));
-        bench.store.blob_share(&blob, 0);
+        bench.store.blob_share(&mut recent, &blob, 0);
         check!(bench
             .store
             .blob_find(&blob, 0)
@@ -382,10 +398,11 @@ fn dedup() -> Result {
     let bench = Bench::new()?;
     let blob = made_up(1, 20_000);
     let mut buffer = KVec::from_elem(0, PAGE_SIZE, GFP_KERNEL)?;
+    let mut recent = RecentObjects::new()?;
     let mut first = bench.reserve(&blob, 0)?;
     let mut second = bench.reserve(&blob, 0)?;
     check!(fill(&mut first, 1, 0, &mut buffer) && fill(&mut second, 1, 0, &mut buffer));
-    check!(second.publish(3) && first.publish(1));
+    check!(second.publish(&mut recent, 3) && first.publish(&mut recent, 1));
     check!(bench
         .store
         .blob_find(&blob, 0)
@@ -393,34 +410,6 @@ fn dedup() -> Result {
     check!(bench.store.figures().bytes_live == 20_000);
     check!(bench.store.figures().entries == 1);
     check!(bench.reads(1, &blob)?);
-    bench.end()
-}
-
-/// Slots of objects are there or not one by one.
-fn objects() -> Result {
-    let bench = Bench::new()?;
-    let mut out = [0; 64];
-    for index in 0..200 {
-        let key = object(index);
-        for slot in (0..32).step_by(3) {
-            let bytes = [slot ^ index as u8; 64];
-            patiently(|| bench.store.slot_put(&key, slot, &bytes, CHARGE).ok())?;
-            // The first stays, as whatever is stored is verified.
-            check!(bench
-                .store
-                .slot_put(&key, slot, &[0xff; 64], CHARGE)
-                .is_ok());
-        }
-    }
-    for index in 0..200 {
-        for slot in 0..32 {
-            let here = bench.store.slot_get(&object(index), slot, &mut out);
-            check!(here == (slot % 3 == 0));
-            check!(!here || out == [slot ^ index as u8; 64]);
-        }
-    }
-    check!(!bench.store.slot_get(&object(1000), 0, &mut out));
-    check!(bench.store.slot_put(&object(0), 63, &[0; 64], CHARGE) == Err(Full));
     bench.end()
 }
 
@@ -445,6 +434,8 @@ struct Softirq {
     work: Work<Softirq, 0>,
     runs: Atomic<u32>,
     failures: Atomic<u32>,
+    #[pin]
+    recent: SpinLockBh<RecentObjects>,
 }
 
 kernel::impl_has_work! {
@@ -461,14 +452,15 @@ impl Softirq {
         let mut buffer = [0; 256];
         let filled = fill(&mut extent, seed, 0, &mut buffer);
         let hashed = extent.cv(0..8, 0, true).is_some();
-        let _ = self
-            .store
-            .slot_put(&object(seed.into()), 1, &[1; 64], CHARGE);
+        let mut recent = self.recent.lock();
+        let (key, one) = (object(seed.into()), [1; 64]);
+        let _ = self.store.slot_put(&mut recent, &key, 1, &one, CHARGE);
+        recent.clear();
         let mut out = [0; 64];
         self.store.slot_get(&object(seed.into()), 1, &mut out);
         filled
             && hashed
-            && extent.publish(1)
+            && extent.publish(&mut recent, 1)
             && read(&self.store, &blob, 0, 0, &mut buffer)
             && buffer
                 .iter()
@@ -497,12 +489,14 @@ fn softirq() -> Result {
     bench.store.set_limit(4 << 20)?;
     let queue = OwnedQueue::bh(c"feed_test")?;
     let store = bench.store.clone();
+    let recent = RecentObjects::new()?;
     let item = Arc::pin_init(
         pin_init!(Softirq {
             store,
             work <- new_work!("feed_test"),
             runs: Atomic::new(0),
             failures: Atomic::new(0),
+            recent <- new_spinlock_bh!(recent, "feed_test_recent"),
         }),
         GFP_KERNEL,
     )?;
@@ -550,7 +544,12 @@ mod tests {
 
     #[test]
     fn objects() -> Result {
-        super::objects()
+        objects::objects()
+    }
+
+    #[test]
+    fn remembered() -> Result {
+        objects::remembered()
     }
 
     #[test]

@@ -13,6 +13,11 @@ use super::{
         Key,
         Place, //
     },
+    recent::{
+        Object,
+        RecentObjects,
+        Sought, //
+    },
     segments::View,
     BlobInfo,
     Store,
@@ -23,17 +28,13 @@ use super::{
 use crate::mm::{
     Folio,
     FolioHint,
-    Span,
     PAGE_SIZE, //
 };
 use feed_core::{
     id::BlobName,
     object::ObjectKey, //
 };
-use kernel::{
-    prelude::*,
-    sync::atomic::ordering::Relaxed, //
-};
+use kernel::sync::atomic::ordering::Relaxed;
 
 /// A piece of a window, in one folio. It has a reference of its own: for a frame's fragment,
 /// hand that over with [`Folio::into_raw`].
@@ -47,9 +48,9 @@ pub(crate) struct Piece {
 /// What an entry of the index says, without its key.
 #[derive(Clone, Copy)]
 pub(super) struct Found {
-    info: u64,
-    place: Place,
-    view: View,
+    pub(super) info: u64,
+    pub(super) place: Place,
+    pub(super) view: View,
 }
 
 impl Found {
@@ -62,199 +63,9 @@ impl Found {
     }
 }
 
-/// Objects and windows that are remembered, a power of two: each lookup of a batch reads three of its
-/// own, and those high in the tree that all read.
-const RECENT: usize = 64;
-
-/// An object, or a window, that was looked for a moment ago.
-///
-/// What was found is a copy: slots that were written since are missed, which costs a fetch. What was
-/// cleared must be forgotten here by who clears it.
-struct Object {
-    key: Key,
-    hash: u64,
-    /// `None`: it was not looked for yet, or is not here.
-    found: Option<Found>,
-    /// Whether it was looked for.
-    sought: bool,
-    /// Where it was last read, so that neither the kernel nor the store takes it meanwhile.
-    span: Option<Span>,
-}
-
-impl Object {
-    /// Where byte `offset` lies: its page in the mapping, and where in that.
-    fn page(found: &Found, offset: u32) -> (u64, usize) {
-        let at = (found.place.offset + offset) as usize;
-        (found.view.page() + (at / PAGE_SIZE) as u64, at % PAGE_SIZE)
-    }
-
-    /// Reads bytes that lie in one page.
-    #[inline]
-    fn read(&mut self, store: &Store, offset: u32, bit: u64, out: &mut [u8]) -> bool {
-        match self.open(store, offset, bit, out.len()) {
-            Some((span, at)) => span.read(at, out),
-            None => false,
-        }
-    }
-
-    /// Where bytes are that lie in one page.
-    #[inline]
-    fn open(
-        &mut self,
-        store: &Store,
-        offset: u32,
-        bit: u64,
-        len: usize,
-    ) -> Option<(&Span, usize)> {
-        let found = self.found.filter(|found| found.info & bit == bit)?;
-        let (page, at) = Self::page(&found, offset);
-        if self.span.as_ref().and_then(|span| span.offset(page, at, len)).is_none() {
-            self.fetch(store, &found, page);
-        }
-        let span = self.span.as_ref()?;
-        Some((span, span.offset(page, at, len)?))
-    }
-
-    /// Asks the memory for bytes, and for what has to be looked at before they are read.
-    #[inline]
-    fn soon(&self, store: &Store, offset: u32, bit: u64) {
-        let Some(found) = self.found.filter(|found| found.info & bit == bit) else {
-            return;
-        };
-        let (page, at) = Self::page(&found, offset);
-        if let Some(span) = &self.span {
-            if let Some(at) = span.offset(page, at, 1) {
-                return span.prefetch(at);
-            }
-        }
-        if let Some(hint) = store.hint(&found, page) {
-            hint.prefetch(page, at);
-        }
-    }
-
-    /// Asks the page cache.
-    #[inline(never)]
-    fn fetch(&mut self, store: &Store, found: &Found, page: u64) {
-        self.span = store.folio(found, page).and_then(Span::new);
-        if self.span.is_none() {
-            store.forget(&self.key, found.place);
-        }
-    }
-}
-
-/// The last objects that were read, for as long as one call to the engine lasts.
-pub(crate) struct RecentObjects {
-    list: KVec<Option<Object>>,
-    /// A bit for each that is taken.
-    used: u64,
-    /// Which one was asked for last.
-    last: usize,
-    /// Whether all places are used: a few of them stay in the processor's nearest cache.
-    wide: bool,
-}
-
-/// Places of nodes high in a tree: each lookup of a burst wants them, so that leaves and payloads must
-/// not drive them out.
-const HIGH: usize = 8;
-/// Places of all else, unless there is much to remember.
-const NARROW: usize = 8;
-
 /// Segments from which on a store is so large that what lookups want is seldom in a cache: then it
 /// pays to ask the memory for what several of them want at the same time.
 const LARGE: usize = 256;
-
-const _: () = assert!(RECENT == u64::BITS as usize && HIGH + NARROW <= RECENT);
-
-impl RecentObjects {
-    /// None. Context: process, may sleep.
-    pub(crate) fn new() -> Result<Self> {
-        let mut list = KVec::with_capacity(RECENT, GFP_KERNEL_ACCOUNT)?;
-        for _ in 0..RECENT {
-            list.push(None, GFP_KERNEL_ACCOUNT)?;
-        }
-        Ok(Self {
-            list,
-            used: 0,
-            last: 0,
-            wide: false,
-        })
-    }
-
-    /// From here on, until [`RecentObjects::clear`], more is remembered. Context: any.
-    pub(crate) fn widen(&mut self) {
-        self.wide = true;
-    }
-
-    /// Forgets them. Context: any.
-    pub(crate) fn clear(&mut self) {
-        self.wide = false;
-        while self.used != 0 {
-            let at = self.used.trailing_zeros() as usize;
-            self.used &= self.used - 1;
-            if let Some(place) = self.list.get_mut(at) {
-                *place = None;
-            }
-        }
-    }
-
-    /// The object `key`, looked for if it was not yet; where it goes another one may have to leave.
-    #[inline]
-    fn get(&mut self, store: &Store, key: &Key) -> Option<&mut Object> {
-        let object = self.place(store, key)?;
-        if !object.sought {
-            object.found = store.find_hashed(&object.key, object.hash, |_| true);
-            object.sought = true;
-        }
-        Some(object)
-    }
-
-    /// The object `key`, which may not have been looked for yet.
-    #[inline]
-    fn place(&mut self, store: &Store, key: &Key) -> Option<&mut Object> {
-        // The nodes of a proof lie next to each other: nearly always it is the last one.
-        if !self.knows(self.last, key) {
-            let at = if key.is_high() {
-                key.mix(HIGH)
-            } else if self.wide {
-                HIGH + key.mix(RECENT - HIGH)
-            } else {
-                HIGH + key.mix(NARROW)
-            };
-            // One of two places.
-            self.last = if self.used & 1 << at == 0 {
-                self.put(store, at, key)
-            } else if self.knows(at, key) {
-                at
-            } else if self.knows(at ^ 1, key) {
-                at ^ 1
-            } else {
-                self.put(store, at ^ 1, key)
-            };
-        }
-        self.list.get_mut(self.last)?.as_mut()
-    }
-
-    #[inline]
-    fn knows(&self, at: usize, key: &Key) -> bool {
-        matches!(self.list.get(at), Some(Some(object)) if object.key == *key)
-    }
-
-    /// Begins to remember an object in place `at`.
-    #[inline]
-    fn put(&mut self, store: &Store, at: usize, key: &Key) -> usize {
-        if let Some(place) = self.list.get_mut(at) {
-            *place = Some(Object {
-                key: *key,
-                hash: store.index.hash(key),
-                found: None,
-                sought: false,
-                span: None,
-            });
-            self.used |= 1 << at;
-        }
-        at
-    }
-}
 
 /// After how many other segments a hit counts, see [`Segments::settled`]: a fraction of all, well
 /// below what may be on probation.
@@ -291,8 +102,9 @@ impl Store {
     }
 
     /// Lets a host answer with a window: it belongs to a feed that is shared. Context: any.
-    pub(crate) fn blob_share(&self, blob: &BlobName, window: u16) {
+    pub(crate) fn blob_share(&self, recent: &mut RecentObjects, blob: &BlobName, window: u16) {
         let key = Key::blob(blob, window);
+        recent.forget(&key);
         let hash = self.index.hash(&key);
         self.index.with(hash, |shard| {
             if let Some(entry) = shard.find(&key, hash, &self.segments) {
@@ -501,7 +313,7 @@ impl Store {
 
     fn place_soon(&self, recent: &mut RecentObjects, key: &Key) {
         if let Some(object) = recent.place(self, key) {
-            if !object.sought {
+            if object.sought == Sought::Not {
                 let hash = object.hash;
                 self.index.with(hash, |shard| shard.prefetch(hash));
             }
@@ -535,7 +347,7 @@ impl Store {
         self.find_hashed(key, self.index.hash(key), wanted)
     }
 
-    fn find_hashed(
+    pub(super) fn find_hashed(
         &self,
         key: &Key,
         hash: u64,
@@ -624,7 +436,7 @@ impl Store {
 
     /// The folio of page `page` of the mapping, which is of the segment that was found.
     #[inline]
-    fn folio(&self, found: &Found, page: u64) -> Option<Folio> {
+    pub(super) fn folio(&self, found: &Found, page: u64) -> Option<Folio> {
         let mapping = &self.arena(found.view.pinned()).mapping;
         match self.hint(found, page) {
             Some(hint) => mapping.get_by(page, hint),
@@ -634,12 +446,12 @@ impl Store {
 
     /// Where that was seen last.
     #[inline]
-    fn hint(&self, found: &Found, page: u64) -> Option<&FolioHint> {
+    pub(super) fn hint(&self, found: &Found, page: u64) -> Option<&FolioHint> {
         self.segments.record(found.place.segment.slot)?.hint(page)
     }
 
     /// The kernel has taken (some of) what lies at `place`.
-    fn forget(&self, key: &Key, place: Place) {
+    pub(super) fn forget(&self, key: &Key, place: Place) {
         let hash = self.index.hash(key);
         let gone = self
             .index

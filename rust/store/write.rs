@@ -15,8 +15,10 @@ use super::{
     policy::Class,
     read::{
         slot_place,
-        slots_place, //
+        slots_place,
+        Found, //
     },
+    recent::RecentObjects,
     segments::View,
     Charge,
     Extent,
@@ -71,6 +73,7 @@ impl Store {
     /// there already is not an error. Context: any.
     pub(crate) fn slot_put(
         self: &Arc<Self>,
+        recent: &mut RecentObjects,
         key: &ObjectKey,
         slot: u8,
         bytes: &[u8],
@@ -78,23 +81,43 @@ impl Store {
     ) -> Result<(), Full> {
         let key = Key::object(key).ok_or(Full)?;
         let (offset, bit) = slot_place(slot, bytes.len()).ok_or(Full)?;
-        let hash = self.index.hash(&key);
-        let put = self.index.with(hash, |shard| {
-            match self.put_in_place(shard, &key, hash, offset, bit, bytes, false)? {
-                Put::Done => return Ok(false),
-                Put::Absent(_) => {}
-            }
-            let taken = self.take(Kind::Object, self.class(hash), OBJECT_BYTES)?;
-            let tight = self.put_new(shard, &key, hash, &taken, offset, bit, bytes);
-            self.give_back(&taken);
-            tight
-        });
-        self.after(put)
+        recent.put(self, &key, bit, |hash, found| {
+            let put = self.index.with(hash, |shard| {
+                let put = self.put_here(shard, &key, hash, offset, bit, bytes);
+                *found = shard.find(&key, hash, &self.segments).and_then(|entry| {
+                    let (_, view) = self.segments.find(entry.segment())?;
+                    Some(Found::new(entry, view))
+                });
+                put
+            });
+            self.after(put)
+        })
+    }
+
+    /// Writes a slot of an object, which may be a new one. True if the shard is getting tight.
+    fn put_here(
+        self: &Arc<Self>,
+        shard: &mut Shard,
+        key: &Key,
+        hash: u64,
+        offset: u32,
+        bit: u64,
+        bytes: &[u8],
+    ) -> Result<bool, Full> {
+        match self.put_in_place(shard, key, hash, offset, bit, bytes, false)? {
+            Put::Done => return Ok(false),
+            Put::Absent(_) => {}
+        }
+        let taken = self.take(Kind::Object, self.class(hash), OBJECT_BYTES)?;
+        let tight = self.put_new(shard, key, hash, &taken, offset, bit, bytes);
+        self.give_back(&taken);
+        tight
     }
 
     /// Empties a slot, if it is there: what is put next takes its place. Context: any.
-    pub(crate) fn slot_clear(&self, key: &ObjectKey, slot: u8) {
+    pub(crate) fn slot_clear(&self, recent: &mut RecentObjects, key: &ObjectKey, slot: u8) {
         let Some(key) = Key::object(key) else { return };
+        recent.forget(&key);
         let Some((_, bit)) = slot_place(slot, 0) else { return };
         let hash = self.index.hash(&key);
         self.index.with(hash, |shard| {

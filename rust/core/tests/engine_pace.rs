@@ -205,6 +205,35 @@ fn link__is_shared_with_who_comes_later() {
     assert!(first < second * 3 && second < first * 3, "{first} {second}");
 }
 
+/// Nearly all of the credit of a program that is slower than its link is here: that is counted once.
+#[test]
+fn reader__slower_than_its_link() {
+    let mut cable = Cable::new(6, 1, 1_250_000_000, 0, 16 << 20);
+    let (node, _, mut reader) = cable.readers.pop().unwrap();
+    let before = cable.net.nodes[node].world.looks;
+    let mut windows = 0;
+    loop {
+        let status = cable.net.with(node, |engine, now, world| {
+            reader.pump(engine, now, &CREDIT, world)
+        });
+        match status {
+            Status::Ready { leaf, .. } => {
+                reader.advance(32 << 10, leaf.len);
+                windows += 1;
+            }
+            Status::Waiting => {}
+            status => {
+                assert_eq!(status, Status::NotYet);
+                break;
+            }
+        }
+        cable.net.run(100);
+    }
+    assert_eq!(windows, (16 << 20) / (32 << 10));
+    let looks = cable.net.nodes[node].world.looks - before;
+    assert!(looks < 5 * windows, "{looks} for {windows}");
+}
+
 /// Loss is no reason to slow down.
 #[test]
 fn link__that_loses_is_filled_nearly() {

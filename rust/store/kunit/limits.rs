@@ -93,7 +93,8 @@ pub(super) fn pinned() -> Result {
 
     // An object that was cached keeps its slots.
     let mut out = [0; 64];
-    patiently(|| bench.store.slot_put(&object(1), 3, &[3; 64], CHARGE).ok())?;
+    let mut recent = RecentObjects::new()?;
+    patiently(|| bench.slot_put(&mut recent, 1, 3, &[3; 64]).ok())?;
     bench
         .store
         .pinned_slots_put(&object(1), 4, 64, &[4; 64], owner)?;
@@ -192,7 +193,7 @@ pub(super) fn flush() -> Result {
     }
     check!(at == 10_000);
     check!(fill(&mut extent, 1000, 0, &mut buffer));
-    check!(extent.publish(1));
+    check!(extent.publish(&mut RecentObjects::new()?, 1));
     check!(bench.store.blob_find(&late, 0).is_none());
     bench.store_blob(1000, 10_000)?;
     check!(bench.reads(1000, &late)?);

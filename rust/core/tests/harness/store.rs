@@ -31,6 +31,8 @@ pub struct World {
     /// Refuse every n-th reservation or slot (0: none).
     pub fail_every: u64,
     writes: u64,
+    /// Windows of blobs that were looked for.
+    pub looks: u64,
     /// Frames that came in.
     pub taken: u64,
     pub out: Vec<(Dest, Vec<u8>)>,
@@ -53,6 +55,7 @@ impl World {
             full: false,
             fail_every: 0,
             writes: 0,
+            looks: 0,
             taken: 0,
             out: Vec::new(),
             jobs: Vec::new(),
@@ -136,6 +139,7 @@ impl Env for World {
     }
 
     fn blob_find(&mut self, blob: &BlobName, window: u16) -> Option<BlobInfo> {
+        self.looks += 1;
         self.blobs.get(&(*blob, window)).map(|(_, info)| *info)
     }
 
