@@ -84,7 +84,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// time: under a flood of heads there is no room for most.
     #[inline(never)]
     pub(super) fn is_room_for_head(
-        &self,
+        &mut self,
         rx: &Rx,
         slot: u32,
         kept: Kept,

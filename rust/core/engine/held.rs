@@ -188,10 +188,34 @@ const PER_FREE: u32 = 3;
 /// finds room beside them.
 const HEADS_PER_FREE: u32 = 1;
 
+/// How many records are a port's.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    port: PortId,
+    used: u32,
+    /// [`Kept::Head`] among them.
+    heads: u32,
+}
+
+impl Tally {
+    /// One more, or no longer one, that is kept for this.
+    fn change(&mut self, owner: &Owner, by: i32) {
+        if owner.port == self.port && owner.kept != Kept::Nothing {
+            self.used = self.used.saturating_add_signed(by);
+            if owner.kept == Kept::Head {
+                self.heads = self.heads.saturating_add_signed(by);
+            }
+        }
+    }
+}
+
 /// The records. At 2.7 KiB each they are made and freed in their places, never moved.
 pub(super) struct Records<M: Memory> {
     slab: Slab<Held, M>,
     owners: M::Of<Owner>,
+    /// Of the port that was asked about last: a flood's frames come by one port, and nearly all of
+    /// them ask for nothing else.
+    tally: Tally,
 }
 
 impl<M: Memory> Records<M> {
@@ -200,6 +224,7 @@ impl<M: Memory> Records<M> {
         Records {
             slab: Slab::new(slots),
             owners,
+            tally: Tally::default(),
         }
     }
 
@@ -223,6 +248,7 @@ impl<M: Memory> Records<M> {
     pub(super) fn release(&mut self, index: u32) {
         if self.slab.release(index) {
             if let Some(owner) = self.owners.get_mut(index as usize) {
+                self.tally.change(owner, -1);
                 *owner = Owner::default();
             }
         }
@@ -230,18 +256,27 @@ impl<M: Memory> Records<M> {
 
     /// Whether something that came by `port` can be kept: whatever comes by one port, some records are
     /// left for the others.
-    pub(super) fn has_room(&self, port: PortId, kept: Kept) -> bool {
+    pub(super) fn has_room(&mut self, port: PortId, kept: Kept) -> bool {
+        if self.tally.port != port {
+            self.tally = self.count(port);
+        }
+        let Tally { used, heads, .. } = self.tally;
         let free = self.slab.capacity().saturating_sub(self.slab.len());
         let free = u32::try_from(free).unwrap_or(u32::MAX);
-        let (mut used, mut heads) = (0u32, 0u32);
-        for owner in self.owners.iter() {
-            if owner.kept != Kept::Nothing && owner.port == port {
-                used = used.saturating_add(1);
-                heads = heads.saturating_add(u32::from(owner.kept == Kept::Head));
-            }
-        }
         used < free.saturating_mul(PER_FREE)
             && (kept != Kept::Head || heads < free.saturating_mul(HEADS_PER_FREE))
+    }
+
+    #[cold]
+    fn count(&self, port: PortId) -> Tally {
+        let mut tally = Tally {
+            port,
+            ..Tally::default()
+        };
+        for owner in self.owners.iter() {
+            tally.change(owner, 1);
+        }
+        tally
     }
 
     /// The head of this feed that came from this neighbour in the same way: nobody who takes its
@@ -274,6 +309,7 @@ impl<M: Memory> Records<M> {
         let index = self.slab.claim()?;
         if let Some(owner) = self.owners.get_mut(index as usize) {
             *owner = Owner { port, mac, kept };
+            self.tally.change(owner, 1);
         }
         let record = self.slab.get_mut(index)?;
         record.reset();
@@ -285,5 +321,67 @@ impl<M: Memory> Records<M> {
             Kept::Head | Kept::HeadAlone => Waits::Head,
         };
         Some((index, record))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    struct Vectors;
+
+    impl Memory for Vectors {
+        type Of<T> = Vec<T>;
+    }
+
+    const PLACES: u32 = 64;
+    const PORTS: [PortId; 3] = [PortId(0), PortId(1), PortId(7)];
+    const USES: [Kept; 3] = [Kept::Hashes, Kept::Head, Kept::HeadAlone];
+
+    fn records() -> Records<Vectors> {
+        let defaults = |_| Slot::default();
+        Records::new(
+            (0..PLACES).map(defaults).collect(),
+            vec![Owner::default(); PLACES as usize],
+        )
+    }
+
+    /// By the rule, from the list of all that are kept.
+    fn is_room(all: &[(u32, PortId, Kept)], port: PortId, kept: Kept) -> bool {
+        let free = PLACES - all.len() as u32;
+        let of_port = || all.iter().filter(|(_, owner, _)| *owner == port);
+        let heads = of_port().filter(|(.., kept)| *kept == Kept::Head);
+        of_port().count() < (free * PER_FREE) as usize
+            && (kept != Kept::Head || heads.count() < (free * HEADS_PER_FREE) as usize)
+    }
+
+    #[test]
+    fn has_room__is_by_the_rule_whatever_came_before() {
+        let mut records = records();
+        let mut all = Vec::<(u32, PortId, Kept)>::new();
+        let mut random = 1u64;
+        let mut refused = 0;
+        for _ in 0..20_000 {
+            random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            let dice = (random >> 33) as usize;
+            // Ports take turns in runs, as they do.
+            let (port, kept) = (PORTS[dice / 4 % 97 % 3], USES[dice / 512 % 3]);
+            if dice % 4 == 0 && !all.is_empty() {
+                let (index, ..) = all.swap_remove(dice / 4 % all.len());
+                records.release(index);
+                // Nobody has it any more.
+                records.release(index);
+            } else {
+                let fits = is_room(&all, port, kept);
+                assert_eq!(records.has_room(port, kept), fits);
+                let opened = records.open(port, Mac::default(), kept);
+                assert_eq!(opened.is_some(), fits);
+                all.extend(opened.map(|(index, _)| (index, port, kept)));
+                refused += usize::from(!fits);
+            }
+        }
+        assert!(refused > 1_000, "{refused}");
     }
 }
