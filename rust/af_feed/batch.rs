@@ -9,6 +9,9 @@
 //! What such an entry needs is in the store or paid for before the program is told that it was
 //! sent: its payload, and room for its leaf and for the nodes above.
 
+#[cfg(CONFIG_KUNIT = "y")]
+mod kunit;
+
 use super::{
     author::Appended,
     uapi::*, //

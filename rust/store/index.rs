@@ -633,6 +633,28 @@ impl Index {
         true
     }
 
+    /// Makes all shards look full, and as if they were growing, which they then never do.
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub(super) fn jam(&self) -> Result {
+        for shard in &self.shards {
+            let nothing = Table::allocate(0)?;
+            let mut shard = shard.lock();
+            shard.table.used += shard.table.entries.len();
+            shard.old = Some(nothing);
+        }
+        Ok(())
+    }
+
+    /// Undoes [`Index::jam`].
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub(super) fn clear_jam(&self) {
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            shard.table.used -= shard.table.entries.len();
+            shard.old = None;
+        }
+    }
+
     /// Shows every entry to `look`, a few under the lock at a time, and removes those that it
     /// does not want to keep. Entries that are added or moved meanwhile may be missed.
     ///

@@ -88,13 +88,13 @@ mod limits;
 mod objects;
 
 /// A store with its surroundings, taken down in the right order.
-struct Bench {
-    store: Arc<Store>,
+pub(crate) struct Bench {
+    pub(crate) store: Arc<Store>,
     ground: Arc<Ground>,
 }
 
 impl Bench {
-    fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let ground = Ground::new()?;
         let store = Store::new(ground.clone(), SipKey([1, 2]))?;
         store.activate();
@@ -159,8 +159,19 @@ impl Bench {
         Ok(all)
     }
 
+    /// Until [`Bench::clear_jam`] the index takes nothing new, as if it were full and there were no
+    /// memory to enlarge it.
+    pub(crate) fn jam(&self) -> Result {
+        self.store.index.jam()
+    }
+
+    /// Undoes [`Bench::jam`].
+    pub(crate) fn clear_jam(&self) {
+        self.store.index.clear_jam();
+    }
+
     /// Shuts down, and checks that every object that was made has been freed.
-    fn end(self) -> Result {
+    pub(crate) fn end(self) -> Result {
         let ground = self.ground.clone();
         drop(self);
         check!(ground.count() == 0);
