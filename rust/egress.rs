@@ -7,11 +7,13 @@
 
 use crate::{
     net::{
+        cut::Cut,
         device::Device,
         skb::{
             FrameBuilder,
             ReadyFrame,
-            Spare, //
+            Spare,
+            PIECE_SPARE, //
         }, //
     },
     store::{
@@ -21,7 +23,14 @@ use crate::{
 };
 use feed_core::{
     engine::Payload,
-    wire::FRAME_HEADER_LEN, //
+    wire::{
+        cut_head,
+        leaves,
+        payload_at,
+        Leaves,
+        FRAME_HEADER_LEN,
+        PIECE_HEAD_LEN, //
+    },
 };
 
 /// Where the id stands in a frame whose first message is a lookup, bytes.
@@ -50,8 +59,21 @@ fn flow(linear: &[u8], payload: Option<&Payload>) -> u32 {
     }
 }
 
+/// How our long frames are cut.
+pub(crate) struct BlobCut;
+
+impl Cut for BlobCut {
+    fn payload_at(head: &[u8]) -> Option<usize> {
+        payload_at(head)
+    }
+
+    fn cut_head(head: &mut [u8], at: u32, len: u32) -> Option<usize> {
+        cut_head(head, at, len)
+    }
+}
+
 /// A frame of `linear` and, behind it, bytes of the store, in the buffer of the one that it answers if
-/// that is to be had. `None` if the bytes have gone or there is no memory.
+/// that is to be had. `None` if the bytes have gone, there is no memory, or it is too long for the device.
 ///
 /// Context: process or softirq, locks may be held.
 pub(crate) fn build(
@@ -78,6 +100,15 @@ pub(crate) fn build(
             |folio, offset, len| frame.append_folio(folio, offset, len),
         );
         if !all {
+            return None;
+        }
+        // By what the device carries now: the engine may not know yet that it is less than before.
+        let is_fit = match leaves(linear, payload.len as usize, device.mtu() as usize, PIECE_SPARE) {
+            Some(Leaves::Whole) => true,
+            Some(Leaves::Pieces(piece)) => frame.allow_cut(linear.len(), piece, PIECE_HEAD_LEN),
+            None => false,
+        };
+        if !is_fit {
             return None;
         }
     }

@@ -26,7 +26,9 @@ use kernel::prelude::*;
 use crate::{
     af_feed::FeedSocket,
     control::Control,
+    egress::BlobCut,
     net::{
+        cut::Offload,
         namespace::{
             Registered,
             Registration, //
@@ -62,6 +64,8 @@ struct FeedModule {
     _devices: Pin<KBox<Notifier<Devices>>>,
     _nodes: Registration<Node>,
     _shared: Shared,
+    // Frames of ours may wait in queues until the last port has gone, and longer: then they are dropped.
+    _offload: Pin<KBox<Offload<BlobCut>>>,
     // RCU callbacks of ours must not outlive the code.
     _barrier: RcuBarrier,
     // Last: what is not gone by then is lost.
@@ -80,6 +84,7 @@ impl kernel::Module for FeedModule {
         shared::group().inspect_err(|_| pr_err!("parameter group is no multicast address\n"))?;
         let account = Account::open();
         let barrier = RcuBarrier::new();
+        let offload = Offload::register(shared::ethertype())?;
         let shared = Shared::new()?;
         let nodes = Node::register()?;
         let devices = Notifier::register()?;
@@ -97,6 +102,7 @@ impl kernel::Module for FeedModule {
             _devices: devices,
             _nodes: nodes,
             _shared: shared,
+            _offload: offload,
             _barrier: barrier,
             _account: account,
         })

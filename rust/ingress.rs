@@ -20,7 +20,7 @@ use crate::{
 };
 use feed_core::{
     engine::{
-        limits::FRAME_MAX,
+        limits::UNCUT_MAX,
         Mac,
         PortId,
         Rest,
@@ -102,16 +102,11 @@ impl Rest for Frame<'_> {
 impl Ingress {
     fn accept(&self, frame: &Frame<'_>) -> Result<(), Drop> {
         let len = frame.len();
-        if len > FRAME_MAX {
+        if len > UNCUT_MAX {
             self.node.world.stats.dropped(DropReason::Oversized);
             return Err(Drop::Malformed);
         }
-        match self.node.receive(rx(self.port, frame), frame) {
-            Some(true) => Ok(()),
-            Some(false) => Err(Drop::Truncated),
-            // The namespace is at its end.
-            None => Err(Drop::Unwanted),
-        }
+        self.node.receive(rx(self.port, frame), frame)
     }
 
     fn count(&self, frame: &Frame<'_>, outcome: Result<(), Drop>) {

@@ -43,7 +43,10 @@ use crate::{
         },
         net::Net,
         random,
-        skb::Frames,
+        skb::{
+            Drop as Reason,
+            Frames, //
+        },
         softirq, //
     },
     pairs,
@@ -83,7 +86,8 @@ use feed_core::{
     },
     id::DiscoveryId,
     siphash::SipKey,
-    wire::head_len, //
+    wire::head_len,
+    Drop as DropReason, //
 };
 use kernel::{
     impl_has_work,
@@ -391,17 +395,25 @@ impl<F: Rest> Rest for Behind<'_, F> {
     }
 }
 
-/// Copies as much of a frame as is to be looked at; `None` if it is too long, or shorter than it says.
-fn copy_head<'a>(memory: &'a mut [u8], frame: &impl Rest) -> Option<&'a [u8]> {
+/// Copies as much of a frame as is to be looked at. It may be too long, or shorter than it says.
+fn copy_head<'a>(
+    memory: &'a mut [u8],
+    frame: &impl Rest,
+    stats: &Stats,
+) -> Result<&'a [u8], Reason> {
     let mut have = 0;
     loop {
         // It grows with each call, and is never more than the frame.
-        let wanted = head_len(memory.get(..have)?, frame.bytes());
+        let wanted = head_len(memory.get(..have).unwrap_or(&[]), frame.bytes());
         if wanted <= have {
-            return memory.get(..have);
+            return Ok(memory.get(..have).unwrap_or(&[]));
         }
-        if !frame.copy(have, memory.get_mut(have..wanted)?) {
-            return None;
+        let Some(room) = memory.get_mut(have..wanted) else {
+            stats.dropped(DropReason::Oversized);
+            return Err(Reason::Malformed);
+        };
+        if !frame.copy(have, room) {
+            return Err(Reason::Truncated);
         }
         have = wanted;
     }
@@ -439,27 +451,25 @@ impl Node {
         }
     }
 
-    /// Hands a received frame to those engines that it has messages for. False if it is shorter than
-    /// it says.
+    /// Hands a received frame to those engines that it has messages for.
     ///
     /// Context: softirq.
-    pub(crate) fn receive(self: &Arc<Self>, rx: Rx, frame: &Frame<'_>) -> Option<bool> {
+    pub(crate) fn receive(self: &Arc<Self>, rx: Rx, frame: &Frame<'_>) -> Result<(), Reason> {
         let mut left = Left::default();
-        let copied = self.copies.with(frame.softirq(), |copies| {
-            let Some(head) = copy_head(&mut copies.frame, frame) else {
-                return Some(false);
-            };
+        let taken = self.copies.with(frame.softirq(), |copies| {
+            let head = copy_head(&mut copies.frame, frame, &self.world.stats)?;
             let behind = Behind { frame, start: head.len() };
             let first = self.shards.of_frame(head);
             let others = self.call(first, &mut left, |inner, now| {
                 inner.engine.on_frame_head(now, rx, head, &behind, &mut inner.env)
-            })?;
-            self.receive_again(others, &mut left, rx, head, &behind);
-            Some(true)
+            });
+            // Without an engine the namespace is at its end.
+            self.receive_again(others.ok_or(Reason::Unwanted)?, &mut left, rx, head, &behind);
+            Ok(())
         });
         // What is sent may come back at once, to be copied.
         self.finish(left);
-        copied.flatten()
+        taken.unwrap_or(Err(Reason::Unwanted))
     }
 
     /// Hands a frame to further engines that it has messages for: seldom, as frames are mostly about

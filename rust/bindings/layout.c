@@ -107,6 +107,12 @@ void feed_layout(void)
 	MEMBER(net_device, dev_addr);
 	MEMBER(net_device, broadcast);
 
+	SIZE(packet_offload);
+	INNER(packet_offload, type_, type);
+	MEMBER(packet_offload, callbacks);
+	SIZE(offload_callbacks);
+	MEMBER(offload_callbacks, gso_segment);
+
 	SIZE(packet_type);
 	INNER(packet_type, type_, type);
 	MEMBER(packet_type, dev);

@@ -152,6 +152,12 @@ impl Device {
         unsafe { (&raw const (*self.as_ptr()).mtu).read_volatile() }
     }
 
+    /// Whether it carries long frames uncut.
+    pub(crate) fn takes_uncut(&self) -> bool {
+        // SAFETY: Valid by the type invariant.
+        unsafe { bindings::netdev_takes_uncut(self.as_ptr()) }
+    }
+
     /// Whether it was set up to run.
     pub(crate) fn is_up(&self) -> bool {
         // SAFETY: Valid by the type invariant; an aligned word is never torn.

@@ -5,8 +5,10 @@
  * bindgen's output would differ from kernel to kernel.
  */
 #include <linux/etherdevice.h>
+#include <linux/netdev_features.h>
 #include <linux/module.h>
 #include <net/dst.h>
+#include <net/gso.h>
 
 #include "helpers.h"
 
@@ -44,6 +46,23 @@ bool feed_helper_netdev_registered(const struct net_device *dev)
 unsigned int feed_helper_ll_reserved_space(const struct net_device *dev)
 {
 	return LL_RESERVED_SPACE(dev) + READ_ONCE(dev->needed_tailroom);
+}
+
+/*
+ * There is no kind of long buffer for protocols that the kernel does not know.
+ * That of SCTP is one that only devices of this machine take, which look at
+ * none of it (ethtool's tx-sctp-segmentation); and the stack, which asks by
+ * EtherType how to cut. SKB_GSO_FRAGLIST would do too, but skb_copy() warns of
+ * it.
+ */
+#define FEED_GSO_TYPE SKB_GSO_SCTP
+
+/* Who cannot take pages would have all of a window copied to one buffer. */
+bool feed_helper_netdev_takes_uncut(const struct net_device *dev)
+{
+	const netdev_features_t wanted = NETIF_F_GSO_SCTP | NETIF_F_SG;
+
+	return (READ_ONCE(dev->features) & wanted) == wanted;
 }
 
 /* Socket buffers */
@@ -86,6 +105,75 @@ void feed_helper_skb_append_page(struct sk_buff *skb, struct page *page, u32 off
 	skb_fill_page_desc(skb, skb_shinfo(skb)->nr_frags, page, offset, len);
 	skb_len_add(skb, len);
 	skb_shinfo(skb)->flags |= SKBFL_SHARED_FRAG;
+}
+
+/*
+ * Has a frame cut into pieces of so many bytes behind the head in front of a
+ * device that does not take it as it is. Queues count what comes before the
+ * transport header once for each of them: that is what each further one has.
+ * There is nothing to be summed up; said so often that it still holds behind
+ * all the tunnels whose ends count down what was said.
+ */
+void feed_helper_skb_allow_cut(struct sk_buff *skb, unsigned int head, unsigned int piece,
+			       unsigned int each)
+{
+	struct skb_shared_info *info = skb_shinfo(skb);
+
+	skb_set_transport_header(skb, each);
+	info->gso_size = piece;
+	info->gso_segs = DIV_ROUND_UP(skb->len - head, piece);
+	info->gso_type = FEED_GSO_TYPE;
+	skb->ip_summed = CHECKSUM_UNNECESSARY;
+	skb->csum_level = SKB_MAX_CSUM_LEVEL;
+}
+
+bool feed_helper_skb_may_be_cut(const struct sk_buff *skb)
+{
+	const struct skb_shared_info *info = skb_shinfo(skb);
+
+	return (info->gso_type & (FEED_GSO_TYPE | SKB_GSO_DODGY)) == FEED_GSO_TYPE &&
+	       !info->frag_list && info->gso_size && info->gso_size != GSO_BY_FRAGS;
+}
+
+/* Of a buffer whose data begin behind that header. */
+unsigned int feed_helper_skb_link_header_len(const struct sk_buff *skb)
+{
+	return skb->data - skb_mac_header(skb);
+}
+
+/* Takes bytes out of the linear part. */
+void feed_helper_skb_take_out(struct sk_buff *skb, unsigned int at, unsigned int len)
+{
+	u8 *to = skb->data + at;
+
+	memmove(to, to + len, skb_headlen(skb) - at - len);
+	skb->tail -= len;
+	skb->len -= len;
+}
+
+/*
+ * Pieces are not summed up, by the device or by the stack, and there is no
+ * device that is to get some of them together.
+ */
+netdev_features_t feed_helper_cut_features(netdev_features_t features)
+{
+	return (features | NETIF_F_HW_CSUM) & ~NETIF_F_GSO_PARTIAL;
+}
+
+/*
+ * Makes of a piece, whose bytes have their place, a frame as any of ours, of
+ * which nothing is said. Around it there may be a tunnel's header with a sum of
+ * all behind it: who cuts for the tunnel finds what the piece adds to that
+ * where skb_segment() leaves it when it sums up.
+ */
+void feed_helper_skb_finish_piece(struct sk_buff *skb, unsigned int link)
+{
+	skb->ip_summed = CHECKSUM_NONE;
+	skb->csum_level = 0;
+	if (skb->encap_hdr_csum) {
+		SKB_GSO_CB(skb)->csum = skb_checksum(skb, link, skb->len - link, 0);
+		SKB_GSO_CB(skb)->csum_start = skb_headroom(skb) + link;
+	}
 }
 
 /*

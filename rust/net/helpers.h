@@ -18,6 +18,7 @@ void feed_helper_netdev_hold(struct net_device *dev, netdevice_tracker *tracker,
 void feed_helper_netdev_put(struct net_device *dev, netdevice_tracker *tracker);
 bool feed_helper_netdev_registered(const struct net_device *dev);
 unsigned int feed_helper_ll_reserved_space(const struct net_device *dev);
+bool feed_helper_netdev_takes_uncut(const struct net_device *dev);
 
 /* Socket buffers: members that lie in unnamed unions */
 struct sk_buff *feed_helper_skb_list_pop(struct list_head *head);
@@ -25,6 +26,13 @@ struct net_device *feed_helper_skb_device(const struct sk_buff *skb);
 const u8 *feed_helper_skb_eth_hdr(const struct sk_buff *skb);
 void feed_helper_skb_address(struct sk_buff *skb, struct net_device *dev, u16 protocol);
 void feed_helper_skb_append_page(struct sk_buff *skb, struct page *page, u32 offset, u32 len);
+void feed_helper_skb_allow_cut(struct sk_buff *skb, unsigned int head, unsigned int piece,
+				unsigned int each);
+bool feed_helper_skb_may_be_cut(const struct sk_buff *skb);
+unsigned int feed_helper_skb_link_header_len(const struct sk_buff *skb);
+void feed_helper_skb_take_out(struct sk_buff *skb, unsigned int at, unsigned int len);
+netdev_features_t feed_helper_cut_features(netdev_features_t features);
+void feed_helper_skb_finish_piece(struct sk_buff *skb, unsigned int link);
 bool feed_helper_skb_renew(struct sk_buff *skb, unsigned int headroom, unsigned int room);
 unsigned int feed_helper_skb_nr_frags(const struct sk_buff *skb);
 struct sk_buff *feed_helper_skb_next(const struct sk_buff *skb);

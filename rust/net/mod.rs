@@ -5,6 +5,7 @@
 //! Outside of this directory nothing that concerns the network needs `unsafe`. Files stand in the
 //! order in which a frame meets them: namespace, device, port, buffer; then what steers them.
 
+pub(crate) mod cut;
 pub(crate) mod device;
 pub(crate) mod errno;
 pub(crate) mod genl;

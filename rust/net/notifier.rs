@@ -34,6 +34,8 @@ pub(crate) enum Change {
     Mtu,
     /// It has another address.
     Address,
+    /// It can do more or less than before.
+    Features,
 }
 
 /// Whom devices are watched for.
@@ -98,6 +100,7 @@ impl<W: Watch> Notifier<W> {
             bindings::netdev_cmd_NETDEV_UP => Change::Up,
             bindings::netdev_cmd_NETDEV_CHANGEMTU => Change::Mtu,
             bindings::netdev_cmd_NETDEV_CHANGEADDR => Change::Address,
+            bindings::netdev_cmd_NETDEV_FEAT_CHANGE => Change::Features,
             _ => return bindings::NOTIFY_DONE as c_int,
         };
         // SAFETY: C passes a `netdev_notifier_info` with a valid device.

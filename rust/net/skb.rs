@@ -35,6 +35,9 @@ pub(crate) enum Drop {
 
 /// Bytes of an Ethernet header.
 const ETHERNET_HEADER: usize = bindings::ETH_HLEN as usize;
+/// What pieces of long frames must be shorter than they could be: the stack, where it asks whether they are
+/// short enough, counts a header of SCTP in each (see `allow_cut` of the C helpers).
+pub(crate) const PIECE_SPARE: usize = 12;
 /// The shortest frame that an Ethernet carries, without its checksum.
 const SHORTEST: usize = bindings::ETH_ZLEN as usize;
 
@@ -160,6 +163,27 @@ impl FrameBuilder {
         }
         // SAFETY: There is a place; the caller promises the rest.
         unsafe { bindings::skb_append_page(self.skb.as_ptr(), page.as_ptr(), offset, len) };
+        true
+    }
+
+    /// Lets a long frame go out uncut, if it is to be cut into pieces of `piece` bytes of payload behind
+    /// `head` bytes where it must be, which are no more than `each` in all but the first. False if
+    /// that cannot be.
+    pub(crate) fn allow_cut(&mut self, head: usize, piece: u16, each: usize) -> bool {
+        // SAFETY: Valid by the type invariant.
+        let len = unsafe { (*self.skb.as_ptr()).len as usize };
+        if piece == 0 || head >= len || each > head || usize::from(u16::MAX) < head {
+            return false;
+        }
+        // SAFETY: As above; the payload is not empty, and its head has `each` bytes.
+        unsafe {
+            bindings::skb_allow_cut(
+                self.skb.as_ptr(),
+                head as c_uint,
+                piece.into(),
+                each as c_uint,
+            );
+        }
         true
     }
 

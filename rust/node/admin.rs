@@ -72,6 +72,7 @@ fn describe(rtnl: &Rtnl, device: &Device) -> PortInfo {
         mac: Mac(device.mac(rtnl)),
         mtu: device.mtu().min(MTU_MAX) as u16,
         up: device.is_up(),
+        uncut: device.takes_uncut(),
     }
 }
 
@@ -322,7 +323,7 @@ impl Watch for Devices {
                 // Most devices are no ports.
                 let _ = node.port_del(rtnl, device.ifindex());
             }
-            Change::Down | Change::Up | Change::Mtu | Change::Address => {
+            Change::Down | Change::Up | Change::Mtu | Change::Address | Change::Features => {
                 node.port_changed(rtnl, device);
             }
         }

@@ -21,12 +21,18 @@ use crate::{
 };
 use feed_core::{
     engine::{
-        limits::FRAME_MAX,
+        limits::{
+            FRAME_MAX,
+            UNCUT_MAX, //
+        },
         PortId, //
     },
     Drop as DropReason, //
 };
 use kernel::sync::Arc;
+
+/// So many bytes, copied and hashed, are enough for one holding of an engine's lock.
+const RUN_BYTES: usize = 128 << 10;
 
 /// A frame whose head was copied.
 struct Headed<'f, 'a> {
@@ -72,8 +78,10 @@ impl Node {
             // Unless its engine gets to see it.
             of.frame.outcome = Err(Reason::Unwanted);
             // Ends with a frame that others have messages in, for which this lock must be dropped.
+            let mut bytes = 0;
             let shared = self.call(shard, left, |inner, now| loop {
                 of.frame.outcome = Ok(());
+                bytes += of.frame.len();
                 let head = memory.get(..of.len).unwrap_or(&[]);
                 let behind = Behind { frame: &*of.frame, start: of.len };
                 let rx = ingress::rx(port, of.frame);
@@ -82,7 +90,7 @@ impl Node {
                     return Some((of, others));
                 }
                 match self.next_head(&mut rest, memory) {
-                    Some(same) if same.shard == shard => of = same,
+                    Some(same) if same.shard == shard && bytes < RUN_BYTES => of = same,
                     other => {
                         next = other;
                         return None;
@@ -116,14 +124,17 @@ impl Node {
         memory: &mut [u8; FRAME_MAX],
     ) -> Option<Headed<'f, 'a>> {
         for frame in frames {
-            if frame.len() > FRAME_MAX {
+            if frame.len() > UNCUT_MAX {
                 self.world.stats.dropped(DropReason::Oversized);
                 frame.outcome = Err(Reason::Malformed);
                 continue;
             }
-            let Some(head) = copy_head(memory, &*frame) else {
-                frame.outcome = Err(Reason::Truncated);
-                continue;
+            let head = match copy_head(memory, &*frame, &self.world.stats) {
+                Ok(head) => head,
+                Err(reason) => {
+                    frame.outcome = Err(reason);
+                    continue;
+                }
             };
             let (len, shard) = (head.len(), self.shards.of_frame(head));
             return Some(Headed { frame, len, shard });

@@ -7,7 +7,7 @@
 # What crosses the links, in answers of every kind: no lookup holds a name in
 # clear, frames are never short, and every answer proves itself
 # (tests/verify_pcap.py checks that with other libraries; here the tests' own
-# code takes frames apart).
+# code takes frames apart). A window may be in one long frame (30-long).
 . "$(dirname -- "$0")/../lib.sh"
 
 load
@@ -16,7 +16,7 @@ node peer
 link peer r c1 m
 port c1 m
 for dev in l r; do
-	on c1 tcpdump -q --immediate-mode -s 2048 -U -i "$dev" -w "$TMP/$dev.pcap" ether proto 0x88b5 >/dev/null 2>"$TMP/$dev.err" &
+	on c1 tcpdump -q --immediate-mode -s 65535 -U -i "$dev" -w "$TMP/$dev.pcap" ether proto 0x88b5 >/dev/null 2>"$TMP/$dev.err" &
 	must wait_until 60 grep -q listening "$TMP/$dev.err"
 done
 FEED=$(key a)

@@ -1,22 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """recorded.py FILE.pcap FEED: what a recording of a link must not show."""
 
-import struct
 import sys
 
 from ktap import Results
+from recording import records
 from wire import frames
 
 path, name = sys.argv[1], bytes.fromhex(sys.argv[2].removeprefix("feed:"))
-
-
-def records(file):
-    with open(file, "rb") as pcap:
-        header = pcap.read(24)
-        order = "<" if header[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else ">"
-        while len(head := pcap.read(16)) == 16:
-            yield pcap.read(struct.unpack(order + "IIII", head)[2])
-
 
 results = Results()
 seen = {}

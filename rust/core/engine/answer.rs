@@ -31,7 +31,8 @@ pub(super) enum Step {
 /// Where frames go and how many.
 pub(super) struct Out {
     pub dest: Dest,
-    /// Frame length without the Ethernet header, bytes.
+    /// Frame length without the Ethernet header, bytes. More than the port's for bytes of a blob that
+    /// leave uncut.
     pub mtu: usize,
     pub header: FrameHeader,
     /// The lookup carried no valid cookie: one frame.

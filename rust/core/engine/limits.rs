@@ -2,6 +2,7 @@
 //! Every limit and time of the engine, with its unit.
 
 use super::env::Memory;
+use crate::wire::WINDOW_BYTES;
 
 /// Ports of one engine at most.
 pub const PORTS_MAX: usize = 64;
@@ -9,6 +10,9 @@ pub const PORTS_MAX: usize = 64;
 pub const PORT_MTU_MIN: u16 = 1280;
 /// The largest frame that the engine builds, bytes without the Ethernet header.
 pub const FRAME_MAX: usize = 9216;
+/// The longest frame that is taken, and built for ports that carry a window uncut: one with all of a
+/// window behind its head.
+pub const UNCUT_MAX: usize = FRAME_MAX + WINDOW_BYTES as usize;
 
 /// Longest life of a lookup or a FOLLOW, µs.
 pub const LIFE_MAX_US: u64 = 30_000_000;
@@ -31,6 +35,21 @@ pub const ROUTE_TRIES: u8 = 2;
 pub const DEMOTE_FIRST_US: u64 = 1_000_000;
 /// Longest demotion of a route, µs.
 pub const DEMOTE_MAX_US: u64 = 32_000_000;
+
+/// Windows that went out in long frames and are remembered.
+pub const LONG_WINDOWS: usize = 512;
+/// Who asks for such a window again within this time has not got it, µs: three of the longest time-outs.
+pub const LONG_REPEAT_US: u64 = 3 * RTO_MAX_US;
+/// Neighbours of whom it is remembered how long frames do.
+pub const LONG_NEIGHBOURS: usize = 64;
+/// One window of so many that are asked for again is too many,
+pub const LONG_AGAIN_SHARE: u32 = 4;
+/// if they are so many.
+pub const LONG_AGAIN_MIN: u32 = 4;
+/// How many windows that count is about, at most.
+pub const LONG_COUNTED: u32 = 512;
+/// How long a neighbour gets no long frames that too many do not reach, µs.
+pub const LONG_PAUSE_US: u64 = 20_000_000;
 
 /// Pushes of one head to one follower, the first included.
 pub const PUSH_TRIES: u8 = 4;

@@ -30,6 +30,7 @@ mod hit;
 mod jobs;
 mod links;
 mod local;
+mod long;
 mod lookup;
 mod neighbours;
 mod nodes;
@@ -81,6 +82,7 @@ use answer::Scratch;
 use feeds::Feeds;
 use held::Records;
 use limits::FRAME_MAX;
+use long::LongFrames;
 use neighbours::Neighbours;
 use pending::PendingTable;
 use ports::Ports;
@@ -160,6 +162,7 @@ pub struct Engine<M: Memory, E: Env> {
     nonces: Nonces<M>,
     roots: Roots<M>,
     forks: Forks<M>,
+    long: LongFrames<M>,
     scratch: M::Of<u8>,
     hasher: M::Of<WindowHasher>,
     /// Port, neighbour and period of the cookie that was computed last, and the cookie.

@@ -13,6 +13,9 @@ pub struct PortInfo {
     pub mtu: u16,
     /// Whether frames can leave by it now.
     pub up: bool,
+    /// Whether a window of a blob may leave by it in one frame, whatever its MTU: the shell has it cut
+    /// where it must be cut, see [`crate::wire::cut_head`].
+    pub uncut: bool,
 }
 
 /// Why a change was refused.
@@ -145,6 +148,11 @@ impl<M: Memory> Ports<M> {
         self.get(id)
             .filter(|port| port.info.up)
             .map(|port| usize::from(port.info.mtu).min(FRAME_MAX))
+    }
+
+    /// Whether a window of a blob may leave by it in one frame that is longer than that.
+    pub(super) fn is_uncut(&self, id: PortId) -> bool {
+        self.get(id).is_some_and(|port| port.info.uncut)
     }
 
     pub(super) fn any_up(&self) -> bool {

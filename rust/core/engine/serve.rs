@@ -6,7 +6,7 @@ use super::answer_blob::BlobScript;
 use super::answer_head::HeadScript;
 use super::env::{Counter, Dest, Env, Event, Mac, Memory, PortId};
 use super::feeds::{HEADED, OWN};
-use super::limits::LIFE_MAX_US;
+use super::limits::{LIFE_MAX_US, UNCUT_MAX};
 use super::nodes;
 use super::pending::{Down, CHUNK_MODE, HAVE_PAGE, HAVE_PATH, LEAF_ONLY, LIMITED};
 use super::recv::{now_ms, Rx};
@@ -122,6 +122,21 @@ impl<M: Memory, E: Env> Engine<M, E> {
         let Some(mtu) = self.ports.mtu(port) else {
             return Sent::default();
         };
+        self.reply_in_frames(port, mac, mtu, limited, budget, script, env)
+    }
+
+    /// The same in frames of at most `mtu` bytes.
+    #[allow(clippy::too_many_arguments)]
+    fn reply_in_frames(
+        &mut self,
+        port: PortId,
+        mac: Mac,
+        mtu: usize,
+        limited: bool,
+        budget: u32,
+        script: &mut impl Script,
+        env: &mut E,
+    ) -> Sent {
         let header = FrameHeader {
             cookie_give: self.cookie_for(port, mac),
             ..FrameHeader::default()
@@ -537,7 +552,18 @@ impl<M: Memory, E: Env> Engine<M, E> {
             page: chunk_mode && !down.has(HAVE_PAGE) && chunks > 1,
             whole_chunks: chunk_mode,
         };
-        self.reply(down.port, down.mac, down.has(LIMITED), &mut script, env)
+        let Some(mtu) = self.ports.mtu(down.port) else {
+            return false;
+        };
+        let (port, mac, limited) = (down.port, down.mac, down.has(LIMITED));
+        // One frame that is granted is one of the link's.
+        let is_long = !limited
+            && !chunk_mode
+            && self.ports.is_uncut(port)
+            && blob::window_len(blob.len, window) as usize > mtu
+            && self.long.admits(port, mac, blob, window, self.now);
+        let mtu = if is_long { UNCUT_MAX } else { mtu };
+        self.reply_in_frames(port, mac, mtu, limited, u32::MAX, &mut script, env)
             .frames
             > 0
     }

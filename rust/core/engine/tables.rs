@@ -6,6 +6,7 @@ use super::feeds::{Feed, Feeds, Granted};
 use super::growing::{Growing, Piece};
 use super::held::{Held, Owner, Records};
 use super::limits::{Lend, Sizes, FRAME_MAX, PORTS_MAX};
+use super::long::{self, LongFrames};
 use super::neighbours::{Neighbour, Neighbours};
 use super::pending::{Down, Pending, PendingTable};
 use super::ports::{Port, Ports};
@@ -36,6 +37,7 @@ pub struct Tables<M: Memory, E: Env> {
     nonces: M::Of<Nonce>,
     roots: M::Of<Root>,
     forks: M::Of<Fork>,
+    long: long::Tables<M>,
     scratch: M::Of<u8>,
     hasher: M::Of<WindowHasher>,
 }
@@ -72,6 +74,7 @@ impl<M: Memory, E: Env> Tables<M, E> {
             nonces: lend.lend(sizes.nonces)?,
             roots: lend.lend(sizes.roots)?,
             forks: lend.lend(sizes.forks)?,
+            long: LongFrames::<M>::lend(lend)?,
             scratch: lend.lend(FRAME_MAX.saturating_add(SCRATCH_BYTES))?,
             hasher: lend.lend(1)?,
         })
@@ -97,6 +100,7 @@ impl<M: Memory, E: Env> Tables<M, E> {
             nonces: Nonces::new(self.nonces, key),
             roots: Roots::new(self.roots, key),
             forks: Forks::new(self.forks),
+            long: LongFrames::new(self.long, key),
             scratch: self.scratch,
             hasher: self.hasher,
             last_cookie: ((PortId::LOCAL, Mac::default(), 0), 0),

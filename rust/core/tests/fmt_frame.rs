@@ -8,9 +8,13 @@ mod frames;
 #[path = "common/samples.rs"]
 mod samples;
 
+#[path = "harness/behind.rs"]
+mod behind;
+
 #[path = "harness/property.rs"]
 mod property;
 
+use behind::pieces;
 use feed_core::wire::*;
 use feed_core::Drop;
 use frames::*;
@@ -254,8 +258,109 @@ fn head__lengths_that_lie() {
     }
 }
 
+#[test]
+fn cut__other_frames_are_not() {
+    let data = raw(
+        TYPE_BLOB_DATA,
+        0,
+        &[[0; 20].to_vec(), payload(640)].concat(),
+    );
+    let refusal = raw(TYPE_REFUSAL, 0, &[0; 12]);
+    let good = frame(&data);
+    let start = HEADER + BLOB_HEADER_LEN;
+    assert_eq!(payload_at(&good), Some(start));
+    assert_eq!(payload_at(&good[..start]), Some(start));
+    assert_eq!(payload_at(&good[..start - 1]), None);
+    for other in [frame(&refusal), frame(&[&data[..], &refusal].concat())] {
+        assert_eq!(payload_at(&other), None);
+        assert_eq!(cut_head(&mut other.clone(), 0, 64), None);
+    }
+    // Not from the middle of a payload, and not into nothing.
+    assert_eq!(leaves(&good, 1500, 1500, 0), None);
+    for mtu in [0, start - 1, start, start + 63] {
+        assert_eq!(leaves(&good[..start], 640, mtu, 0), None);
+    }
+    assert_eq!(
+        leaves(&good[..start], 640, start + 64, 0),
+        Some(Leaves::Pieces(64))
+    );
+    assert_eq!(
+        leaves(&good[..start], 640, start + 639, 0),
+        Some(Leaves::Pieces(576))
+    );
+    assert_eq!(
+        leaves(&good[..start], 640, start + 640, 0),
+        Some(Leaves::Whole)
+    );
+    // All but the last piece, with something to spare.
+    assert_eq!(
+        leaves(&good[..start], 640, start + 640, 12),
+        Some(Leaves::Whole)
+    );
+    assert_eq!(
+        leaves(&good[..start], 641, start + 640, 12),
+        Some(Leaves::Pieces(576))
+    );
+    assert_eq!(leaves(&good[..start], 641, start + 640, start + 640), None);
+    // Of a device that carries longer frames than the protocol has.
+    let longest = (MTU_MAX - start) / 64 * 64;
+    assert_eq!(
+        leaves(&good[..start], 70_000, 65_535, 0),
+        Some(Leaves::Pieces(longest as u16))
+    );
+    assert_eq!(leaves(&good[..start], usize::MAX, 1500, 0), None);
+    // What is not cut leaves whole or not at all.
+    assert_eq!(leaves(&frame(&refusal), 0, 1500, 0), Some(Leaves::Whole));
+    assert_eq!(leaves(&frame(&refusal), 1500, 1500, 0), None);
+    // What a length field cannot say.
+    assert_eq!(cut_head(&mut good[..start].to_vec(), 64, 65_536), None);
+    let mut head = good[..start].to_vec();
+    assert_eq!(cut_head(&mut head, u32::MAX, 64), Some(start));
+    assert_eq!(cut_head(&mut head, 1, 64), None);
+}
+
 proptest! {
     #![proptest_config(property(256))]
+
+    #[test]
+    fn cut__pieces_say_what_the_long_frame_says(
+        units in 1usize..512,
+        siblings in 0u8..10,
+        mtu in MTU_MIN..9217,
+    ) {
+        let count = [0, 0, siblings, 0];
+        let path = raw(TYPE_BLOB_PATH, 0, &[&count[..], &[0; 16], &vec![7; usize::from(siblings) * 32]].concat());
+        let first = (512 - units) * 64;
+        let offset = (first as u32).to_le_bytes();
+        let bytes = payload(units * 64);
+        let data = raw(TYPE_BLOB_DATA, 0, &[&[0; 16][..], &offset, &bytes].concat());
+        let before = if siblings > 0 { path } else { Vec::new() };
+        let long = frame(&[&before[..], &data].concat());
+        let header = FrameView::parse(&long).unwrap().header;
+        let mut at = 0;
+        for (index, piece) in pieces(&long, mtu).iter().enumerate() {
+            prop_assert!(piece.len() <= mtu);
+            if index > 0 {
+                prop_assert_eq!(payload_at(piece), Some(PIECE_HEAD_LEN));
+            }
+            let view = FrameView::parse(piece).unwrap();
+            prop_assert_eq!(view.header, header);
+            let mut messages = view.messages();
+            if siblings > 0 && index == 0 {
+                let is_path = matches!(messages.next(), Some(Ok(Message::BlobPath(path))) if path.siblings.len() == usize::from(siblings));
+                prop_assert!(is_path);
+            }
+            let Some(Ok(Message::BlobData(data))) = messages.next() else {
+                return Err(TestCaseError::fail("a piece without its part"));
+            };
+            prop_assert_eq!(data.offset as usize, first + at);
+            let len = data.payload.len();
+            prop_assert_eq!(data.payload.bytes(), &bytes[at..at + len]);
+            prop_assert_eq!(messages.next(), None);
+            at += len;
+        }
+        prop_assert_eq!(at, bytes.len());
+    }
 
     #[test]
     fn frame__random_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200)) {

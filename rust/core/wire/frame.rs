@@ -138,7 +138,7 @@ pub fn head_len(copied: &[u8], len: usize) -> usize {
 }
 
 /// Where the payload of the BLOB_DATA that ends the frame begins, or what must be here to tell.
-fn blob_data_head(copied: &[u8]) -> Option<usize> {
+pub(super) fn blob_data_head(copied: &[u8]) -> Option<usize> {
     let mut r = Reader::new(copied);
     let (_, len) = (r.u16()?, r.u16()?);
     let end = FRAME_HEADER_LEN.checked_add(usize::from(len))?;

@@ -109,6 +109,18 @@ impl Chain {
         Ok(chain)
     }
 
+    /// Has no link carry a frame that is longer than its MTU.
+    pub(crate) fn forbid_long_frames(&self) -> Result<()> {
+        for pair in self.nodes.windows(2) {
+            let [upper, lower] = pair else { continue };
+            for (node, device) in [(lower, "above"), (upper, "below")] {
+                let words = ["ethtool", "-K", device, "tx-sctp-segmentation", "off"];
+                sh_in(node, &words)?;
+            }
+        }
+        Ok(())
+    }
+
     fn ends(&self) -> Result<(&str, &str)> {
         let (first, last) = (self.nodes.first(), self.nodes.last());
         first

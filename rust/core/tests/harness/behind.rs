@@ -4,7 +4,7 @@
 use std::cell::Cell;
 
 use feed_core::engine::Rest;
-use feed_core::wire::head_len;
+use feed_core::wire::{cut_head, head_len, leaves, payload_at, Leaves};
 
 /// Bytes that can be had once each.
 pub struct Behind<'a> {
@@ -59,4 +59,21 @@ impl Rest for Behind<'_> {
         to.copy_from_slice(&self.bytes[at..at + to.len()]);
         true
     }
+}
+
+/// The frames that a long one is cut into for a link of this MTU.
+pub fn pieces(frame: &[u8], mtu: usize) -> Vec<Vec<u8>> {
+    let start = payload_at(frame).expect("such a frame cannot be cut");
+    let (head, payload) = frame.split_at(start);
+    let len = match leaves(head, payload.len(), mtu, 0) {
+        Some(Leaves::Pieces(len)) => usize::from(len),
+        Some(Leaves::Whole) => payload.len(),
+        None => panic!("a head longer than the MTU"),
+    };
+    let cut = |(index, part): (usize, &[u8])| {
+        let mut head = head.to_vec();
+        let left = cut_head(&mut head, (index * len) as u32, part.len() as u32).unwrap();
+        [&head[..left], part].concat()
+    };
+    payload.chunks(len).enumerate().map(cut).collect()
 }

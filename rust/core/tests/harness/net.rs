@@ -12,6 +12,7 @@ use feed_core::id::DiscoveryId;
 use feed_core::siphash::SipKey;
 use feed_core::wire::{FrameView, Message, ANY_AGE};
 
+use super::behind::pieces;
 use super::{ms, Behind, Host, Rng, Vectors, World};
 
 pub type Node = NodeOf;
@@ -102,6 +103,10 @@ pub struct Link {
     pub repeat: u64,
     pub up: bool,
     pub mtu: usize,
+    /// Whether it carries long frames as they are; else they are cut on their way.
+    pub uncut: bool,
+    /// Whether something on it drops all that is longer than the MTU.
+    pub polices: bool,
     pub damage: Option<Damage>,
     pub seen: Seen,
     /// All frames, when wanted.
@@ -229,6 +234,7 @@ impl Net {
                                 mac: mac_of(node, *port),
                                 mtu: link.mtu as u16,
                                 up: true,
+                                uncut: false,
                             },
                         )
                         .unwrap();
@@ -253,6 +259,7 @@ impl Net {
                 mac: mac_of(*node, port),
                 mtu: mtu as u16,
                 up: true,
+                uncut: false,
             };
             for engine in self.nodes[*node].engines() {
                 engine.port_add(port, info).unwrap();
@@ -269,11 +276,27 @@ impl Net {
             repeat: 0,
             up: true,
             mtu,
+            uncut: false,
+            polices: false,
             damage: None,
             seen: Seen::default(),
             capture: None,
         });
         self.links.len() - 1
+    }
+
+    /// Lets the ports of a link send a window in one frame.
+    pub fn allow_uncut(&mut self, link: usize) {
+        for (node, port) in self.links[link].members.clone() {
+            for engine in self.nodes[node].engines() {
+                let info = engine.port_info(port).unwrap();
+                let info = PortInfo {
+                    uncut: true,
+                    ..info
+                };
+                engine.port_set(port, info).unwrap();
+            }
+        }
     }
 
     pub fn port(&self, link: usize) -> PortId {
@@ -329,12 +352,25 @@ impl Net {
     fn transmit(&mut self, node: usize, dest: Dest, bytes: Vec<u8>) {
         let index = dest.port.0 as usize - 1;
         let link = &mut self.links[index];
-        assert!(
-            bytes.len() <= link.mtu,
-            "a frame of {} B on an MTU of {}",
-            bytes.len(),
-            link.mtu
-        );
+        let is_uncut = |(member, port): &(usize, PortId)| {
+            let info = self.nodes[*member].engine.port_info(*port);
+            *member == node && info.is_some_and(|info| info.uncut)
+        };
+        if bytes.len() > link.mtu && link.members.iter().any(is_uncut) {
+            if !link.uncut {
+                for piece in pieces(&bytes, link.mtu) {
+                    self.transmit(node, dest, piece);
+                }
+                return;
+            }
+        } else {
+            assert!(
+                bytes.len() <= link.mtu,
+                "a frame of {} B on an MTU of {}",
+                bytes.len(),
+                link.mtu
+            );
+        }
         assert!(bytes.len() >= 46, "a frame too short for Ethernet");
         link.seen.frames += 1;
         link.seen.bytes += bytes.len() as u64;
@@ -346,7 +382,7 @@ impl Net {
         if let Some(capture) = &mut link.capture {
             capture.push(bytes.clone());
         }
-        if !link.up {
+        if !link.up || (link.polices && bytes.len() > link.mtu) {
             return;
         }
         let Some(through) = link.carry(node, bytes.len(), self.now) else {

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+//! Long frames: which windows went out in one, and to whom none go for a while.
+//!
+//! Something on the way may drop every one of them, such as a policer that never lets as much through at
+//! once. So a window that is asked for again goes in frames of the link; and a neighbour that asks for too
+//! many again gets no long frames for a time.
+//!
+//! Both memories are direct-mapped: a collision overwrites, and costs no more than frames of the other
+//! kind.
+
+use super::env::{Mac, Memory, PortId};
+use super::limits::{
+    Lend, LONG_AGAIN_MIN, LONG_AGAIN_SHARE, LONG_COUNTED, LONG_NEIGHBOURS, LONG_PAUSE_US,
+    LONG_REPEAT_US, LONG_WINDOWS,
+};
+use crate::id::BlobName;
+use crate::siphash::{siphash13, SipKey};
+
+/// A window that went to a neighbour in one frame.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Window {
+    what: u64,
+    /// Who asks for it before this time has not got it, µs.
+    until: u64,
+}
+
+/// A neighbour that windows go to.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Receiver {
+    who: u64,
+    /// Windows that went to it in one frame.
+    sent: u32,
+    /// How many of them it asked for again.
+    again: u32,
+    /// It gets none before this time, µs.
+    not_before: u64,
+}
+
+/// Their tables.
+pub(super) type Tables<M> = (<M as Memory>::Of<Window>, <M as Memory>::Of<Receiver>);
+
+/// What is remembered of long frames.
+pub(super) struct LongFrames<M: Memory> {
+    windows: M::Of<Window>,
+    receivers: M::Of<Receiver>,
+    key: SipKey,
+}
+
+impl<M: Memory> LongFrames<M> {
+    pub(super) fn lend<L: Lend<M>>(lend: &mut L) -> Result<Tables<M>, L::Error> {
+        Ok((lend.lend(LONG_WINDOWS)?, lend.lend(LONG_NEIGHBOURS)?))
+    }
+
+    pub(super) fn new(memory: Tables<M>, key: SipKey) -> Self {
+        let (windows, receivers) = memory;
+        LongFrames {
+            windows,
+            receivers,
+            key,
+        }
+    }
+
+    /// Whether a neighbour may get this window, which it has asked for, in a long frame. If so it is
+    /// remembered that it does.
+    pub(super) fn admits(
+        &mut self,
+        port: PortId,
+        mac: Mac,
+        blob: &BlobName,
+        window: u16,
+        now: u64,
+    ) -> bool {
+        let who = siphash13(&self.key, &[&port.0.to_le_bytes(), &mac.0]);
+        let what = siphash13(
+            &self.key,
+            &[&who.to_le_bytes(), &blob.hash.0, &window.to_le_bytes()],
+        );
+        let Some(receiver) = place(&mut self.receivers, who) else {
+            return false;
+        };
+        if receiver.who != who {
+            *receiver = Receiver {
+                who,
+                ..Receiver::default()
+            };
+        }
+        let Some(known) = place(&mut self.windows, what) else {
+            return false;
+        };
+        if known.what == what && known.until > now {
+            receiver.count_again(now);
+            return false;
+        }
+        if receiver.not_before > now {
+            return false;
+        }
+        *known = Window {
+            what,
+            until: now.saturating_add(LONG_REPEAT_US),
+        };
+        receiver.count_sent();
+        true
+    }
+}
+
+impl Receiver {
+    fn count_sent(&mut self) {
+        self.sent = self.sent.saturating_add(1);
+        if self.sent >= LONG_COUNTED {
+            self.sent >>= 1;
+            self.again >>= 1;
+        }
+    }
+
+    fn count_again(&mut self, now: u64) {
+        self.again = self.again.saturating_add(1);
+        let too_many = self.again.saturating_mul(LONG_AGAIN_SHARE) >= self.sent;
+        if self.again >= LONG_AGAIN_MIN && too_many {
+            *self = Receiver {
+                who: self.who,
+                not_before: now.saturating_add(LONG_PAUSE_US),
+                ..Receiver::default()
+            };
+        }
+    }
+}
+
+fn place<T>(slots: &mut [T], hash: u64) -> Option<&mut T> {
+    let at = (hash as usize).checked_rem(slots.len())?;
+    slots.get_mut(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Hash;
+    use std::vec;
+    use std::vec::Vec;
+
+    struct Vectors;
+
+    impl Memory for Vectors {
+        type Of<T> = Vec<T>;
+    }
+
+    const PORT: PortId = PortId(1);
+    const MAC: Mac = Mac([2; 6]);
+
+    fn made() -> LongFrames<Vectors> {
+        let key = SipKey([1, 2]);
+        LongFrames::new(
+            (vec![Window::default(); 4096], vec![Receiver::default(); 64]),
+            key,
+        )
+    }
+
+    fn blob(number: u8) -> BlobName {
+        BlobName {
+            hash: Hash([number; 32]),
+            len: 1 << 20,
+        }
+    }
+
+    #[test]
+    fn long__a_window_once_in_a_while() {
+        let mut long = made();
+        assert!(long.admits(PORT, MAC, &blob(1), 0, 0));
+        for now in [0, LONG_REPEAT_US - 1] {
+            assert!(!long.admits(PORT, MAC, &blob(1), 0, now));
+        }
+        // Another window, blob, neighbour or port, or later.
+        assert!(long.admits(PORT, MAC, &blob(1), 1, 0));
+        assert!(long.admits(PORT, MAC, &blob(2), 0, 0));
+        assert!(long.admits(PORT, Mac([4; 6]), &blob(1), 0, 0));
+        assert!(long.admits(PortId(2), MAC, &blob(1), 0, 0));
+        assert!(long.admits(PORT, MAC, &blob(1), 0, LONG_REPEAT_US));
+    }
+
+    #[test]
+    fn long__none_for_whom_they_do_not_reach() {
+        let mut long = made();
+        let (bad, good) = (MAC, Mac([4; 6]));
+        for window in 0..16 {
+            for mac in [bad, good] {
+                assert!(long.admits(PORT, mac, &blob(1), window, 0));
+            }
+        }
+        for window in 0..16 {
+            assert!(!long.admits(PORT, bad, &blob(1), window, 1));
+        }
+        assert!(!long.admits(PORT, bad, &blob(2), 0, 2));
+        assert!(!long.admits(PORT, bad, &blob(2), 0, LONG_PAUSE_US));
+        assert!(long.admits(PORT, good, &blob(2), 0, 2));
+        assert!(long.admits(PORT, bad, &blob(2), 0, LONG_PAUSE_US + 1));
+    }
+
+    #[test]
+    fn long__a_loss_now_and_then_is_no_reason() {
+        let mut long = made();
+        for window in 0..2000 {
+            assert!(long.admits(PORT, MAC, &blob(1), window, 0), "{window}");
+            if window % 16 == 0 {
+                assert!(!long.admits(PORT, MAC, &blob(1), window, 0));
+            }
+        }
+    }
+}
