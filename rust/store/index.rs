@@ -322,27 +322,40 @@ impl Table {
         }
     }
 
-    /// Where the entry is; else where it would go: an empty place, or the first on the way whose
-    /// segment is gone.
-    fn probe(&self, key: &Key, hash: u32, segments: &Segments) -> Result<usize, Option<usize>> {
+    /// Where the entry is; else where it would go: an empty place.
+    fn probe(&self, key: &Key, hash: u32) -> Result<usize, Option<usize>> {
         let mut at = self.home(hash);
-        let mut free = None;
         for _ in 0..self.entries.len() {
             let Some(entry) = self.entries.get(at) else {
                 break;
             };
             if entry.empty() {
-                return Err(free.or(Some(at)));
+                return Err(Some(at));
             }
             if entry.is(key, hash) {
                 return Ok(at);
             }
-            if free.is_none() && !segments.alive(entry.segment()) {
-                free = Some(at);
+            at = self.next(at);
+        }
+        Err(None)
+    }
+
+    /// The first place on the way from where `hash` points whose segment is gone. Asked for only when
+    /// there is no other: segments' records are memory that no cache has.
+    #[inline(never)]
+    fn dead(&self, hash: u32, segments: &Segments) -> Option<usize> {
+        let mut at = self.home(hash);
+        for _ in 0..self.entries.len() {
+            let entry = self.entries.get(at)?;
+            if entry.empty() {
+                return None;
+            }
+            if !segments.alive(entry.segment()) {
+                return Some(at);
             }
             at = self.next(at);
         }
-        Err(free)
+        None
     }
 
     /// As `probe`, for who only wants to know what is there.
@@ -368,22 +381,18 @@ impl Table {
 
     /// Puts an entry that is not there yet; false if there is no place.
     fn put(&mut self, entry: &Entry, segments: &Segments) -> bool {
-        let full = self.used >= self.room();
-        match self.probe(&entry.key(), entry.hash, segments) {
-            Ok(at) | Err(Some(at)) => {
-                let Some(place) = self.entries.get_mut(at) else {
-                    return false;
-                };
-                let new = place.empty();
-                if new && full {
-                    return false;
-                }
-                *place = *entry;
-                self.used += usize::from(new);
-                true
-            }
-            Err(None) => false,
-        }
+        let at = match self.probe(&entry.key(), entry.hash) {
+            Err(Some(at)) if self.used < self.room() => Some(at),
+            Err(_) => self.dead(entry.hash, segments),
+            Ok(at) => Some(at),
+        };
+        let Some(place) = at.and_then(|at| self.entries.get_mut(at)) else {
+            return false;
+        };
+        let is_new = place.empty();
+        *place = *entry;
+        self.used += usize::from(is_new);
+        true
     }
 
     /// Removes an entry and closes the gap.

@@ -609,6 +609,11 @@ mod tests {
     }
 
     #[test]
+    fn index_of_the_lost() -> Result {
+        limits::index_of_the_lost()
+    }
+
+    #[test]
     fn softirq() -> Result {
         super::softirq()
     }

@@ -3,6 +3,18 @@
 //! What bounds a store and what is taken from it: limits, eviction, quota, flushes, the kernel.
 
 use super::*;
+use crate::store::{
+    index::{
+        Entry,
+        Index,
+        Key,
+        Place, //
+    },
+    segments::{
+        SegmentId,
+        Segments, //
+    }, //
+};
 
 /// The limit holds at every moment, and what is used stays when ten times as much passes by.
 pub(super) fn limit_and_eviction() -> Result {
@@ -251,4 +263,34 @@ pub(super) fn index_growth() -> Result {
     bench.store.flush();
     check!(bench.store.figures().bytes_index < figures.bytes_index / 8);
     bench.end()
+}
+
+/// A table that is full takes new entries in the places of those whose segment has ended, and no others.
+pub(super) fn index_of_the_lost() -> Result {
+    let segments = KBox::pin_init(Segments::new(64 << 20)?, GFP_KERNEL)?;
+    let index = Index::new(SipKey([1, 2]))?;
+    let fill = |segment: SegmentId, first: u32| {
+        let inserts = (first..first + 2_000).map(|seed| {
+            let key = Key::blob(&made_up(seed, 1_000), 0);
+            let hash = index.hash(&key);
+            let place = Place { segment, offset: 0 };
+            let entry = Entry::new(&key, hash, place, 0);
+            index.with(hash, |shard| {
+                let inserted = shard.insert(&entry, &segments).is_ok();
+                let found = shard.find(&key, hash, &segments).is_some();
+                (inserted == found).then_some(inserted)
+            })
+        });
+        inserts.map(|inserted| inserted.map(u32::from)).sum::<Option<u32>>()
+    };
+    let (lost, _) = segments.create(false)?;
+    let (kept, _) = segments.create(false)?;
+    let before = fill(lost, 0).ok_or(EINVAL)?;
+    check!(before > 0 && before < 2_000);
+    check!(fill(kept, 10_000) == Some(0));
+    segments.end(lost);
+    let after = fill(kept, 20_000).ok_or(EINVAL)?;
+    check!(after > before * 3 / 4 && after <= before);
+    check!(fill(kept, 30_000) == Some(0));
+    Ok(())
 }
