@@ -533,7 +533,7 @@ impl FeedSocket {
         let outcome = match progress {
             Some(outcome) => outcome,
             None if nonblock => return Err(EINPROGRESS),
-            None => self.node.wait(&feed, sk.send_timeout_ms(), None, || {
+            None => self.node.wait(&feed, sk.send_timeout_ms(), || {
                 match &mut self.state.lock().role {
                     Role::Reader(reading) => reading.progress(&self.node),
                     // Another thread has disconnected it.

@@ -229,7 +229,7 @@ impl OwnFeed {
         if nonblock || self.inner.lock().remembered.is_none() {
             return Err(ESTALE);
         }
-        node.wait(&self.id, Some(timeout_ms), None, || match self.recover(node) {
+        node.wait(&self.id, Some(timeout_ms), || match self.recover(node) {
             Ok(true) => Some(Ok(())),
             Ok(false) => None,
             Err(e) => Some(Err(e)),

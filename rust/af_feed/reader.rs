@@ -43,6 +43,7 @@ use feed_core::{
         DiscoveryId,
         Name, //
     },
+    verify::Freshness,
     wire::WINDOW_BYTES, //
 };
 use kernel::{
@@ -87,7 +88,10 @@ pub(crate) struct Reading {
 #[derive(Clone, Copy)]
 enum At {
     /// Where the next byte is read.
-    Cursor,
+    Cursor {
+        /// How old the head is is looked at, too.
+        tells: bool,
+    },
     /// Where the first byte is missing for the whole entry.
     Gathering,
 }
@@ -239,32 +243,38 @@ impl Reading {
     }
 
     /// Looks at a cursor and asks for what is missing.
-    fn pump(&mut self, node: &Arc<Node>, at: At, buffer: u32) -> Status {
+    fn pump(&mut self, node: &Arc<Node>, at: At, buffer: u32) -> (Status, Option<Freshness>) {
         let bytes = u64::from(buffer);
         let credit = Credit {
             windows: (bytes / u64::from(WINDOW_BYTES)).clamp(1, WINDOWS_MAX) as u32,
             bytes,
         };
-        let cursor = match at {
-            At::Cursor => &mut self.cursor,
-            At::Gathering => self.gathering(),
+        let (cursor, tells) = match at {
+            At::Cursor { tells } => (&mut self.cursor, tells),
+            At::Gathering => (self.gathering(), true),
         };
-        let status = node.pump(cursor, &credit);
+        let (status, freshness) = node.pump(cursor, &credit, tells);
         if matches!(status, Status::NotYet) && !self.following {
             self.following = true;
             node.follow(&self.id, true);
         }
-        status
+        (status, freshness)
     }
 
     /// [`Reading::pump`] of the cursor, unless that has been done since the feed was last woken,
     /// `wakes` times so far, and the cursor has come to the end of what was seen.
-    fn pump_cursor(&mut self, node: &Arc<Node>, buffer: u32, wakes: u32) -> Status {
+    fn pump_cursor(
+        &mut self,
+        node: &Arc<Node>,
+        at: At,
+        buffer: u32,
+        wakes: u32,
+    ) -> (Status, Option<Freshness>) {
         if self.looked == Some(wakes) && self.following && self.cursor.is_at_end() {
-            return Status::NotYet;
+            return (Status::NotYet, None);
         }
         self.looked = Some(wakes);
-        self.pump(node, At::Cursor, buffer)
+        self.pump(node, at, buffer)
     }
 
     /// `POLL*` bits.
@@ -283,8 +293,11 @@ impl Reading {
             };
         }
         // Who has asked for a whole entry waits for that.
-        let at = if self.gathering.is_some() { At::Gathering } else { At::Cursor };
-        match self.pump(node, at, sk.receive_buffer()) {
+        let at = match self.gathering {
+            Some(_) => At::Gathering,
+            None => At::Cursor { tells: false },
+        };
+        match self.pump(node, at, sk.receive_buffer()).0 {
             // What a receive call would wait for, see `look`.
             Status::Waiting
             | Status::NotYet
@@ -300,7 +313,7 @@ impl Reading {
             return 0;
         }
         let offset = self.cursor.position().1;
-        match self.pump(node, At::Cursor, WINDOW_BYTES) {
+        match self.pump(node, At::Cursor { tells: false }, WINDOW_BYTES).0 {
             Status::Ready { leaf, .. } => i32::try_from(leaf.len.saturating_sub(offset)).unwrap_or(0),
             _ => 0,
         }

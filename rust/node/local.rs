@@ -131,26 +131,41 @@ fn rows(
     Ok(())
 }
 
+/// A time-out as the kernel wants it.
+fn jiffies(ms: u64) -> c_long {
+    msecs_to_jiffies(u32::try_from(ms).unwrap_or(u32::MAX)) as c_long
+}
+
 impl Node {
     /// The wall clock, ms since 1970; `None` while it is not set. Context: any.
     pub(crate) fn wall_ms(&self) -> Option<u64> {
         env::wall_ms()
     }
 
-    /// Sleeps until `condition` gives a value, looking whenever the feed is woken; and at first,
-    /// unless it was woken as often as in `looked`.
+    /// Sleeps until `condition` gives a value; looks at first, and whenever the feed is woken.
     pub(crate) fn wait<R>(
         &self,
         feed: &DiscoveryId,
         timeout_ms: Option<u64>,
-        looked: Option<u32>,
         condition: impl FnMut() -> Option<R>,
     ) -> Result<R, Unfinished> {
         let jiffies = match timeout_ms {
             None => wait::FOREVER,
-            Some(ms) => msecs_to_jiffies(u32::try_from(ms).unwrap_or(u32::MAX)) as c_long,
+            Some(ms) => jiffies(ms),
         };
-        self.world.waits.wait(wait_key(feed), jiffies, looked, condition)
+        self.world.waits.wait(wait_key(feed), jiffies, condition)
+    }
+
+    /// Sleeps until the feed was woken more often than `wakes` times, which [`Node::wakes`] has said
+    /// before the caller looked.
+    pub(crate) fn sleep(
+        &self,
+        feed: &DiscoveryId,
+        timeout_ms: u64,
+        wakes: u32,
+    ) -> Result<(), Unfinished> {
+        let slept = self.world.waits.sleep(wait_key(feed), jiffies(timeout_ms), wakes);
+        slept.map(|_| ())
     }
 
     /// How often the feed was woken: what was seen before stays true until this changes. Context:
@@ -231,12 +246,6 @@ impl Node {
         .unwrap_or_default()
     }
 
-    /// How old the head is, and whether its author has broken a promise.
-    pub(crate) fn freshness(self: &Arc<Self>, id: &DiscoveryId) -> Option<Freshness> {
-        let now = self.wall_ms();
-        self.with_engine(id, |engine, _, _| engine.feed_freshness(id, now))?
-    }
-
     /// Shows the proof that the feed is forked to `look`, which must not sleep; `None` if it is not,
     /// or if there was no room to keep it.
     pub(crate) fn fork<R>(
@@ -261,15 +270,31 @@ impl Node {
     }
 
     /// News of the feed come without asking, or no longer.
+    // Not inlined: stack.
+    #[inline(never)]
     pub(crate) fn follow(self: &Arc<Self>, id: &DiscoveryId, add: bool) {
         self.with_engine(id, |engine, now, env| engine.follow_local(now, id, add, env));
     }
 
-    /// Looks at a reader's cursor and asks for what is missing.
-    pub(crate) fn pump(self: &Arc<Self>, reader: &mut Reader, credit: &Credit) -> Status {
+    /// Looks at a reader's cursor and asks for what is missing. If it can be read, and `tells`, looks
+    /// also at how fresh the head is.
+    pub(crate) fn pump(
+        self: &Arc<Self>,
+        reader: &mut Reader,
+        credit: &Credit,
+        tells: bool,
+    ) -> (Status, Option<Freshness>) {
         let id = *reader.feed();
-        self.with_engine(&id, |engine, now, env| reader.pump(engine, now, credit, env))
-            .unwrap_or(Status::Stuck(Wanted::NoPort))
+        // Not handed from call to call: a thousand readers have a thousand stacks, none of them in a
+        // cache.
+        let mut seen = (Status::Stuck(Wanted::NoPort), None);
+        self.with_engine(&id, |engine, now, env| {
+            seen.0 = reader.pump(engine, now, credit, env);
+            if tells && matches!(seen.0, Status::Ready { .. }) {
+                seen.1 = engine.feed_freshness(&id, env::wall_ms());
+            }
+        });
+        seen
     }
 
     /// A verified leaf, if it is in the store.

@@ -105,8 +105,7 @@ impl WaitTable {
         self.head(key).wakes.load(Acquire)
     }
 
-    /// Sleeps until `condition` gives a value; looks whenever `key` is woken, and at first, unless
-    /// it was woken as often as in `looked`: then the caller has just looked.
+    /// Sleeps until `condition` gives a value; looks at first, and whenever `key` is woken.
     ///
     /// `timeout` is in jiffies, [`FOREVER`] for no limit, 0 to look once. The condition runs in
     /// process context and may itself sleep.
@@ -116,26 +115,31 @@ impl WaitTable {
         &self,
         key: u64,
         timeout: c_long,
-        looked: Option<u32>,
         mut condition: impl FnMut() -> Option<R>,
     ) -> Result<R, Unfinished> {
-        if timeout == 0 {
-            return condition().ok_or(Unfinished::TimedOut);
-        }
-
-        // Joins first: who comes to sleep has looked already, and a look may cost more than this.
-        stack_pin_init!(let sleeper = Sleeper::join(self, key));
         let mut left = timeout;
-        // Counted, then woken: a wake-up that did not find this sleeper in the queue has been
-        // counted before it joined, under the same lock. One that did is not lost either.
-        let mut has_looked = looked == Some(self.wakes(key));
         loop {
-            // Looks after having joined the queue: a wake-up in between is seen either by the
-            // condition or by `wait_woken()`, which keeps a flag.
-            if !core::mem::take(&mut has_looked) {
-                if let Some(value) = condition() {
-                    return Ok(value);
-                }
+            let wakes = self.wakes(key);
+            if let Some(value) = condition() {
+                return Ok(value);
+            }
+            left = self.sleep(key, left, wakes)?;
+        }
+    }
+
+    /// Sleeps until `key` was woken more often than `wakes` times, which the caller has read
+    /// before it looked. Gives what is left of the time-out, in jiffies, [`FOREVER`] for no limit.
+    ///
+    /// Context: process, may sleep.
+    pub(crate) fn sleep(&self, key: u64, timeout: c_long, wakes: u32) -> Result<c_long, Unfinished> {
+        stack_pin_init!(let sleeper = Sleeper::join(self, key));
+        // Counted, then woken: a wake-up that did not find this sleeper in the queue has been
+        // counted before it joined, under the same lock. One that did is not lost either, for
+        // `wait_woken()` keeps a flag.
+        let mut left = timeout;
+        while self.wakes(key) == wakes {
+            if left == 0 {
+                return Err(Unfinished::TimedOut);
             }
             if kernel::current!().signal_pending() {
                 return Err(Unfinished::Signal(if timeout == FOREVER {
@@ -144,11 +148,9 @@ impl WaitTable {
                     EINTR
                 }));
             }
-            if left == 0 {
-                return Err(Unfinished::TimedOut);
-            }
             left = sleeper.sleep(left);
         }
+        Ok(left)
     }
 
     /// Wakes everybody who waits for `key`. Context: any.

@@ -8,6 +8,7 @@
  *   answered     the neighbour has the feed that was made by `author`
  *   partial      as silent, and what `answered` has learnt is known
  *   again        as answered, after partial
+ *   late         as again, while `later` runs
  */
 #define _GNU_SOURCE
 #include <time.h>
@@ -16,7 +17,8 @@
 
 #define FEED	400
 #define SMALL	"read while the author was there"
-#define BIG	100000	/* bytes of entry 1, which nobody has read before `again` */
+#define BIG	100000	/* bytes of entry 1, which nobody has read before `again`, and of entry 3 */
+#define LATER_S	8	/* until entry 3 is there: longer than FEED_OPT_TIMEOUT, which is 5 s */
 
 static double seconds(void)
 {
@@ -98,6 +100,19 @@ static int make_feed(void)
 	return 0;
 }
 
+static int go_on(void)
+{
+	int fd = feed_socket();
+	address a;
+
+	set_seed(fd, FEED);
+	a = address_of(fd, 0, 0);
+	CHECK_EQ(bind_to(fd, &a), 0);
+	sleep(LATER_S);
+	CHECK_EQ(send(fd, big, BIG, 0), BIG);
+	return 0;
+}
+
 static void connected_later(void)
 {
 	address a = name_of(FEED, 0);
@@ -136,12 +151,9 @@ static void known_but_nowhere(void)
 	CHECK_ERR(recv(fd, &c, 1, MSG_DONTWAIT), EAGAIN);
 }
 
-/* One socket from before the neighbour goes until after it is back is more
- * than this program can have; see known_but_nowhere() for the position. */
-static void found_again(void)
+static void read_big(int fd)
 {
 	static char got[BIG];
-	int fd = reader(FEED, 1);
 	size_t have = 0;
 
 	while (have < BIG) {
@@ -151,7 +163,23 @@ static void found_again(void)
 		have += part;
 	}
 	CHECK_EQ(memcmp(got, big, BIG), 0);
-	CHECK_EQ(recv(fd, got, sizeof(got), 0), 8);
+}
+
+/* One socket from before the neighbour goes until after it is back is more
+ * than this program can have; see known_but_nowhere() for the position. */
+static void found_again(void)
+{
+	int fd = reader(FEED, 1);
+	char c[9];
+
+	read_big(fd);
+	CHECK_EQ(recv(fd, c, sizeof(c), 0), 8);
+}
+
+/* Only what is known to exist is looked for, and only since it is. */
+static void read_late(void)
+{
+	read_big(reader(FEED, 3));
 }
 
 static const struct ktap_case unroutable[] = {
@@ -176,14 +204,23 @@ static const struct ktap_case again[] = {
 	{ "recv: what was nowhere is read when it can be had", found_again },
 };
 
+static const struct ktap_case late[] = {
+	{ "recv: bytes of what comes after FEED_OPT_TIMEOUT are waited for all the same", read_late },
+};
+
 int main(int argc, char **argv)
 {
 	const char *which = argc == 2 ? argv[1] : "";
 
 	for (size_t i = 0; i < BIG; i++)
 		big[i] = (char)(i * 2654435761u >> 15);
+	/* Bytes of their own: what the store holds already comes at once. */
+	if (!strncmp(which, "late", 4))
+		big[0]++;
 	if (!strcmp(which, "author"))
 		return make_feed();
+	if (!strcmp(which, "later"))
+		return go_on();
 	if (!strcmp(which, "unroutable"))
 		return ktap_main(unroutable, sizeof(unroutable) / sizeof(unroutable[0]));
 	if (!strcmp(which, "silent"))
@@ -194,6 +231,9 @@ int main(int argc, char **argv)
 		return ktap_main(partial, sizeof(partial) / sizeof(partial[0]));
 	if (!strcmp(which, "again"))
 		return ktap_main(again, sizeof(again) / sizeof(again[0]));
-	fprintf(stderr, "usage: %s author|unroutable|silent|answered|partial|again\n", argv[0]);
+	if (!strcmp(which, "late"))
+		return ktap_main(late, sizeof(late) / sizeof(late[0]));
+	fprintf(stderr, "usage: %s author|later|unroutable|silent|answered|partial|again|late\n",
+		argv[0]);
 	return 2;
 }

@@ -36,5 +36,10 @@ must on mute feedctl port del r
 absorb on reader "$PROGS/sockets_network" partial
 port mute r
 absorb on reader "$PROGS/sockets_network" again
+on mute "$PROGS/sockets_network" later &
+later=$!
+absorb on reader "$PROGS/sockets_network" late
+wait "$later"
+check_equal "the author went on" "$?" 0
 
 story_end

@@ -35,7 +35,8 @@ use feed_core::{
         Wanted, //
     },
     id::DiscoveryId,
-    leaf::Leaf, //
+    leaf::Leaf,
+    verify::Freshness, //
 };
 use kernel::prelude::*;
 
@@ -72,6 +73,23 @@ pub(super) struct Found {
     pub(super) hops: u8,
     pub(super) fetched: bool,
     pub(super) offset: u32,
+    /// Of the head, if it was asked for.
+    freshness: Option<Freshness>,
+}
+
+/// Since when a call waits, µs.
+#[derive(Default)]
+pub(super) struct Waited {
+    call: Option<u64>,
+    /// For what is known to exist, without any progress.
+    search: Option<u64>,
+}
+
+impl Waited {
+    /// What the call looks for next is something else than before.
+    pub(super) fn has_progressed(&mut self) {
+        self.search = None;
+    }
 }
 
 impl FeedSocket {
@@ -91,10 +109,10 @@ impl FeedSocket {
         // Before the look, which may be behind what is woken for meanwhile.
         let wakes = self.node.wakes(&id);
         let wait = |known, full| Look::Wait(Wait { known, full, id, wakes });
-        let status = match at {
-            At::Cursor => {
+        let (status, freshness) = match at {
+            At::Cursor { .. } => {
                 reading.gathering = None;
-                reading.pump_cursor(&self.node, sk.receive_buffer(), wakes)
+                reading.pump_cursor(&self.node, at, sk.receive_buffer(), wakes)
             }
             At::Gathering => reading.pump(&self.node, at, sk.receive_buffer()),
         };
@@ -106,7 +124,7 @@ impl FeedSocket {
                 if offset > leaf.len {
                     return Err(EINVAL);
                 }
-                Ok(Look::Data(Found { id: reading.id, leaf, hops, fetched, offset }))
+                Ok(Look::Data(Found { id, leaf, hops, fetched, offset, freshness }))
             }
             Status::Waiting | Status::NoHead => Ok(wait(true, false)),
             Status::NotYet => Ok(wait(false, false)),
@@ -151,10 +169,10 @@ impl FeedSocket {
         true
     }
 
-    pub(super) fn entry_info(&self, found: &Found) -> EntryInfo {
+    pub(super) fn entry_info(found: &Found) -> EntryInfo {
         let mut flags = if found.fetched { FEED_ENTRY_NETWORK } else { 0 };
         let mut head_age = 0;
-        if let Some(freshness) = self.node.freshness(&found.id) {
+        if let Some(freshness) = found.freshness {
             if freshness.stale {
                 flags |= FEED_ENTRY_STALE;
             }
@@ -175,35 +193,25 @@ impl FeedSocket {
         }
     }
 
-    /// Whether the cursor is where `found` was.
-    pub(super) fn is_at(&self, found: &Found) -> bool {
-        match &self.state.lock().role {
-            Role::Reader(reading) => {
-                let place = (found.leaf.seq, found.offset);
-                reading.id == found.id && reading.cursor.position() == place
-            }
-            _ => false,
-        }
-    }
-
-    /// Sleeps until the cursor may have moved or data may be there; gives what the last look found,
-    /// if that was data. `begun` is when the call last made progress, µs.
+    /// Sleeps until the cursor may have moved or data may be there.
     pub(super) fn sleep(
         &self,
         sk: Sock<'_>,
-        at: At,
         wait: Wait,
-        called: u64,
-        begun: u64,
-    ) -> Result<Option<Found>> {
+        waited: &mut Waited,
+    ) -> Result {
         let Wait { known, full, id, wakes } = wait;
         let now = monotonic_us();
         let until = |start: u64, ms: u64| start.saturating_add(ms.saturating_mul(1_000));
+        let called = *waited.call.get_or_insert(now);
         let patience = sk.receive_timeout_ms().map(|ms| until(called, ms));
         if patience.is_some_and(|until| now >= until) {
             return Err(EAGAIN);
         }
-        let search = known.then(|| until(begun, self.deadline_ms()));
+        if !known {
+            waited.search = None;
+        }
+        let search = known.then(|| until(*waited.search.get_or_insert(now), self.deadline_ms()));
         if search.is_some_and(|until| now >= until) {
             if let Role::Reader(reading) = &mut self.state.lock().role {
                 reading.timeouts += 1;
@@ -216,16 +224,11 @@ impl FeedSocket {
         let renew = until(now, if full { FULL_MS } else { RENEW_MS });
         let wake_at = [Some(renew), patience, search].into_iter().flatten().min().unwrap_or(renew);
         let slice_ms = wake_at.saturating_sub(now).div_ceil(1_000);
-        let look = || match self.look(sk, at) {
-            Ok(Look::Wait(still)) if still.known == known && still.id == id => None,
-            Ok(Look::Data(found)) => Some(Some(found)),
-            _ => Some(None),
-        };
-        match self.node.wait(&id, Some(slice_ms), Some(wakes), look) {
-            Ok(found) => Ok(found),
+        match self.node.sleep(&id, slice_ms, wakes) {
+            Ok(()) => Ok(()),
             Err(Unfinished::TimedOut) => {
                 self.look_anew();
-                Ok(None)
+                Ok(())
             }
             Err(Unfinished::Signal(_)) if sk.receive_timeout_ms().is_some() => Err(EINTR),
             Err(Unfinished::Signal(_)) => Err(ERESTARTSYS),

@@ -10,7 +10,8 @@
 use super::{
     look::{
         Found,
-        Look, //
+        Look,
+        Waited, //
     },
     At,
     TRIES, //
@@ -43,8 +44,7 @@ use crate::{
     store::{
         Piece,
         Store, //
-    },
-    sync::clock::monotonic_us, //
+    }, //
 };
 use feed_core::{
     blob::window_len,
@@ -159,8 +159,7 @@ impl FeedSocket {
 // Not inlined: stack.
 #[inline(never)]
 pub(in super::super) fn take(socket: &FeedSocket, sk: Sock<'_>, room: &OptionRoom) -> Result {
-    let called = monotonic_us();
-    let mut begun = called;
+    let mut waited = Waited::default();
     let mut gathered: Option<Gathered> = None;
     let mut gone = 0;
     let mut io = socket.io.lock();
@@ -172,7 +171,7 @@ pub(in super::super) fn take(socket: &FeedSocket, sk: Sock<'_>, room: &OptionRoo
             Look::Wait(_) if room.nonblock() => return Err(EAGAIN),
             Look::Wait(wait) => {
                 drop(io);
-                let slept = socket.sleep(sk, At::Gathering, wait, called, begun);
+                let slept = socket.sleep(sk, wait, &mut waited);
                 io = socket.io.lock();
                 slept?;
                 continue;
@@ -192,14 +191,14 @@ pub(in super::super) fn take(socket: &FeedSocket, sk: Sock<'_>, room: &OptionRoo
                 // The kernel takes each time what was fetched.
                 return Err(ETIMEDOUT);
             }
-            begun = monotonic_us();
+            waited.has_progressed();
             socket.look_behind(&entry);
             gathered = Some(entry);
             continue;
         }
         let Gathered { found, pages, .. } = entry;
         let pages = Arc::new(pages, GFP_KERNEL_ACCOUNT)?;
-        room.write(&socket.entry_info(&found).to_bytes())?;
+        room.write(&FeedSocket::entry_info(&found).to_bytes())?;
         if socket.take(&found, pages) {
             return Ok(());
         }

@@ -5,7 +5,8 @@
 use super::{
     look::{
         Found,
-        Look, //
+        Look,
+        Waited, //
     },
     At,
     TRIES, //
@@ -19,8 +20,7 @@ use crate::{
         Message,
         Sock, //
     },
-    store::Piece,
-    sync::clock::monotonic_us, //
+    store::Piece, //
 };
 use feed_core::{
     blob::window_len,
@@ -39,8 +39,7 @@ pub(in super::super) fn receive(
 ) -> Result<usize> {
     let peek = flags & MSG_PEEK != 0;
     let nonblock = flags & MSG_DONTWAIT != 0;
-    let called = monotonic_us();
-    let mut begun = called;
+    let mut waited = Waited::default();
     if nonblock {
         // It sleeps elsewhere, if at all, and nobody knows for how long.
         socket.look_anew();
@@ -49,15 +48,10 @@ pub(in super::super) fn receive(
     let mut entry: Option<(DiscoveryId, u64, u32, usize)> = None;
     let mut done = 0;
     let mut gone = 0;
-    // What the look has found that ended a sleep.
-    let mut seen = None;
     let mut io = socket.io.lock();
     loop {
-        let looked = match seen.take().filter(|found| socket.is_at(found)) {
-            Some(found) => Ok(Look::Data(found)),
-            None => socket.look(sk, At::Cursor),
-        };
-        let found = match looked {
+        let at = At::Cursor { tells: entry.is_none() && msg.wants_control() };
+        let found = match socket.look(sk, at) {
             Ok(Look::Data(found)) => found,
             Ok(Look::End) => break,
             Ok(Look::Forked) if done > 0 => break,
@@ -66,13 +60,10 @@ pub(in super::super) fn receive(
             Ok(Look::Wait(_)) if nonblock => return Err(EAGAIN),
             Ok(Look::Wait(wait)) => {
                 drop(io);
-                let slept = socket.sleep(sk, At::Cursor, wait, called, begun);
+                let slept = socket.sleep(sk, wait, &mut waited);
                 io = socket.io.lock();
                 match slept {
-                    Ok(found) => {
-                        seen = found;
-                        continue;
-                    }
+                    Ok(()) => continue,
                     Err(_) if done > 0 => break,
                     Err(e) => return Err(e),
                 }
@@ -85,7 +76,7 @@ pub(in super::super) fn receive(
                 let left = (found.leaf.len - found.offset) as usize;
                 entry = Some((found.id, found.leaf.seq, found.offset, left));
                 if msg.wants_control() {
-                    let info = socket.entry_info(&found);
+                    let info = FeedSocket::entry_info(&found);
                     msg.put_control(SOL_FEED, FEED_CMSG_ENTRY, &info.to_bytes());
                 }
             }
@@ -112,7 +103,7 @@ pub(in super::super) fn receive(
             Copied::Fault => return Err(EFAULT),
         };
         done += copied as usize;
-        begun = monotonic_us();
+        waited.has_progressed();
         let last = found.offset + copied == found.leaf.len;
         // With no room at all an entry is only looked at; an empty one is read by that.
         let moved = copied > 0 || last;
@@ -149,6 +140,8 @@ pub(super) fn window_part(found: &Found, room: usize) -> (u16, u32, u32) {
     (window, inside, bytes)
 }
 
+// Not inlined, as its stack is not needed by a call that sleeps.
+#[inline(never)]
 fn copy_window(socket: &FeedSocket, msg: &mut Message<'_>, found: &Found, room: usize) -> Copied {
     let (window, inside, bytes) = window_part(found, room);
     if bytes == 0 {

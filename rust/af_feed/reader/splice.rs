@@ -3,7 +3,10 @@
 //! splice() from a socket.
 
 use super::{
-    look::Look,
+    look::{
+        Look,
+        Waited, //
+    },
     receive::window_part,
     At, //
 };
@@ -13,8 +16,7 @@ use crate::{
         PipeCall,
         Sock, //
     },
-    store::Piece,
-    sync::clock::monotonic_us, //
+    store::Piece, //
 };
 use kernel::prelude::*;
 
@@ -26,7 +28,8 @@ pub(in super::super) fn splice(
     len: usize,
     nonblock: bool,
 ) -> Result<usize> {
-    let called = monotonic_us();
+    let mut waited = Waited::default();
+    let at = At::Cursor { tells: false };
     if nonblock {
         socket.look_anew();
     }
@@ -34,7 +37,7 @@ pub(in super::super) fn splice(
     let mut gone = 0;
     let mut io = socket.io.lock();
     while done < len {
-        let found = match socket.look(sk, At::Cursor) {
+        let found = match socket.look(sk, at) {
             Ok(Look::Data(found)) => found,
             Ok(Look::End) => break,
             Ok(Look::Forked) if done > 0 => break,
@@ -43,7 +46,7 @@ pub(in super::super) fn splice(
             Ok(Look::Wait(_)) if nonblock => return Err(EAGAIN),
             Ok(Look::Wait(wait)) => {
                 drop(io);
-                let slept = socket.sleep(sk, At::Cursor, wait, called, called);
+                let slept = socket.sleep(sk, wait, &mut waited);
                 io = socket.io.lock();
                 slept?;
                 continue;

@@ -154,6 +154,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
 
     /// How old the verified head is at `now_ms` (since 1970, `None` if the clock was not set), and
     /// whether its author has broken a promise.
+    #[inline(never)]
     pub fn feed_freshness(&self, id: &DiscoveryId, now_ms: Option<u64>) -> Option<Freshness> {
         self.feeds.freshness(self.feeds.find(id)?, now_ms)
     }
