@@ -6,6 +6,9 @@
 //! call in this bed. One processor does all: what passes is its time. A wake-up is a thread that
 //! waits for a counter to rise, is woken together with the others, and waits again.
 
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixDatagram;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -15,11 +18,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use feed::{Author, Piece, Reader};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrIn, bind, setsockopt, socket, sockopt,
+};
 
 use super::live::{PACE, rest};
 use crate::chain::Chain;
 use crate::line::{Case, How, Line, Native, Reach, Role, Sample};
-use crate::machine::{allow_open_files, cpu_time};
+use crate::machine::{allow_open_files, cpu_time, sh};
 use crate::summary::{micros, quantile};
 
 /// Readers of the larger crowd.
@@ -27,16 +33,20 @@ const READERS: usize = 1_000;
 const ENTRY: usize = 100;
 /// Of a reader's thread, which does next to nothing.
 const STACK: usize = 64 << 10;
+/// Multicast groups of this machine, 239.70.x.y; any would do.
+const GROUPS: u32 = 239 << 24 | 70 << 16;
+const GROUP_PORT: u16 = 7070;
 
 const ONE: usize = 0;
 const ALL: usize = 1;
 const EXTRA: usize = 2;
 const WAKE: usize = 3;
 const SENT: usize = 4;
-const FRAMES: usize = 5;
-const ONE_FRAME: usize = 6;
-const RENEWALS: usize = 7;
-const CASES: usize = 8;
+const GROUPED: usize = 5;
+const FRAMES: usize = 6;
+const ONE_FRAME: usize = 7;
+const RENEWALS: usize = 8;
+const CASES: usize = 9;
 
 /// Counts who has seen the present event; the last says when.
 struct Tally {
@@ -200,42 +210,85 @@ fn sleep((counter, rises): &(Mutex<usize>, Condvar), tally: &Tally) {
     }
 }
 
-/// What a user would write instead: a program that sends each entry to each of its subscribers, by a
-/// socket of this machine.
-struct Daemon {
-    subscribers: Vec<UnixDatagram>,
+/// What a user could pick instead: subscribers, each with a socket of this machine and a thread in a
+/// receive call.
+struct Subscribers {
+    /// Sends some bytes to all of them.
+    send: Box<dyn Fn(&[u8]) -> Result<()>>,
     done: Receiver<Instant>,
     threads: Vec<JoinHandle<()>>,
 }
 
-impl Daemon {
-    fn new(number: usize) -> Result<Daemon> {
-        let (tally, done) = Tally::new(number);
-        let mut daemon = Daemon {
-            subscribers: Vec::new(),
+impl Subscribers {
+    /// Those of a program that sends each entry to each of them.
+    fn of_daemon(number: usize) -> Result<Subscribers> {
+        let (mut here, mut there) = (Vec::new(), Vec::new());
+        for _ in 0..number {
+            let (one, other) = UnixDatagram::pair()?;
+            here.push(one);
+            there.push(other);
+        }
+        let send = move |bytes: &[u8]| {
+            here.iter().try_for_each(|socket| {
+                socket.send(bytes)?;
+                Ok(())
+            })
+        };
+        Subscribers::new(there, |socket, bytes| socket.recv(bytes), send)
+    }
+
+    /// Those of a multicast group: the kernel hands one datagram to all of them.
+    fn of_group(number: usize) -> Result<Subscribers> {
+        let lo = Ipv4Addr::LOCALHOST;
+        // Each crowd has a group of its own.
+        let group = SocketAddrV4::new(Ipv4Addr::from_bits(GROUPS + number as u32), GROUP_PORT);
+        let mut sockets = Vec::new();
+        for _ in 0..number {
+            let kind = (AddressFamily::Inet, SockType::Datagram);
+            let socket = socket(kind.0, kind.1, SockFlag::SOCK_CLOEXEC, None)?;
+            setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+            bind(socket.as_raw_fd(), &SockaddrIn::from(group))?;
+            let socket = UdpSocket::from(socket);
+            socket.join_multicast_v4(group.ip(), &lo)?;
+            sockets.push(socket);
+        }
+        let sender = UdpSocket::bind((lo, 0))?;
+        sender.connect(group)?;
+        let send = move |bytes: &[u8]| {
+            sender.send(bytes)?;
+            Ok(())
+        };
+        Subscribers::new(sockets, |socket, bytes| socket.recv(bytes), send)
+    }
+
+    fn new<S: Send + 'static>(
+        sockets: Vec<S>,
+        receive: fn(&S, &mut [u8]) -> io::Result<usize>,
+        send: impl Fn(&[u8]) -> Result<()> + 'static,
+    ) -> Result<Subscribers> {
+        let (tally, done) = Tally::new(sockets.len());
+        let mut subscribers = Subscribers {
+            send: Box::new(send),
             done,
             threads: Vec::new(),
         };
-        for _ in 0..number {
-            let (here, there) = UnixDatagram::pair()?;
+        for socket in sockets {
             let tally = tally.clone();
-            daemon.subscribers.push(here);
-            daemon.threads.push(spawn("subscriber", move || {
+            subscribers.threads.push(spawn("subscriber", move || {
                 let mut bytes = [0; ENTRY];
-                while let Ok(ENTRY) = there.recv(&mut bytes) {
+                // An empty datagram ends it.
+                while let Ok(ENTRY) = receive(&socket, &mut bytes) {
                     tally.note();
                 }
             })?);
         }
-        Ok(daemon)
+        Ok(subscribers)
     }
 
     /// One entry to all: how long until the last has it, µs.
-    fn send(&self) -> Result<f64> {
+    fn tell(&self) -> Result<f64> {
         let begun = Instant::now();
-        for subscriber in &self.subscribers {
-            subscriber.send(&[b'x'; ENTRY])?;
-        }
+        (self.send)(&[b'x'; ENTRY])?;
         let done = self
             .done
             .recv_timeout(Duration::from_secs(10))
@@ -245,9 +298,7 @@ impl Daemon {
     }
 
     fn end(self) -> Result<()> {
-        for subscriber in &self.subscribers {
-            subscriber.send(&[])?;
-        }
+        (self.send)(&[])?;
         for thread in self.threads {
             ensure!(thread.join().is_ok(), "a subscriber has panicked");
         }
@@ -260,7 +311,8 @@ pub(crate) struct Fanout {
     chain: Chain,
     crowds: Vec<Crowd>,
     sleepers: Vec<Sleepers>,
-    daemons: Vec<Daemon>,
+    daemons: Vec<Subscribers>,
+    groups: Vec<Subscribers>,
     appends: usize,
     /// Of this round.
     seen: [f64; CASES],
@@ -275,6 +327,7 @@ impl Fanout {
             crowds: Vec::new(),
             sleepers: Vec::new(),
             daemons: Vec::new(),
+            groups: Vec::new(),
             appends: 0,
             seen: [0.0; CASES],
             cpu_ns: [0.0; 2],
@@ -308,13 +361,12 @@ impl Fanout {
         Ok(())
     }
 
-    fn time_daemons(&mut self) -> Result<()> {
-        let sends = self.daemons.iter().map(|daemon| {
-            let times = (0..self.appends).map(|_| daemon.send());
+    /// What one more costs of two crowds, of one and of all.
+    fn time_subscribers(&self, crowds: &[Subscribers]) -> Result<f64> {
+        further(crowds.iter().map(|subscribers| {
+            let times = (0..self.appends).map(|_| subscribers.tell());
             times.collect::<Result<Vec<_>>>()
-        });
-        self.seen[SENT] = further(sends)?;
-        Ok(())
+        }))
     }
 }
 
@@ -358,6 +410,12 @@ impl Line for Fanout {
                 "µs",
             )
             .natively(Native::Shown),
+            Case::cost(
+                Role::Rival,
+                "a UDP multicast reaches one more of 1,000 local sockets",
+                "µs",
+            )
+            .natively(Native::Shown),
             ours("frames pushed per append", "frames"),
             floor("one frame", "frames"),
             ours("frames that renew, per append", "frames"),
@@ -369,6 +427,7 @@ impl Line for Fanout {
         vec![
             reach(EXTRA, WAKE, 1.0),
             reach(EXTRA, SENT, 1.0),
+            Reach::told(EXTRA, GROUPED),
             reach(FRAMES, ONE_FRAME, 1.0),
         ]
     }
@@ -376,8 +435,9 @@ impl Line for Fanout {
     fn set_up(&mut self, how: &How) -> Result<()> {
         self.appends = if how.quick { 6 } else { 40 };
         self.seen[ONE_FRAME] = 1.0;
-        // A socket a reader, two a subscriber.
-        allow_open_files(4 * READERS as u64)?;
+        // A socket a reader and a member of the group, two a subscriber of the program.
+        allow_open_files(5 * READERS as u64)?;
+        sh(&["ip", "link", "set", "lo", "up"])?;
         if !how.native {
             self.chain.set_up(how)?;
         }
@@ -386,7 +446,8 @@ impl Line for Fanout {
                 self.crowds.push(Crowd::new(&self.chain, number)?);
             }
             self.sleepers.push(Sleepers::new(number)?);
-            self.daemons.push(Daemon::new(number)?);
+            self.daemons.push(Subscribers::of_daemon(number)?);
+            self.groups.push(Subscribers::of_group(number)?);
         }
         for crowd in &self.crowds {
             crowd.append()?;
@@ -394,8 +455,8 @@ impl Line for Fanout {
         for sleepers in &self.sleepers {
             sleepers.wake()?;
         }
-        for daemon in &self.daemons {
-            daemon.send()?;
+        for subscribers in self.daemons.iter().chain(&self.groups) {
+            subscribers.tell()?;
         }
         Ok(())
     }
@@ -404,14 +465,15 @@ impl Line for Fanout {
         match case {
             ONE | ALL => self.time_crowd(case)?,
             WAKE => self.time_wakes()?,
-            SENT => self.time_daemons()?,
+            SENT => self.seen[SENT] = self.time_subscribers(&self.daemons)?,
+            GROUPED => self.seen[GROUPED] = self.time_subscribers(&self.groups)?,
             _ => {}
         }
         let value = *self.seen.get(case).context("no such case")?;
         let cpu_ns = match case {
             ONE | ALL => Some(self.cpu_ns[case]),
             EXTRA => Some(extra(self.cpu_ns[ONE], self.cpu_ns[ALL])),
-            WAKE | SENT => Some(value * 1e3),
+            WAKE | SENT | GROUPED => Some(value * 1e3),
             _ => None,
         };
         Ok(Sample { value, cpu_ns })
@@ -424,8 +486,8 @@ impl Line for Fanout {
         for sleepers in self.sleepers.drain(..) {
             sleepers.end()?;
         }
-        for daemon in self.daemons.drain(..) {
-            daemon.end()?;
+        for subscribers in self.daemons.drain(..).chain(self.groups.drain(..)) {
+            subscribers.end()?;
         }
         self.chain.remove();
         Ok(())
