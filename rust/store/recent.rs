@@ -98,6 +98,8 @@ impl Object {
         self.span = store.folio(found, page).and_then(Span::new);
         if self.span.is_none() {
             store.forget(&self.key, found.place);
+            // Who writes to it now must not take it for one that is here.
+            self.found = None;
         }
     }
 }
@@ -180,6 +182,9 @@ impl RecentObjects {
         }
         object.found = None;
         object.sought = Sought::ToWrite;
+        // A folio that was found by its hint may be one that has moved since: what is written now is not
+        // in it.
+        object.span = None;
         put(object.hash, &mut object.found)
     }
 
@@ -188,9 +193,11 @@ impl RecentObjects {
         let at = self.home(key);
         for at in [at, at ^ 1] {
             if self.knows(at, key) {
-                if let Some(place) = self.list.get_mut(at) {
-                    *place = None;
-                    self.used &= !(1 << at);
+                // It keeps its place: who finds its first place empty does not look at the other one.
+                if let Some(Some(object)) = self.list.get_mut(at) {
+                    object.found = None;
+                    object.sought = Sought::Not;
+                    object.span = None;
                 }
             }
         }

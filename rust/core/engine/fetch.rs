@@ -216,7 +216,9 @@ impl Reader {
         };
         if is_past {
             self.rest = self.rest.saturating_sub(1);
-            if self.was_missing(seq) {
+            // What was here when it was looked at is not on its way, unless it had come.
+            let is_here = (seq, window) < self.here.end && self.here.came == 0;
+            if self.was_missing(seq) && !is_here {
                 self.here.came = self.here.came.saturating_sub(1);
                 match self.came.checked_sub(1) {
                     Some(left) => self.came = left,

@@ -234,6 +234,39 @@ fn reader__slower_than_its_link() {
     assert!(looks < 5 * windows, "{looks} for {windows}");
 }
 
+/// Of each entry the beginning is here, since somebody has looked into all of them: passing it makes no
+/// room in flight.
+#[test]
+fn entries__that_are_here_in_part() {
+    const HERE: usize = ENTRY * 3 / 4;
+    let mut cable = Cable::new(7, 1, 1_250_000, 10, 32 << 20);
+    let (node, feed, mut reader) = cable.readers.pop().unwrap();
+    for seq in 0..feed.payloads.len() as u64 {
+        reader.seek(seq, 0);
+        while reader.position().1 < HERE as u32 {
+            let status = cable.net.with(node, |engine, now, world| {
+                let credit = Credit {
+                    windows: 1,
+                    bytes: 1,
+                };
+                reader.pump(engine, now, &credit, world)
+            });
+            match status {
+                Status::Ready { leaf, .. } => reader.advance(32 << 10, leaf.len),
+                status => assert_eq!(status, Status::Waiting),
+            }
+            cable.net.run(1_000);
+        }
+    }
+    cable.net.run(s(2));
+    cable.net.links[cable.link].waits.clear();
+    let id = feed.id;
+    cable.readers.push((node, feed, Reader::new(id, 0)));
+    assert!(cable.read(0..1, s(60))[0].is_some());
+    let wait = cable.median_wait();
+    assert!(wait < ms(80), "{wait} us in the queue");
+}
+
 /// Loss is no reason to slow down.
 #[test]
 fn link__that_loses_is_filled_nearly() {
