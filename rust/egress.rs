@@ -21,12 +21,13 @@ use crate::{
         Store, //
     },
 };
+use core::ops::Range;
 use feed_core::{
     engine::Payload,
     wire::{
         cut_head,
         leaves,
-        payload_at,
+        payload_range,
         Leaves,
         FRAME_HEADER_LEN,
         PIECE_HEAD_LEN, //
@@ -63,8 +64,8 @@ fn flow(linear: &[u8], payload: Option<&Payload>) -> u32 {
 pub(crate) struct BlobCut;
 
 impl Cut for BlobCut {
-    fn payload_at(head: &[u8]) -> Option<usize> {
-        payload_at(head)
+    fn payload_range(head: &[u8]) -> Option<Range<usize>> {
+        payload_range(head)
     }
 
     fn cut_head(head: &mut [u8], at: u32, len: u32) -> Option<usize> {

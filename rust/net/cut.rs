@@ -10,6 +10,7 @@
 
 use core::{
     marker::PhantomData,
+    ops::Range,
     pin::Pin,
     ptr::NonNull, //
 };
@@ -22,9 +23,9 @@ use kernel::{
 
 /// Who knows how frames are cut.
 pub(crate) trait Cut: 'static {
-    /// Where the payload begins of a frame that can be cut, counted from behind the Ethernet header.
-    /// `None` for other frames, and if `head` does not reach that far.
-    fn payload_at(head: &[u8]) -> Option<usize>;
+    /// Where the payload begins of a frame that can be cut, counted from behind the Ethernet header, and
+    /// where it ends. `None` for other frames, and if `head` does not reach as far as it begins.
+    fn payload_range(head: &[u8]) -> Option<Range<usize>>;
 
     /// Makes of a frame's head, up to the payload, that of a piece with `len` bytes of it from `at` on. Gives
     /// its length, which may be less than before.
@@ -112,7 +113,13 @@ impl<C: Cut> Offload<C> {
         if unsafe { bindings::skb_copy_bits(skb, 0, head.as_mut_ptr().cast(), head.len() as c_int) } != 0 {
             return Err(EINVAL);
         }
-        let start = C::payload_at(head).ok_or(EINVAL)?;
+        let payload = C::payload_range(head).ok_or(EINVAL)?;
+        // Somebody else's trailer, for whom one would have to be made for each piece.
+        // SAFETY: As above.
+        if unsafe { (*skb).len } as usize != payload.end {
+            return Err(EINVAL);
+        }
+        let start = payload.start;
         let body = link.saturating_add(start);
         // SAFETY: So many bytes are linear. From here on the head is a part of what each piece gets
         // a copy of; who called us finds the data again by the link's header.
@@ -144,6 +151,10 @@ impl<C: Cut> Offload<C> {
                 at = at.saturating_add(len);
             }
         }
+        // Who called us looks once more whether there is anything to be summed up, and warns. The ends of
+        // tunnels that it came through may have counted down that there is not.
+        // SAFETY: As above.
+        unsafe { bindings::skb_says_no_sum(skb) };
         Ok(first)
     }
 }

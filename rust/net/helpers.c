@@ -127,6 +127,11 @@ void feed_helper_skb_allow_cut(struct sk_buff *skb, unsigned int head, unsigned 
 	skb->csum_level = SKB_MAX_CSUM_LEVEL;
 }
 
+void feed_helper_skb_says_no_sum(struct sk_buff *skb)
+{
+	skb->ip_summed = CHECKSUM_UNNECESSARY;
+}
+
 bool feed_helper_skb_may_be_cut(const struct sk_buff *skb)
 {
 	const struct skb_shared_info *info = skb_shinfo(skb);

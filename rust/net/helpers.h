@@ -28,6 +28,7 @@ void feed_helper_skb_address(struct sk_buff *skb, struct net_device *dev, u16 pr
 void feed_helper_skb_append_page(struct sk_buff *skb, struct page *page, u32 offset, u32 len);
 void feed_helper_skb_allow_cut(struct sk_buff *skb, unsigned int head, unsigned int piece,
 				unsigned int each);
+void feed_helper_skb_says_no_sum(struct sk_buff *skb);
 bool feed_helper_skb_may_be_cut(const struct sk_buff *skb);
 unsigned int feed_helper_skb_link_header_len(const struct sk_buff *skb);
 void feed_helper_skb_take_out(struct sk_buff *skb, unsigned int at, unsigned int len);

@@ -268,11 +268,12 @@ fn cut__other_frames_are_not() {
     let refusal = raw(TYPE_REFUSAL, 0, &[0; 12]);
     let good = frame(&data);
     let start = HEADER + BLOB_HEADER_LEN;
-    assert_eq!(payload_at(&good), Some(start));
-    assert_eq!(payload_at(&good[..start]), Some(start));
-    assert_eq!(payload_at(&good[..start - 1]), None);
+    let range = start..good.len();
+    assert_eq!(payload_range(&good), Some(range.clone()));
+    assert_eq!(payload_range(&good[..start]), Some(range));
+    assert_eq!(payload_range(&good[..start - 1]), None);
     for other in [frame(&refusal), frame(&[&data[..], &refusal].concat())] {
-        assert_eq!(payload_at(&other), None);
+        assert_eq!(payload_range(&other), None);
         assert_eq!(cut_head(&mut other.clone(), 0, 64), None);
     }
     // Not from the middle of a payload, and not into nothing.
@@ -341,7 +342,7 @@ proptest! {
         for (index, piece) in pieces(&long, mtu).iter().enumerate() {
             prop_assert!(piece.len() <= mtu);
             if index > 0 {
-                prop_assert_eq!(payload_at(piece), Some(PIECE_HEAD_LEN));
+                prop_assert_eq!(payload_range(piece), Some(PIECE_HEAD_LEN..piece.len()));
             }
             let view = FrameView::parse(piece).unwrap();
             prop_assert_eq!(view.header, header);

@@ -5,6 +5,8 @@
 //! Only BLOB_DATA is cut, and what it is cut into says the same as the long frame does: each piece is a
 //! frame of its own with a part of the payload, and the first one has the path if there is one.
 
+use core::ops::Range;
+
 use super::frame::blob_data_head;
 use super::{BLOB_HEADER_LEN, FRAME_HEADER_LEN, MTU_MAX, RANGE_UNIT};
 
@@ -18,10 +20,12 @@ const LEN_AT: usize = 2;
 /// Where the offset stands in a BLOB_DATA.
 const OFFSET_AT: usize = 20;
 
-/// Where the payload begins of a frame that a BLOB_DATA ends; `None` if it is another, or `head` does not
-/// reach that far.
-pub fn payload_at(head: &[u8]) -> Option<usize> {
-    blob_data_head(head).filter(|at| *at <= head.len())
+/// Where the payload of a frame is that a BLOB_DATA ends; `None` if it is another, or `head` does not
+/// reach as far as it begins.
+pub fn payload_range(head: &[u8]) -> Option<Range<usize>> {
+    let start = blob_data_head(head).filter(|at| *at <= head.len())?;
+    let len = u16::from_le_bytes(*head.get(FRAME_LEN_AT..)?.first_chunk()?);
+    Some(start..FRAME_HEADER_LEN.checked_add(usize::from(len))?)
 }
 
 /// How a frame can leave.
@@ -33,13 +37,16 @@ pub enum Leaves {
     Pieces(u16),
 }
 
-/// How a frame can leave by a device with this MTU which has `payload` bytes behind those in `linear`.
+/// How a frame can leave by a device with this MTU which has `behind` bytes behind those in `linear`.
 /// Pieces are at least `spare` bytes shorter than the MTU. `None` if it cannot, be it cut or not.
-pub fn leaves(linear: &[u8], payload: usize, mtu: usize, spare: usize) -> Option<Leaves> {
-    if linear.len().checked_add(payload)? <= mtu {
+pub fn leaves(linear: &[u8], behind: usize, mtu: usize, spare: usize) -> Option<Leaves> {
+    if linear.len().checked_add(behind)? <= mtu {
         return Some(Leaves::Whole);
     }
-    let head = payload_at(linear).filter(|at| *at == linear.len())?;
+    let head = payload_range(linear)?.start;
+    if head != linear.len() {
+        return None;
+    }
     let unit = RANGE_UNIT as usize;
     let room = mtu.min(MTU_MAX).checked_sub(head)?.checked_sub(spare)?;
     let room = room & !unit.wrapping_sub(1);
@@ -50,7 +57,7 @@ pub fn leaves(linear: &[u8], payload: usize, mtu: usize, spare: usize) -> Option
 /// Makes of a long frame's head, up to its payload, that of the piece with `len` bytes of the payload from
 /// `at` on. Gives its length, which is less than before for all pieces but the first.
 pub fn cut_head(head: &mut [u8], at: u32, len: u32) -> Option<usize> {
-    let start = payload_at(head)?;
+    let start = payload_range(head)?.start;
     let message = start.checked_sub(BLOB_HEADER_LEN)?;
     let to = if at == 0 {
         message

@@ -12,7 +12,7 @@ mod lookup;
 
 pub use answer::{Answer, Cons, Entry, Grant, Head, Page, Path, Payload, Reason, Refusal};
 pub use blob::{BlobData, BlobPage, BlobPath};
-pub use cut::{cut_head, leaves, payload_at, Leaves, PIECE_HEAD_LEN};
+pub use cut::{cut_head, leaves, payload_range, Leaves, PIECE_HEAD_LEN};
 pub use frame::{head_len, Built, FrameBuilder, FrameHeader, FrameView, Messages};
 pub use lookup::{Follow, LookupBlob, LookupCons, LookupHead, LookupRange, Preamble};
 

@@ -2,9 +2,10 @@
 //! The part of a frame that is not copied before it is looked at.
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use feed_core::engine::Rest;
-use feed_core::wire::{cut_head, head_len, leaves, payload_at, Leaves};
+use feed_core::wire::{cut_head, head_len, leaves, payload_range, Leaves};
 
 /// Bytes that can be had once each.
 pub struct Behind<'a> {
@@ -63,7 +64,8 @@ impl Rest for Behind<'_> {
 
 /// The frames that a long one is cut into for a link of this MTU.
 pub fn pieces(frame: &[u8], mtu: usize) -> Vec<Vec<u8>> {
-    let start = payload_at(frame).expect("such a frame cannot be cut");
+    let Range { start, end } = payload_range(frame).expect("such a frame cannot be cut");
+    assert_eq!(end, frame.len());
     let (head, payload) = frame.split_at(start);
     let len = match leaves(head, payload.len(), mtu, 0) {
         Some(Leaves::Pieces(len)) => usize::from(len),
