@@ -30,37 +30,52 @@ long() {
 	must on "$1" ethtool -K "$2" tx-sctp-segmentation "$3" >/dev/null
 }
 
-frames() {
-	on reader cat /sys/class/net/l/statistics/rx_packets
+# count NODE DEV rx|tx: frames that it has received or sent.
+count() {
+	on "$1" cat "/sys/class/net/$2/statistics/$3_packets"
 }
 
-# transfer HOW: one more entry of a megabyte, which is 31 windows, or at least 680 frames that are not long.
+# transfer HOW: one more entry of a megabyte, which is 31 windows, or at least 680 frames that are not
+# long. What the author's DEV has sent, and what has come.
 SEQ=0
+DEV=r
 transfer() {
-	local before
+	local sent came
 	random_file "$1" 1000000
 	add author long "$TMP/$1"
-	before=$(frames)
+	sent=$(count author "$DEV" tx)
+	came=$(count reader l rx)
 	SEQ=$((SEQ + 1))
 	check "windows $1: an entry" same reader "$FEED" "$SEQ" "$TMP/$1"
-	FRAMES=$(($(frames) - before))
+	SENT=$(($(count author "$DEV" tx) - sent))
+	CAME=$(($(count reader l rx) - came))
 }
 
-# whole HOW: who asks for windows again, because the machine is busy, gets no
-# long frames for a while.
-whole() {
+# transfer_long HOW: as windows, one as one. Who asks for windows again, because the machine is busy, gets
+# no long frames for a while.
+transfer_long() {
 	local deadline=$((SECONDS + 90))
 	transfer "$1"
-	until [ "$FRAMES" -lt 300 ] || [ "$SECONDS" -gt "$deadline" ]; do
+	until [ "$SENT" -lt 300 ] || [ "$SECONDS" -gt "$deadline" ]; do
 		transfer "$1"
 	done
-	check_between "windows $1: in as few frames" "$FRAMES" 32 300
+	check_between "windows $1: sent in as few frames" "$SENT" 32 300
 }
 
-# cut HOW
+whole() {
+	transfer_long "$1"
+	check_between "windows $1: come in as few frames" "$CAME" 32 300
+}
+
+# Not by the author's device.
 cut() {
+	transfer_long "$1"
+	check_between "windows $1: come in as many frames" "$CAME" 680 5000
+}
+
+short() {
 	transfer "$1"
-	check_between "windows $1: in as many frames" "$FRAMES" 680 5000
+	check_between "windows $1: sent in as many frames" "$SENT" 680 5000
 }
 
 whole "whole"
@@ -68,10 +83,10 @@ long bridge b off
 cut "cut by the stack"
 long bridge b on
 long author r off
-cut "built for the MTU"
+short "built for the MTU"
 long author r on
 must on author ethtool -K r sg off >/dev/null
-cut "built for who takes no pages"
+short "built for who takes no pages"
 must on author ethtool -K r sg on >/dev/null
 whole "whole again"
 
@@ -87,6 +102,7 @@ for end in "author r" "reader l"; do
 	port "$1" "$2.7"
 done
 uplink reader l.7
+DEV=r.7
 whole "whole, tagged"
 long bridge b off
 cut "cut, tagged"
