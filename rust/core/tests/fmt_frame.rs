@@ -15,7 +15,7 @@ mod behind;
 mod property;
 
 use behind::pieces;
-use feed_core::wire::*;
+use feed_core::wire::{leaves, *};
 use feed_core::Drop;
 use frames::*;
 use property::property;
