@@ -97,6 +97,7 @@ impl Node {
     ) {
         let mut shards = [None; AHEAD];
         let mut wanted = ShardSet::default();
+        let mut sorter = self.shards.sorter();
         for ((frame, copy), shard) in frames.iter_mut().zip(&mut *copies).zip(&mut shards) {
             let Some(frame) = frame else {
                 continue;
@@ -104,7 +105,7 @@ impl Node {
             let copy = copy.get_mut(..frame.len());
             match copy.and_then(|copy| frame.copy(0, copy).then_some(copy)) {
                 Some(copy) => {
-                    let of = self.shards.of_frame(copy);
+                    let of = sorter.of_frame(copy);
                     wanted.insert(of);
                     *shard = Some(of);
                 }

@@ -253,14 +253,16 @@ impl<M: Memory> Feeds<M> {
         siphash13(&self.key, &[&id.0]) as u32
     }
 
+    /// Whether that is the feed that was found last, which is one of this engine's.
+    #[inline]
+    pub(super) fn is_last(&self, id: &DiscoveryId) -> bool {
+        let last = self.table.get(self.last.get());
+        last.is_some_and(|feed| same(&feed.id.0, &id.0))
+    }
+
     pub(super) fn find(&self, id: &DiscoveryId) -> Option<u32> {
-        let last = self.last.get();
-        if self
-            .table
-            .get(last)
-            .is_some_and(|feed| same(&feed.id.0, &id.0))
-        {
-            return Some(last);
+        if self.is_last(id) {
+            return Some(self.last.get());
         }
         let found = self
             .table

@@ -135,6 +135,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
         for _ in 0..MESSAGES_PER_FRAME {
             if let Some(lookup) = messages.next_range() {
                 let shard = match &lookup {
+                    // Not hashed again to learn what is known: lookups that come together are
+                    // often about one feed.
+                    Ok(m) if self.feeds.is_last(&m.pre.id) => self.config.shard,
                     Ok(m) => self.config.shards.of(&m.pre.id),
                     Err(_) => self.config.shard,
                 };

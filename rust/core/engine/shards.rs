@@ -64,17 +64,18 @@ impl Shards {
     }
 
     fn of_first(&self, head: &[u8]) -> Option<usize> {
-        let mut r = Reader::new(head);
-        r.take(FRAME_HEADER_LEN)?;
-        let kind = r.u8()?;
-        // Flags and length; then a nonce, or what an answer says before its token.
-        r.take(MESSAGE_HEADER_LEN - 1 + 4)?;
-        let token = Token::from_u64(r.u64()?);
-        if kind & CRITICAL == 0 {
-            return Some(self.of_token(token));
+        match about(head)? {
+            About::Feed(id) => Some(self.of(&id)),
+            About::Token(token) => Some(self.of_token(token)),
         }
-        r.take(8)?;
-        Some(self.of(&DiscoveryId(*r.array()?)))
+    }
+
+    /// For frames that have come together.
+    pub fn sorter(self) -> Sorter {
+        Sorter {
+            shards: self,
+            last: None,
+        }
     }
 
     /// The engine that made a token, or the first one for a token that none made.
@@ -100,6 +101,55 @@ impl Shards {
 
     fn mask(&self) -> usize {
         self.count().wrapping_sub(1)
+    }
+}
+
+/// What says whose a message is.
+enum About {
+    Feed(DiscoveryId),
+    Token(Token),
+}
+
+/// What the first message of a frame says.
+fn about(head: &[u8]) -> Option<About> {
+    let mut r = Reader::new(head);
+    r.take(FRAME_HEADER_LEN)?;
+    let kind = r.u8()?;
+    // Flags and length; then a nonce, or what an answer says before its token.
+    r.take(MESSAGE_HEADER_LEN - 1 + 4)?;
+    let token = Token::from_u64(r.u64()?);
+    if kind & CRITICAL == 0 {
+        return Some(About::Token(token));
+    }
+    r.take(8)?;
+    Some(About::Feed(DiscoveryId(*r.array()?)))
+}
+
+/// Says of frames that have come together, one after the other, whose they are. They are often about one
+/// feed: its id is hashed once for all that follow each other.
+pub struct Sorter {
+    shards: Shards,
+    last: Option<(DiscoveryId, usize)>,
+}
+
+impl Sorter {
+    /// As [`Shards::of_frame`].
+    pub fn of_frame(&mut self, head: &[u8]) -> usize {
+        if self.shards.count == 1 {
+            return 0;
+        }
+        match about(head) {
+            Some(About::Feed(id)) => match self.last {
+                Some((last, shard)) if last == id => shard,
+                _ => {
+                    let shard = self.shards.of(&id);
+                    self.last = Some((id, shard));
+                    shard
+                }
+            },
+            Some(About::Token(token)) => self.shards.of_token(token),
+            None => 0,
+        }
     }
 }
 
@@ -209,6 +259,26 @@ mod tests {
         assert_eq!(of(5), 0);
         assert_eq!(of(SHARD_SLOTS), 1);
         assert_eq!(of(2 * SHARD_SLOTS), 0);
+    }
+
+    #[test]
+    fn sorter__says_what_each_frame_says() {
+        let shards = Shards::new(KEY, 8);
+        let mut sorter = shards.sorter();
+        let mut seen = ShardSet::default();
+        for number in 0..400u32 {
+            // Runs of one feed, others between them, and answers.
+            let mut frame = [number as u8 / 5; 96];
+            frame[FRAME_HEADER_LEN] = if number % 7 == 0 { 0 } else { CRITICAL };
+            frame[FRAME_HEADER_LEN + MESSAGE_HEADER_LEN..][..4]
+                .copy_from_slice(&number.to_le_bytes());
+            let frame = &frame[..if number % 11 == 0 { 60 } else { 96 }];
+            let shard = sorter.of_frame(frame);
+            assert_eq!(shard, shards.of_frame(frame), "{number}");
+            seen.insert(shard);
+        }
+        assert_eq!(seen, ShardSet(0xff));
+        assert_eq!(Shards::new(KEY, 1).sorter().of_frame(&[0xff; 96]), 0);
     }
 
     #[test]
