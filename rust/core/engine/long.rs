@@ -43,7 +43,6 @@ pub(super) type Tables<M> = (<M as Memory>::Of<Window>, <M as Memory>::Of<Receiv
 pub(super) struct LongFrames<M: Memory> {
     windows: M::Of<Window>,
     receivers: M::Of<Receiver>,
-    key: SipKey,
 }
 
 impl<M: Memory> LongFrames<M> {
@@ -51,28 +50,25 @@ impl<M: Memory> LongFrames<M> {
         Ok((lend.lend(LONG_WINDOWS)?, lend.lend(LONG_NEIGHBOURS)?))
     }
 
-    pub(super) fn new(memory: Tables<M>, key: SipKey) -> Self {
+    pub(super) fn new(memory: Tables<M>) -> Self {
         let (windows, receivers) = memory;
-        LongFrames {
-            windows,
-            receivers,
-            key,
-        }
+        LongFrames { windows, receivers }
     }
 
     /// Whether a neighbour may get this window, which it has asked for, in a long frame. If so it is
     /// remembered that it does.
     pub(super) fn admits(
         &mut self,
+        key: &SipKey,
         port: PortId,
         mac: Mac,
         blob: &BlobName,
         window: u16,
         now: u64,
     ) -> bool {
-        let who = siphash13(&self.key, &[&port.0.to_le_bytes(), &mac.0]);
+        let who = siphash13(key, &[&port.0.to_le_bytes(), &mac.0]);
         let what = siphash13(
-            &self.key,
+            key,
             &[&who.to_le_bytes(), &blob.hash.0, &window.to_le_bytes()],
         );
         let Some(receiver) = place(&mut self.receivers, who) else {
@@ -144,14 +140,11 @@ mod tests {
     }
 
     const PORT: PortId = PortId(1);
+    const KEY: SipKey = SipKey([1, 2]);
     const MAC: Mac = Mac([2; 6]);
 
     fn made() -> LongFrames<Vectors> {
-        let key = SipKey([1, 2]);
-        LongFrames::new(
-            (vec![Window::default(); 4096], vec![Receiver::default(); 64]),
-            key,
-        )
+        LongFrames::new((vec![Window::default(); 4096], vec![Receiver::default(); 64]))
     }
 
     fn blob(number: u8) -> BlobName {
@@ -164,16 +157,16 @@ mod tests {
     #[test]
     fn long__a_window_once_in_a_while() {
         let mut long = made();
-        assert!(long.admits(PORT, MAC, &blob(1), 0, 0));
+        assert!(long.admits(&KEY, PORT, MAC, &blob(1), 0, 0));
         for now in [0, LONG_REPEAT_US - 1] {
-            assert!(!long.admits(PORT, MAC, &blob(1), 0, now));
+            assert!(!long.admits(&KEY, PORT, MAC, &blob(1), 0, now));
         }
         // Another window, blob, neighbour or port, or later.
-        assert!(long.admits(PORT, MAC, &blob(1), 1, 0));
-        assert!(long.admits(PORT, MAC, &blob(2), 0, 0));
-        assert!(long.admits(PORT, Mac([4; 6]), &blob(1), 0, 0));
-        assert!(long.admits(PortId(2), MAC, &blob(1), 0, 0));
-        assert!(long.admits(PORT, MAC, &blob(1), 0, LONG_REPEAT_US));
+        assert!(long.admits(&KEY, PORT, MAC, &blob(1), 1, 0));
+        assert!(long.admits(&KEY, PORT, MAC, &blob(2), 0, 0));
+        assert!(long.admits(&KEY, PORT, Mac([4; 6]), &blob(1), 0, 0));
+        assert!(long.admits(&KEY, PortId(2), MAC, &blob(1), 0, 0));
+        assert!(long.admits(&KEY, PORT, MAC, &blob(1), 0, LONG_REPEAT_US));
     }
 
     #[test]
@@ -182,25 +175,28 @@ mod tests {
         let (bad, good) = (MAC, Mac([4; 6]));
         for window in 0..16 {
             for mac in [bad, good] {
-                assert!(long.admits(PORT, mac, &blob(1), window, 0));
+                assert!(long.admits(&KEY, PORT, mac, &blob(1), window, 0));
             }
         }
         for window in 0..16 {
-            assert!(!long.admits(PORT, bad, &blob(1), window, 1));
+            assert!(!long.admits(&KEY, PORT, bad, &blob(1), window, 1));
         }
-        assert!(!long.admits(PORT, bad, &blob(2), 0, 2));
-        assert!(!long.admits(PORT, bad, &blob(2), 0, LONG_PAUSE_US));
-        assert!(long.admits(PORT, good, &blob(2), 0, 2));
-        assert!(long.admits(PORT, bad, &blob(2), 0, LONG_PAUSE_US + 1));
+        assert!(!long.admits(&KEY, PORT, bad, &blob(2), 0, 2));
+        assert!(!long.admits(&KEY, PORT, bad, &blob(2), 0, LONG_PAUSE_US));
+        assert!(long.admits(&KEY, PORT, good, &blob(2), 0, 2));
+        assert!(long.admits(&KEY, PORT, bad, &blob(2), 0, LONG_PAUSE_US + 1));
     }
 
     #[test]
     fn long__a_loss_now_and_then_is_no_reason() {
         let mut long = made();
         for window in 0..2000 {
-            assert!(long.admits(PORT, MAC, &blob(1), window, 0), "{window}");
+            assert!(
+                long.admits(&KEY, PORT, MAC, &blob(1), window, 0),
+                "{window}"
+            );
             if window % 16 == 0 {
-                assert!(!long.admits(PORT, MAC, &blob(1), window, 0));
+                assert!(!long.admits(&KEY, PORT, MAC, &blob(1), window, 0));
             }
         }
     }

@@ -561,7 +561,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
             && !chunk_mode
             && self.ports.is_uncut(port)
             && blob::window_len(blob.len, window) as usize > mtu
-            && self.long.admits(port, mac, blob, window, self.now);
+            && self
+                .long
+                .admits(&self.config.secret, port, mac, blob, window, self.now);
         let mtu = if is_long { UNCUT_MAX } else { mtu };
         self.reply_in_frames(port, mac, mtu, limited, u32::MAX, &mut script, env)
             .frames

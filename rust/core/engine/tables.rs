@@ -100,7 +100,7 @@ impl<M: Memory, E: Env> Tables<M, E> {
             nonces: Nonces::new(self.nonces, key),
             roots: Roots::new(self.roots, key),
             forks: Forks::new(self.forks),
-            long: LongFrames::new(self.long, key),
+            long: LongFrames::new(self.long),
             scratch: self.scratch,
             hasher: self.hasher,
             last_cookie: ((PortId::LOCAL, Mac::default(), 0), 0),

@@ -122,5 +122,5 @@ fn feeds__idle_ones_make_room() {
 /// The engine itself is small: what grows lies in lent tables.
 #[test]
 fn engine__is_small() {
-    assert!(std::mem::size_of::<Engine<Host, World>>() < 1100);
+    assert!(std::mem::size_of::<Engine<Host, World>>() < 1024);
 }
