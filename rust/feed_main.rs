@@ -33,7 +33,10 @@ use crate::{
             Registered,
             Registration, //
         },
-        notifier::Notifier,
+        notifier::{
+            self,
+            DeviceWatch, //
+        },
         sock::Family, //
     },
     node::{
@@ -61,7 +64,7 @@ module! {
 struct FeedModule {
     _family: Family<FeedSocket>,
     _control: Control,
-    _devices: Pin<KBox<Notifier<Devices>>>,
+    _devices: DeviceWatch<Devices>,
     _nodes: Registration<Node>,
     _shared: Shared,
     // Frames of ours may wait in queues until the last port has gone, and longer: then they are dropped.
@@ -87,7 +90,7 @@ impl kernel::Module for FeedModule {
         let offload = Offload::register(shared::ethertype())?;
         let shared = Shared::new()?;
         let nodes = Node::register()?;
-        let devices = Notifier::register()?;
+        let devices = notifier::watch()?;
         let control = Control::register()?;
         let family = Family::register(c"FEED").inspect_err(|_| {
             pr_err!(

@@ -20,7 +20,7 @@
 //! | `ground` | what the namespaces share: file system, work queue, the cap, users' quotas |
 //! | `figures` | counters |
 //!
-//! Locks, in the order in which they are taken: `upkeep` mutex; `wasted` mutex; slot mutex or users' mutex
+//! Locks, in the order in which they are taken: `memory` mutex; `upkeep` mutex; `wasted` mutex; slot mutex or users' mutex
 //! (both innermost of the sleeping ones); a shard of the index; an arena, or the policy. The latter three are
 //! taken with softirqs off, for a few hundred nanoseconds, and nothing is allocated under them.
 //!
@@ -73,6 +73,11 @@ use self::{
 use crate::{
     mm::{
         self,
+        removal::{
+            self,
+            MemoryWatch,
+            Removal, //
+        },
         Folios,
         MemCgroup, //
     },
@@ -146,6 +151,9 @@ pub(crate) struct Store {
     work: Work<Store, 0>,
     #[pin]
     tick: DelayedWork<Store, 1>,
+    /// From when on it is in use until its end: has it give way to memory that leaves the machine.
+    #[pin]
+    memory: Mutex<Option<MemoryWatch<Resident>>>,
     /// Whether the worker was called and has not begun.
     called: Atomic<bool>,
     /// Whether the pool is kept filled.
@@ -162,6 +170,17 @@ pub(crate) struct Store {
     payer: MemCgroup,
     // Last, because it holds the file system that the mappings are in.
     ground: Arc<Ground>,
+}
+
+/// A store that is told of memory that goes.
+struct Resident(Arc<Store>);
+
+impl removal::Watch for Resident {
+    fn removal(&self, what: Removal) {
+        if let Removal::Going(frames) = what {
+            self.0.vacate(&frames);
+        }
+    }
 }
 
 kernel::impl_has_work! {
@@ -198,6 +217,7 @@ impl Store {
                 upkeep <- new_mutex!(Upkeep::new(), "feed_upkeep"),
                 work <- new_work!("feed_store"),
                 tick <- new_delayed_work!(),
+                memory <- new_mutex!(None, "feed_memory"),
                 called: Atomic::new(false),
                 active: Atomic::new(false),
                 count: Atomic::new(0),
@@ -212,17 +232,22 @@ impl Store {
         Ok(store)
     }
 
-    /// Fills the pool, from now on and for ever: the namespace is in use. Context: process, may
-    /// sleep.
-    pub(crate) fn activate(self: &Arc<Self>) {
-        if !self
-            .active
-            .xchg(true, kernel::sync::atomic::ordering::Relaxed)
-        {
+    /// Fills the pool, from now on until [`Store::shutdown`]: the namespace is in use. Context:
+    /// process, may sleep.
+    pub(crate) fn activate(self: &Arc<Self>) -> Result {
+        if self.active.load(Relaxed) {
+            return Ok(());
+        }
+        let mut memory = self.memory.lock();
+        if memory.is_none() {
+            *memory = Some(removal::watch(Resident(self.clone()))?);
+            self.active.store(true, Relaxed);
             // From now on it counts when the cap is shared.
             self.ground.enter();
-            self.work_once(false);
         }
+        drop(memory);
+        self.work_once(false);
+        Ok(())
     }
 
     /// The arena that a segment is of.

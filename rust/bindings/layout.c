@@ -129,6 +129,8 @@ void feed_layout(void)
 	MEMBER(pernet_operations, size);
 	SIZE(notifier_block);
 	MEMBER(notifier_block, notifier_call);
+	MEMBER(memory_notify, start_pfn);
+	MEMBER(memory_notify, nr_pages);
 	MEMBER(netdev_notifier_info, dev);
 
 	SIZE(genl_family);

@@ -68,7 +68,7 @@ impl Folio {
     }
 
     /// Number of the frame of memory that its first page lies in.
-    pub(super) fn frame(&self) -> usize {
+    pub(crate) fn frame(&self) -> usize {
         // SAFETY: By the type invariant.
         unsafe { bindings::folio_frame(self.as_ptr()) as usize }
     }

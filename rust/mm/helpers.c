@@ -20,12 +20,15 @@ bool feed_helper_has_large_folios(void)
 }
 
 /*
- * Folios that may be reclaimed may be moved as well. Those that we hold for
- * good would only get in the way of compaction.
+ * Folios that may be reclaimed may be moved as well: they can be in memory that
+ * is set aside for such, as any page cache, where the kernel sees all memory.
+ * Those that we hold for good would only get in the way.
  */
 gfp_t feed_helper_cache_gfp(bool movable)
 {
-	return movable ? GFP_USER | __GFP_MOVABLE : GFP_USER;
+	gfp_t everywhere = IS_ENABLED(CONFIG_HIGHMEM) ? 0 : __GFP_HIGHMEM;
+
+	return movable ? GFP_USER | __GFP_MOVABLE | everywhere : GFP_USER;
 }
 
 /* A regular file that nobody can open. Called before its first folio. */

@@ -12,19 +12,21 @@
 
 use super::{
     folio::Folio,
+    removal::{
+        Removal,
+        Watch, //
+    },
     PAGE_SIZE,
     RUN_PAGES, //
 };
 use core::ptr::NonNull;
 use feed_bindings as bindings;
 use kernel::{
-    error::to_result,
     prelude::*,
     sync::atomic::{
         ordering::Relaxed,
         Atomic, //
-    },
-    types::Opaque, //
+    }, //
 };
 
 /// Where the folio of one page was seen last, if anywhere.
@@ -101,61 +103,15 @@ impl FolioHint {
     }
 }
 
-/// What makes memory that is taken out of the machine wait for who follows a hint to it: those that
-/// begin later see that it is gone.
-///
-/// # Invariants
-///
-/// `block` is registered.
-#[pin_data(PinnedDrop)]
-pub(super) struct Removal {
-    #[pin]
-    block: Opaque<bindings::notifier_block>,
-}
+/// Who follows a hint to memory that leaves the machine is waited for: those that begin later see that
+/// it is gone.
+pub(super) struct Followers;
 
-// SAFETY: The block belongs to C, and nothing else is in it.
-unsafe impl Send for Removal {}
-// SAFETY: As above.
-unsafe impl Sync for Removal {}
-
-impl Removal {
-    /// From now on it waits. Context: process, may sleep.
-    pub(super) fn watch() -> Result<Pin<KBox<Self>>> {
-        KBox::try_pin_init(
-            try_pin_init!(Self {
-                block <- Opaque::try_ffi_init(|slot: *mut bindings::notifier_block| {
-                    // SAFETY: `slot` is valid for writes, pinned, and unregistered on drop.
-                    unsafe {
-                        slot.write(bindings::notifier_block {
-                            notifier_call: Some(Self::called),
-                            ..Default::default()
-                        });
-                        to_result(bindings::watch_memory(slot))
-                    }
-                }),
-            }),
-            GFP_KERNEL,
-        )
-    }
-
-    /// Context: process, may sleep.
-    unsafe extern "C" fn called(
-        _block: *mut bindings::notifier_block,
-        action: c_ulong,
-        _data: *mut c_void,
-    ) -> c_int {
-        if action == bindings::MEM_OFFLINE as c_ulong {
-            // SAFETY: Waiting is allowed here. The memory is marked, and not yet gone.
+impl Watch for Followers {
+    fn removal(&self, what: Removal) {
+        if what == Removal::Marked {
+            // SAFETY: Waiting is allowed here.
             unsafe { bindings::synchronize_rcu() };
         }
-        bindings::NOTIFY_DONE as c_int
-    }
-}
-
-#[pinned_drop]
-impl PinnedDrop for Removal {
-    fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant it is registered. C waits for calls in progress.
-        unsafe { bindings::unwatch_memory(self.block.get()) };
     }
 }

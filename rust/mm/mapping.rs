@@ -6,13 +6,18 @@ use super::{
     folio::Folio,
     hint::{
         FolioHint,
-        Removal, //
+        Followers, //
     },
     memcg::MemCgroup,
+    removal::{
+        self,
+        MemoryWatch, //
+    },
     PAGE_SIZE, //
 };
 use core::{
     mem::MaybeUninit,
+    ops::Range,
     ptr::NonNull, //
 };
 use feed_bindings as bindings;
@@ -70,7 +75,7 @@ unsafe extern "C" fn init_fs_context(context: *mut bindings::fs_context) -> c_in
 pub(crate) struct PseudoFs {
     mount: NonNull<bindings::vfsmount>,
     /// For those who follow hints to the mappings' folios.
-    _removal: Pin<KBox<Removal>>,
+    _followers: MemoryWatch<Followers>,
 }
 
 // SAFETY: A mount is used from any thread.
@@ -81,14 +86,14 @@ unsafe impl Sync for PseudoFs {}
 impl PseudoFs {
     /// Mounts it. Context: process, may sleep.
     pub(crate) fn mount() -> Result<Self> {
-        let removal = Removal::watch()?;
+        let followers = removal::watch(Followers)?;
         // SAFETY: The type lives as long as the module, and unmounting waits for all its users.
         let mount = from_err_ptr(unsafe { bindings::kern_mount(FS_TYPE.0.get()) })?;
 
         // INVARIANT: Just made.
         Ok(Self {
             mount: NonNull::new(mount).ok_or(ENOMEM)?,
-            _removal: removal,
+            _followers: followers,
         })
     }
 
@@ -360,6 +365,14 @@ impl Folios {
         for (page, hint) in hints.into_iter().enumerate() {
             hint.set(self.list.get(page / pages));
         }
+    }
+
+    /// Whether some of it lies in one of these frames of memory. Context: any.
+    pub(crate) fn lie_in(&self, frames: &Range<usize>) -> bool {
+        self.list.iter().any(|folio| {
+            let first = folio.frame();
+            first < frames.end && frames.start < first + folio.len() / PAGE_SIZE
+        })
     }
 
     /// The folio that byte `offset` is in, where in it, and how many bytes follow there.

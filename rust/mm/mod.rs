@@ -14,6 +14,7 @@ mod folio;
 mod hint;
 mod mapping;
 mod memcg;
+pub(crate) mod removal;
 mod user;
 
 pub(crate) use folio::{

@@ -9,17 +9,16 @@ use super::{
     },
     net::Net, //
 };
+use crate::sync::notifier::{
+    Listener,
+    Notifier, //
+};
 use core::{
     marker::PhantomData,
-    pin::Pin,
     ptr::NonNull, //
 };
 use feed_bindings as bindings;
-use kernel::{
-    error::to_result,
-    prelude::*,
-    types::Opaque, //
-};
+use kernel::prelude::*;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -47,50 +46,30 @@ pub(crate) trait Watch: 'static {
     fn changed(rtnl: &Rtnl, net: Net<'_>, device: &Device, change: Change);
 }
 
-/// A registered notifier; dropping it ends the calls.
-///
-/// # Invariants
-///
-/// `block` is registered.
-#[pin_data(PinnedDrop)]
-pub(crate) struct Notifier<W: Watch> {
-    #[pin]
-    block: Opaque<bindings::notifier_block>,
-    _watch: PhantomData<W>,
+/// A watch that lasts as long as this object.
+pub(crate) type DeviceWatch<W> = Pin<KBox<Notifier<Chain<W>>>>;
+
+/// Begins to watch, in all namespaces. Context: process, may sleep; not under RTNL.
+pub(crate) fn watch<W: Watch>() -> Result<DeviceWatch<W>> {
+    Notifier::register(Chain(PhantomData))
 }
 
-// SAFETY: The block belongs to C, and nothing else is in it.
-unsafe impl<W: Watch> Send for Notifier<W> {}
-// SAFETY: As above.
-unsafe impl<W: Watch> Sync for Notifier<W> {}
+/// The kernel's chain for that.
+pub(crate) struct Chain<W>(PhantomData<fn() -> W>);
 
-impl<W: Watch> Notifier<W> {
-    /// Registers for all namespaces. Context: process, may sleep; not under RTNL.
-    pub(crate) fn register() -> Result<Pin<KBox<Self>>> {
-        KBox::try_pin_init(
-            try_pin_init!(Self {
-                block <- Opaque::try_ffi_init(|slot: *mut bindings::notifier_block| {
-                    // SAFETY: `slot` is valid for writes, pinned, and unregistered on drop.
-                    unsafe {
-                        slot.write(bindings::notifier_block {
-                            notifier_call: Some(Self::called),
-                            ..Default::default()
-                        });
-                        to_result(bindings::register_netdevice_notifier(slot))
-                    }
-                }),
-                _watch: PhantomData,
-            }),
-            GFP_KERNEL,
-        )
+// SAFETY: Calls are made under RTNL, which who unregisters has to have.
+unsafe impl<W: Watch> Listener for Chain<W> {
+    unsafe fn register(block: *mut bindings::notifier_block) -> c_int {
+        // SAFETY: By the safety requirements.
+        unsafe { bindings::register_netdevice_notifier(block) }
     }
 
-    /// Context: process, under RTNL.
-    unsafe extern "C" fn called(
-        _block: *mut bindings::notifier_block,
-        action: c_ulong,
-        data: *mut c_void,
-    ) -> c_int {
+    unsafe fn unregister(block: *mut bindings::notifier_block) {
+        // SAFETY: By the safety requirements.
+        unsafe { bindings::unregister_netdevice_notifier(block) };
+    }
+
+    unsafe fn called(&self, action: c_ulong, data: *mut c_void) {
         let change = match action as bindings::netdev_cmd {
             bindings::netdev_cmd_NETDEV_UNREGISTER => Change::Gone,
             // A bond or team takes over what kind of device its first member is: its addresses,
@@ -101,9 +80,9 @@ impl<W: Watch> Notifier<W> {
             bindings::netdev_cmd_NETDEV_CHANGEMTU => Change::Mtu,
             bindings::netdev_cmd_NETDEV_CHANGEADDR => Change::Address,
             bindings::netdev_cmd_NETDEV_FEAT_CHANGE => Change::Features,
-            _ => return bindings::NOTIFY_DONE as c_int,
+            _ => return,
         };
-        // SAFETY: C passes a `netdev_notifier_info` with a valid device.
+        // SAFETY: The chain passes a `netdev_notifier_info` with a valid device.
         let device = unsafe { (*data.cast::<bindings::netdev_notifier_info>()).dev };
         if let Some(device) = NonNull::new(device) {
             // SAFETY: C calls notifiers under RTNL, held until this function has returned.
@@ -114,14 +93,5 @@ impl<W: Watch> Notifier<W> {
             let device = unsafe { Device::hold(device) };
             W::changed(&rtnl, net, &device, change);
         }
-        bindings::NOTIFY_DONE as c_int
-    }
-}
-
-#[pinned_drop]
-impl<W: Watch> PinnedDrop for Notifier<W> {
-    fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariant it is registered. C waits for calls in progress.
-        unsafe { bindings::unregister_netdevice_notifier(self.block.get()) };
     }
 }

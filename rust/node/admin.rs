@@ -102,7 +102,7 @@ impl Node {
         let info = describe(rtnl, &device);
         let mut ports = self.ports.lock();
         ports.reserve(1, GFP_KERNEL)?;
-        self.world.store.activate();
+        self.world.store.activate()?;
         for shard in 0..self.engines.len() {
             // The first engine may know the port already, or have no place for it; then so do the
             // others.

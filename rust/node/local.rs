@@ -186,7 +186,7 @@ impl Node {
 
     /// A socket works with the feed from now on.
     pub(crate) fn feed_open(self: &Arc<Self>, id: &DiscoveryId, name: Name) -> Result {
-        self.world.store.activate();
+        self.world.store.activate()?;
         for _ in 0..2 {
             let opened = self.with_engine(id, |engine, _, _| {
                 (engine.feed_open(id, Some(name)), self.feeds_wanted(engine).is_some())

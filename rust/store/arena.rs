@@ -37,7 +37,10 @@ use crate::{
         SpinLockBh, //
     }, //
 };
-use core::mem;
+use core::{
+    mem,
+    ops::Range, //
+};
 use kernel::{
     prelude::*,
     sync::{
@@ -339,13 +342,38 @@ impl Arena {
         ready.map(|ready| ready.segment)
     }
 
+    /// As [`Arena::remove`], of those that lie in `frames`. Context: process.
+    pub(super) fn remove_in(&self, frames: &Range<usize>) -> Option<SegmentId> {
+        let mut state = self.state.lock();
+        let mut list = state.ready.iter();
+        let at = list.position(|ready| ready.folios.lie_in(frames))?;
+        let ready = state.ready.remove(at).ok();
+        // Before the last reference to the folios goes.
+        drop(state);
+        ready.map(|ready| ready.segment)
+    }
+
     /// Gives `seal` the segments that are being filled; false if there are none.
     /// Context: process.
-    pub(super) fn seal_all(&self, mut seal: impl FnMut(SegmentId, Class)) -> bool {
+    pub(super) fn seal_all(&self, seal: impl FnMut(SegmentId, Class)) -> bool {
+        self.seal_if(|_| true, seal)
+    }
+
+    /// As [`Arena::seal_all`], of those that lie in `frames`. Context: process.
+    pub(super) fn seal_in(&self, frames: &Range<usize>, seal: impl FnMut(SegmentId, Class)) {
+        self.seal_if(|folios| folios.lie_in(frames), seal);
+    }
+
+    fn seal_if(
+        &self,
+        which: impl Fn(&Folios) -> bool,
+        mut seal: impl FnMut(SegmentId, Class),
+    ) -> bool {
         let mut any = false;
         for kind in 0..KINDS {
             for class in [Class::Probation, Class::Main] {
-                let open = self.state.lock().open[kind][class as usize].take();
+                let open = self.state.lock().open[kind][class as usize]
+                    .take_if(|open| which(&open.folios));
                 if let Some(open) = open {
                     seal(open.segment, class);
                     any = true;

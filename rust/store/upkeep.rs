@@ -39,6 +39,7 @@ use crate::{
     mm::RUN_BYTES,
     sync::queue, //
 };
+use core::ops::Range;
 use kernel::{
     prelude::*,
     sync::{
@@ -427,6 +428,20 @@ impl Store {
         let _ = self.payer.charge(|| self.index.resize(&self.segments));
     }
 
+    /// Lets go of what is held in these frames of memory, and would keep them in the machine: of empty
+    /// segments, and of those that are being filled, which then are full. Their successors lie
+    /// elsewhere. What frames on their way are to fill goes with these. Context: process, may sleep.
+    pub(super) fn vacate(self: &Arc<Self>, frames: &Range<usize>) {
+        // None is on its way to the pool meanwhile.
+        let upkeep = self.upkeep.lock();
+        self.cache.seal_in(frames, |id, class| self.seal(id, class));
+        while let Some(id) = self.cache.remove_in(frames) {
+            self.end_segment(id);
+        }
+        drop(upkeep);
+        self.refill();
+    }
+
     /// Sets the limit in bytes, and evicts what is above it before it returns. EBUSY says that
     /// more than that is pinned. Context: process, may sleep.
     pub(crate) fn set_limit(&self, bytes: usize) -> Result {
@@ -458,6 +473,9 @@ impl Store {
     /// Ends all work of the store, for the end of its namespace. What is left goes with the last
     /// reference, which must be dropped in process context. Context: process, may sleep.
     pub(crate) fn shutdown(self: &Arc<Self>) {
+        // Dropped without the lock: it waits for who is in `vacate`.
+        let watch = self.memory.lock().take();
+        drop(watch);
         self.upkeep.lock().closed = true;
         queue::disable::<_, 0>(self);
         queue::disable_delayed::<_, 1>(self);

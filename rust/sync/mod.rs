@@ -8,6 +8,7 @@
 pub(crate) mod clock;
 pub(crate) mod cpu;
 pub(crate) mod lock;
+pub(crate) mod notifier;
 pub(crate) mod percpu;
 pub(crate) mod queue;
 pub(crate) mod shared;

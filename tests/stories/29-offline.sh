@@ -5,8 +5,9 @@
 #
 # The kernel has its memory elsewhere, while a store that lies in it is read: some
 # pages are said to be bad, all are moved together, and a block of the machine's
-# memory goes. What is read stays right; what is lost is fetched again. With the
-# module gone nobody is asked.
+# memory goes, although the store has in it what it keeps ready for frames to
+# come. What is read stays right; what is lost is fetched again. With the module
+# gone nobody is asked.
 . "$(dirname -- "$0")/../lib.sh"
 
 MEMORY=/sys/devices/system/memory
@@ -54,14 +55,12 @@ migrated() {
 
 [ -e "$MEMORY/soft_offline_page" ] || skip "memory goes" "this kernel keeps what it has"
 
-# A block without anything in it that cannot be moved is from now on for what can.
-# (What a store has ready for frames to come cannot, and lies elsewhere.)
+# A block without anything in it that cannot be moved. It comes back for what can.
 sync
 echo 3 >/proc/sys/vm/drop_caches
 block=
 for one in $(cd "$MEMORY" && echo memory[0-9]*); do
 	if into "$one" offline 2>/dev/null; then
-		must into "$one" online_movable
 		block=$one
 		break
 	fi
@@ -86,14 +85,29 @@ done <"$TMP/frames"
 check_between "the kernel no longer uses them" "$gone" $((PAGES / 2)) "$PAGES"
 check "what was lost is fetched again" everything
 
-say "all pages"
+say "$block"
+# What has been read is forgotten, and is fetched to where pages come from first.
+must into "$block" online_movable
+must on reader feedctl store flush
+echo 3 >/proc/sys/vm/drop_caches
+must python3 "$FRAMES" save "$TMP/others"
+must everything
+size=$((0x$(cat "$MEMORY/block_size_bytes")))
+start=$((0x$(cat "$MEMORY/$block/phys_index") * size))
+inside() { # FILE
+	python3 "$FRAMES" in "$1" "$start" "$size"
+}
+pages=$((COUNT * SIZE / 4096))
+here=$(inside "$TMP/others")
+say "$here of the pages that came lie in it, the store has $pages"
+check "the store lies in it" test "$here" -ge $((pages * 9 / 10))
+must python3 "$FRAMES" save "$TMP/before"
 before=$(migrated)
 check "the kernel moves pages together" beside tee /proc/sys/vm/compact_memory <<<1
 moved=$(($(migrated) - before))
-say "$moved of them, the store has $((COUNT * SIZE / 4096))"
-check "some of the store's among them" test "$moved" -ge $((COUNT * SIZE / 4096 / 10))
-
-say "$block"
+came=$(inside "$TMP/before")
+say "$moved moved, $came of them to other places in it"
+check "some of the store's among them" test "$moved" -ge $((pages / 10)) -a "$came" -ge $((pages / 50))
 check "it goes" beside leave "$block"
 check_equal "it has gone" "$(cat "$MEMORY/$block/state")" offline
 must into "$block" online_movable

@@ -3,6 +3,7 @@
 
     frames.py save FILE          takes down all of it
     frames.py new FILE COUNT     addresses of COUNT pages that have come since, spread over all of them
+    frames.py in FILE FROM SIZE  how many that have come since lie in SIZE bytes from address FROM
 """
 
 import array
@@ -20,14 +21,21 @@ def frames():
     return array.array("Q", (at for at, bits in enumerate(flags) if bits & (HAS | LACKS) == HAS))
 
 
+def new(path):
+    with open(path, "rb") as file:
+        before = array.array("Q", file.read())
+    return sorted(set(frames()).difference(before))
+
+
 verb, path, *rest = sys.argv[1:]
 if verb == "save":
     with open(path, "wb") as file:
         frames().tofile(file)
-else:
-    with open(path, "rb") as file:
-        before = array.array("Q", file.read())
-    new = sorted(set(frames()).difference(before))
+elif verb == "new":
     count = int(rest[0])
-    for at in new[::max(1, len(new) // count)][:count]:
+    known = new(path)
+    for at in known[:: max(1, len(known) // count)][:count]:
         print(hex(at * PAGE))
+else:
+    start, size = (int(number, 0) // PAGE for number in rest)
+    print(sum(start <= at < start + size for at in new(path)))
