@@ -13,14 +13,15 @@
 //! guessed, of slots that are in use. Lookups are for feeds that nobody has.
 //!
 //! Meanwhile a small program is started again and again: as long as that takes somebody waits at a
-//! shell.
+//! shell. Floor and ours take turns, some starts each: the slowest of a hundred are what the machine's
+//! host does beside, which is to meet both alike.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::thread::{self, Scope, ScopedJoinHandle};
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use feed::{Name, Reader, ReaderOptions};
 use feed_core::head::Head;
 use feed_core::id::{DiscoveryId, Hash};
@@ -47,6 +48,14 @@ const FLOOR: [&str; 2] = ["swallow0", "swallow1"];
 const SOURCES: u64 = 4096;
 /// Frames of one order: a fraction of a millisecond.
 const ORDER: u64 = 128;
+/// How long a flood goes on that has the processor for itself.
+const ALONE: Duration = Duration::from_millis(250);
+/// How long a program asks in vain at most, which is longer than any flood.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Before a flood. The bed is preferred by its host, but when it has been busy for a second the host
+/// gives the processor to whoever else wants it, for 50 ms, and the slowest starts would tell of
+/// nothing else. A flood takes half a second; who rests between them keeps the processor.
+const REST: Duration = Duration::from_millis(80);
 /// Between two starts of the small program.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -85,15 +94,17 @@ const TRANSFER: usize = 0;
 const WAIT: usize = 2;
 const FRAMES: usize = 4;
 
-/// What one flood has done to the rest.
-#[derive(Clone, Copy)]
+/// What was seen beside floods.
+#[derive(Default)]
 struct Seen {
-    /// MB/s.
-    transfer: f64,
-    /// ms, of which a hundredth of all took longer.
-    wait: f64,
-    /// Per second.
-    frames: f64,
+    /// Of all transfers.
+    bytes: usize,
+    reading: Duration,
+    /// How long each program took to start, ms.
+    waits: Vec<f64>,
+    /// Frames that were handled.
+    frames: u64,
+    flooded: Duration,
 }
 
 /// See the head of this file.
@@ -104,12 +115,13 @@ pub(crate) struct Flood {
     name: Option<Name>,
     /// Whose head the node asks for over the flooded port.
     wanted: Option<feed::Seed>,
-    /// How long one flood lasts.
-    length: Duration,
+    /// Floods of one round and kind, for floor and ours each, and programs that are started beside one.
+    turns: usize,
+    starts: usize,
     /// Frames per second, of each kind.
     rates: Vec<f64>,
-    /// This round's, of floor and ours.
-    seen: [Option<Seen>; 2],
+    /// What was seen and not told yet, by case: all that is of one flood is measured together.
+    told: [Option<f64>; JUNK.len() * PER_KIND],
 }
 
 impl Flood {
@@ -213,15 +225,35 @@ impl Flood {
         let swallow = Generator::new()?;
         swallow.swallow(FLOOR[1])?;
         let generator = self.generator(junk, false)?;
+        thread::sleep(REST);
         let begun = Instant::now();
-        while begun.elapsed() < self.length / 4 {
+        while begun.elapsed() < ALONE {
             generator.flood(ORDER)?;
         }
         Ok(swallow.swallowed()? as f64 / begun.elapsed().as_secs_f64())
     }
 
-    /// Transfers, and what else is to be seen, while a flood goes on.
-    fn endure(&self, kind: usize, ours: bool) -> Result<Seen> {
+    /// What is to be seen while a flood goes on: of floor and ours in turn, or of ours alone.
+    fn endure(&mut self, kind: usize, with_floor: bool) -> Result<()> {
+        let mut seen = [Seen::default(), Seen::default()];
+        for _ in 0..self.turns {
+            if with_floor {
+                self.turn(kind, false, &mut seen[0])?;
+            }
+            self.want()?;
+            self.turn(kind, true, &mut seen[1])?;
+        }
+        for (whose, seen) in seen.into_iter().enumerate().skip(usize::from(!with_floor)) {
+            let first = kind * PER_KIND + whose;
+            self.told[first + TRANSFER] = Some(sample(seen.bytes, seen.reading).value);
+            self.told[first + WAIT] = quantile(seen.waits, 0.99);
+            self.told[first + FRAMES] = Some(seen.frames as f64 / seen.flooded.as_secs_f64());
+        }
+        Ok(())
+    }
+
+    /// Programs are started, one after the other, beside a flood and transfers.
+    fn turn(&self, kind: usize, ours: bool, seen: &mut Seen) -> Result<()> {
         let (junk, _) = JUNK[kind];
         let rate = self.rates[kind];
         let swallow = Generator::new()?;
@@ -235,85 +267,79 @@ impl Flood {
             }
         };
         let before = handled()?;
-        let stop = AtomicBool::new(false);
-        let begun = Instant::now();
-        let (transfer, waits) = thread::scope(|scope| {
-            let asker = match junk {
-                Junk::Heads if ours => Some(self.ask(scope, &generator)?),
-                _ => None,
-            };
-            let flood = scope.spawn(|| pour(&generator, rate, &stop));
-            let waits = scope.spawn(|| start_programs(&stop));
-            let transfer = self.transfer();
-            stop.store(true, Relaxed);
-            let flooded = flood.join();
-            let waits = waits.join();
-            if let Some(asker) = asker {
-                let found = asker.join().map_err(|_| anyhow!("a thread has panicked"))?;
-                ensure!(found.is_err(), "a junk head was taken");
-            }
-            flooded.map_err(|_| anyhow!("the flood has panicked"))??;
-            let waits = waits.map_err(|_| anyhow!("a thread has panicked"))??;
-            anyhow::Ok((transfer?, waits))
-        })?;
-        let frames = (handled()? - before) as f64 / begun.elapsed().as_secs_f64();
-        Ok(Seen {
-            transfer: transfer.value,
-            wait: quantile(waits, 0.99).context("no program was started")?,
-            frames,
-        })
+        thread::sleep(REST);
+        let asker = match junk {
+            Junk::Heads if ours => Some(self.ask(&generator)?),
+            _ => None,
+        };
+        let (enough, dry) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (waits, transfer, flooded) = thread::scope(|scope| {
+            let flood = scope.spawn(|| pour(&generator, rate, &dry));
+            let transfer = scope.spawn(|| self.transfer(&enough));
+            // Each start has both beside it, from its beginning to its end.
+            let waits = start_programs(self.starts);
+            enough.store(true, Relaxed);
+            let transfer = join(transfer);
+            dry.store(true, Relaxed);
+            (waits, transfer, join(flood))
+        });
+        seen.waits.extend(waits?);
+        let (bytes, reading) = transfer?;
+        seen.bytes += bytes;
+        seen.reading += reading;
+        seen.frames += handled()? - before;
+        seen.flooded += flooded?;
+        if let Some(asker) = asker {
+            ensure!(asker.head().is_err(), "a junk head was taken");
+        }
+        Ok(())
     }
 
-    /// Has a program ask for the feed whose heads are junk; it waits in vain.
-    fn ask<'s>(
-        &'s self,
-        scope: &'s Scope<'s, '_>,
-        generator: &Generator,
-    ) -> Result<ScopedJoinHandle<'s, Result<Reader>>> {
+    /// Has a program ask for the feed whose heads are junk, as long as what is returned is kept.
+    fn ask(&self, generator: &Generator) -> Result<Reader> {
         let name = self.wanted.as_ref().context("nothing is wanted")?.name()?;
-        let patience = self.length * 3;
-        let options = ReaderOptions::new().timeout(patience);
-        let asker = scope.spawn(move || inside(READER, || Ok(options.open(name)?)));
+        let options = ReaderOptions::new().nonblocking().timeout(PATIENCE);
+        let asker = inside(READER, || Ok(options.open(name)?))?;
         let begun = Instant::now();
         while !generator.was_asked()? {
-            ensure!(begun.elapsed() < patience, "nobody asks for the feed");
+            ensure!(begun.elapsed() < PATIENCE, "nobody asks for the feed");
             thread::sleep(Duration::from_millis(1));
         }
         Ok(asker)
     }
 
-    /// As many transfers as fit.
-    fn transfer(&self) -> Result<Sample> {
+    /// Transfers until it is enough, at least one: bytes, and the time that reading took.
+    fn transfer(&self, enough: &AtomicBool) -> Result<(usize, Duration)> {
         let (chain, name) = (self.chain.as_ref(), self.name);
         let (chain, name) = chain.zip(name).context("there is no chain")?;
         let (mut bytes, mut time) = (0, Duration::ZERO);
-        while time < self.length {
+        while bytes == 0 || !enough.load(Relaxed) {
             chain.flush(1)?;
             time += chain.read(name, &self.content, ENTRY)?;
             bytes += self.content.len();
         }
-        Ok(sample(bytes, time))
+        Ok((bytes, time))
     }
 }
 
-/// Sends frames at this rate until told to stop.
-fn pour(generator: &Generator, rate: f64, stop: &AtomicBool) -> Result<()> {
+/// Sends frames at this rate until told to stop: for how long.
+fn pour(generator: &Generator, rate: f64, dry: &AtomicBool) -> Result<Duration> {
     let begun = Instant::now();
     let mut sent = 0;
-    while !stop.load(Relaxed) {
+    while !dry.load(Relaxed) {
         generator.flood(ORDER)?;
         sent += ORDER;
         let due = Duration::from_secs_f64(sent as f64 / rate);
         thread::sleep(due.saturating_sub(begun.elapsed()));
     }
-    Ok(())
+    Ok(begun.elapsed())
 }
 
-/// Starts a small program again and again until told to stop: how long it took, ms, from the time
-/// when its starter was to be woken.
-fn start_programs(stop: &AtomicBool) -> Result<Vec<f64>> {
+/// Starts a small program so many times: how long it took, ms, from the time when its starter was to
+/// be woken.
+fn start_programs(count: usize) -> Result<Vec<f64>> {
     let mut times = Vec::new();
-    while !stop.load(Relaxed) {
+    for _ in 0..count {
         let due = Instant::now() + PAUSE;
         thread::sleep(PAUSE);
         let status = Command::new("/bin/true").status()?;
@@ -321,6 +347,12 @@ fn start_programs(stop: &AtomicBool) -> Result<Vec<f64>> {
         times.push(due.elapsed().as_secs_f64() * 1e3);
     }
     Ok(times)
+}
+
+fn join<T>(thread: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+    thread
+        .join()
+        .map_err(|_| anyhow!("a thread has panicked"))?
 }
 
 /// Frames that came by the node's second port.
@@ -386,7 +418,7 @@ impl Line for Flood {
     fn set_up(&mut self, how: &How) -> Result<()> {
         load_feed()?;
         generator::load()?;
-        self.length = Duration::from_millis(how.work(1_000, 400, 200));
+        (self.turns, self.starts) = how.work((6, 25), (5, 10), (1, 10));
         self.content = content(how.work(64 << 20, 16 << 20, 1 << 20));
         let mut chain = Chain::new(&[AUTHOR, READER], MTU)?;
         self.name = Some(chain.append(&self.content, ENTRY)?);
@@ -404,21 +436,10 @@ impl Line for Flood {
     }
 
     fn measure(&mut self, case: usize) -> Result<Sample> {
-        let (kind, what) = (case / PER_KIND, case % PER_KIND);
-        ensure!(kind < JUNK.len(), "no such case");
-        if what < WAIT {
-            self.want()?;
-            self.seen[what] = Some(self.endure(kind, what == 1)?);
+        if self.told.get(case).context("no such case")?.is_none() {
+            self.endure(case / PER_KIND, case % 2 == 0)?;
         }
-        let Some(seen) = self.seen[what % 2] else {
-            bail!("the transfer was not measured");
-        };
-        let value = match what - what % 2 {
-            TRANSFER => seen.transfer,
-            WAIT => seen.wait,
-            FRAMES => seen.frames,
-            _ => bail!("no such case"),
-        };
+        let value = self.told[case].take().context("nothing was seen")?;
         Ok(Sample {
             value,
             cpu_ns: None,
