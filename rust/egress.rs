@@ -5,6 +5,9 @@
 //! The engine calls [`build`] under its lock; the frames wait in a list until the lock is dropped,
 //! for a device may call back into us from its transmit path.
 
+#[cfg(CONFIG_KUNIT = "y")]
+mod kunit;
+
 use crate::{
     net::{
         cut::Cut,

@@ -56,6 +56,7 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <net/genetlink.h>
+#include <net/gso.h>
 #include <net/net_namespace.h>
 #include <net/netlink.h>
 #include <net/netns/generic.h>

@@ -152,6 +152,14 @@ impl Device {
         unsafe { (&raw const (*self.as_ptr()).mtu).read_volatile() }
     }
 
+    /// Changes the MTU. Context: process, may sleep.
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub(crate) fn set_mtu(&self, _rtnl: &Rtnl, mtu: u32) -> Result {
+        let mtu = c_int::try_from(mtu).map_err(|_| EINVAL)?;
+        // SAFETY: The device is valid, and we have RTNL.
+        kernel::error::to_result(unsafe { bindings::dev_set_mtu(self.as_ptr(), mtu) })
+    }
+
     /// Whether it carries long frames uncut.
     pub(crate) fn takes_uncut(&self) -> bool {
         // SAFETY: Valid by the type invariant.

@@ -39,7 +39,7 @@ impl Net<'_> {
     }
 
     /// The namespace that the machine booted with, which never ends.
-    #[cfg(feed_bench)]
+    #[cfg(any(feed_bench, CONFIG_KUNIT = "y"))]
     pub(crate) fn initial() -> Net<'static> {
         // SAFETY: It is always there.
         unsafe { Net::from_raw(&raw mut bindings::init_net) }

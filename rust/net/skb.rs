@@ -17,6 +17,11 @@ use core::ptr::{
     NonNull, //
 };
 use feed_bindings as bindings;
+#[cfg(CONFIG_KUNIT = "y")]
+use kernel::error::{
+    from_err_ptr,
+    to_result, //
+};
 use kernel::prelude::*;
 
 /// Why the core frees a buffer, in its own words; ours are in counters and traces.
@@ -284,6 +289,35 @@ pub(crate) struct Sent {
 }
 
 impl ReadyFrame {
+    /// Has the stack cut it as in front of a device that carries no long frames, and gives `look` the
+    /// bytes of each piece behind its Ethernet header, up to `most` of them. Context: any.
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub(crate) fn cut(self, most: usize, mut look: impl FnMut(&[u8]) -> Result) -> Result {
+        let mut bytes = KVec::from_elem(0, most, GFP_ATOMIC)?;
+        // SAFETY: The buffer is complete and ours; it says which of the stack's functions cuts it, and
+        // so do the pieces, which are ours as well.
+        unsafe {
+            let first = bindings::__skb_gso_segment(self.0.skb.as_ptr(), 0, true);
+            let first = from_err_ptr(first)?;
+            let mut piece = first;
+            let mut seen = Ok(());
+            while !piece.is_null() && seen.is_ok() {
+                let len = ((*piece).len as usize).saturating_sub(ETHERNET_HEADER);
+                seen = bytes.get_mut(..len).ok_or(EMSGSIZE).and_then(|bytes| {
+                    let (from, to) = (ETHERNET_HEADER as c_int, bytes.as_mut_ptr().cast());
+                    to_result(bindings::skb_copy_bits(piece, from, to, len as c_int))?;
+                    look(bytes)
+                });
+                piece = bindings::skb_next(piece);
+            }
+            bindings::kfree_skb_list_reason(
+                first,
+                bindings::skb_drop_reason_SKB_DROP_REASON_NOT_SPECIFIED,
+            );
+            seen
+        }
+    }
+
     /// Hands the frame to its device.
     ///
     /// Context: process or softirq, no lock held.

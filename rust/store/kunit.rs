@@ -121,7 +121,7 @@ impl Bench {
 
     /// Stores bytes made from `seed` under a name that is not their hash: publishing does not
     /// check, its callers do.
-    fn store_blob(&self, seed: u32, len: u32) -> Result<BlobName> {
+    pub(crate) fn store_blob(&self, seed: u32, len: u32) -> Result<BlobName> {
         let blob = made_up(seed, len);
         let mut recent = RecentObjects::new()?;
         let mut buffer = [0; 512];

@@ -3,14 +3,14 @@
 #
 # The tests that are built into the module of the debugging kernel: the store by
 # itself, in all the ways that no socket can reach, authors for whom it has no
-# place, and vector code.
+# place, long frames that the stack cuts, and vector code.
 . "$(dirname -- "$0")/../lib.sh"
 
 SUITES=/sys/kernel/debug/kunit
 
 [ -d "$SUITES" ] || skip "the store by itself" "this kernel has no KUnit; the debug bed's has"
 load
-for suite in store author simd; do
+for suite in store author frames simd; do
 	begun=$CASES
 	must test -w "$SUITES/feed_$suite/run"
 	echo 1 >"$SUITES/feed_$suite/run"

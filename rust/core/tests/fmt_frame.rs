@@ -414,12 +414,15 @@ proptest! {
     }
 
     #[test]
-    fn head__payloads_stay_behind(len in 1usize..3000, path in 0usize..12) {
+    fn head__payloads_stay_behind(len in 1usize..3000, path in 0usize..12, trailer in 0usize..70) {
         let count = [0, 0, path as u8, 0];
         let path = raw(TYPE_BLOB_PATH, 0, &[&count[..], &[0; 16], &vec![7; path * 32]].concat());
         let data = raw(TYPE_BLOB_DATA, 0, &[[0; 20].to_vec(), payload(len)].concat());
         let bytes = frame(&[&path[..], &data].concat());
         let behind = check_split(&bytes)?;
         prop_assert!(behind == len || bytes.len() == FRAME_MIN);
+        // What somebody has put behind the frame is no part of it.
+        let more = [&bytes[..], &vec![9; trailer]].concat();
+        prop_assert_eq!(check_split(&more)?, behind);
     }
 }
