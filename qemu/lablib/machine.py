@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from . import LabError, frames
+from . import LabError, frames, tsc
 from .agent import AgentChannel
 from .paths import QEMU_DIR
 from .splat import Scanner, Splat
@@ -389,6 +389,8 @@ class QemuMachine(Machine):
             "mitigations=off", "cryptomgr.notests=1", "apparmor=0", "audit=0", "8250.nr_uarts=1",
             "tsc=reliable", "no_timer_check", "random.trust_cpu=on",
             "lab.block=/dev/vda", "lab.port=lab.agent"]
+        if self.spec.accel == "tcg" and (rate := tsc.rate_khz()):
+            words.append(f"tsc_early_khz={rate}")
         if self.spec.interfaces:
             # The cables carry what is under test, not neighbour discovery.
             words.append("ipv6.disable=1")

@@ -2,11 +2,12 @@
 """Machines that do not come up."""
 
 import asyncio
+import platform
 import tempfile
 import unittest
 from pathlib import Path
 
-from lablib import LabError
+from lablib import LabError, tsc
 from lablib.machine import MachineSpec, QemuMachine
 
 FAULT = "[    2.616530] Oops: int3: 0000 [#1] SMP NOPTI"
@@ -76,3 +77,20 @@ class Boots(unittest.TestCase):
 
     def test_a_processor_has_no_such_fault(self):
         self.assertEqual(self.boot("kvm", FAULT, ""), (False, [FAULT], 1))
+
+
+class Clocks(unittest.TestCase):
+    @unittest.skipUnless(platform.machine() == "x86_64", "another processor's counter")
+    def test_the_counters_rate_is_what_the_clock_says(self):
+        tsc.rate_khz.cache_clear()
+        first = tsc.rate_khz()
+        tsc.rate_khz.cache_clear()
+        self.assertAlmostEqual(tsc.rate_khz() / first, 1, delta=0.001)
+        self.assertTrue(100_000 < first < 10_000_000, first)
+
+    def test_a_machine_is_told_unless_it_has_the_processor(self):
+        with tempfile.TemporaryDirectory() as directory:
+            words = {accel: Puppet(Path(directory), accel).kernel_command_line() for accel in ("tcg", "kvm")}
+        rate = tsc.rate_khz()
+        self.assertEqual(f"tsc_early_khz={rate}" in words["tcg"], rate is not None)
+        self.assertNotIn("tsc_early_khz", words["kvm"])

@@ -8,6 +8,7 @@ import time
 import unittest
 
 from labcase import LAB, STATUS_LAB, STATUS_SPLAT, LabCase, RunCases
+from lablib import tsc
 from lablib.paths import stock_kernel
 
 
@@ -48,6 +49,11 @@ class StockRun(RunCases, LabCase):
             done 2>/dev/null"""))
         running = [line.split(" ", 1) for line in out.splitlines()]
         self.assertEqual([name for pid, name in running if name not in ("(kthreadd)", "(sh)")], ["(init)"])
+
+    def test_clock_goes_as_ours(self):
+        said = self.ok(*self.run_words("-q", "--", "sh", "-c", "dmesg | grep -o 'tsc: Detected [0-9.]*'"))
+        if rate := tsc.rate_khz():
+            self.assertAlmostEqual(float(said.split()[-1]) * 1000 / rate, 1, delta=0.001)
 
     def test_unknown_kernel_is_named(self):
         said = self.fails(STATUS_LAB, *self.run_words("--kernel", "1.2.3-none", "--", "true"))
