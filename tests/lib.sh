@@ -20,6 +20,8 @@ export PYTHONPATH=$TESTS PYTHONDONTWRITEBYTECODE=1
 CASES=0
 FAILED=0
 NODES=()
+# Where the story's words go, also those of a step whose output goes elsewhere.
+exec {SEEN}>&1
 
 # --- KTAP -----------------------------------------------------------------
 
@@ -99,15 +101,21 @@ absorb() {
 	[ "$status" -eq 0 ] || [ "$FAILED" -gt "$failed" ] || not_ok "$* ended with status $status"
 }
 
-# A step that the rest of the story stands on: failing, it ends the story.
+# A step that the rest of the story stands on: failing, it ends the story, from
+# within a pipe or a background job, too. Why is told where the story's words
+# go, for the step's own output may go to a file, or to nobody.
 must() {
 	local out status
 	out=$("$@" 2>&1)
 	status=$?
 	if [ "$status" -ne 0 ]; then
-		say "\$ $* -> $status"
-		[ -z "$out" ] || printf '%s\n' "$out" | tail -n 30 | sed 's/^/    # /'
-		not_ok "could not go on: $*"
+		{
+			say "\$ $* -> $status"
+			[ -z "$out" ] || printf '%s\n' "$out" | tail -n 30 | sed 's/^/    # /'
+		} >&"$SEEN"
+		# `finish` tells the result: a subshell does not know its number.
+		printf '%s\n' "could not go on: $*" >>"$TMP/ended"
+		[ "$BASHPID" = "$$" ] || kill -TERM "$$"
 		exit 1
 	fi
 	[ -z "$out" ] || printf '%s\n' "$out"
@@ -335,7 +343,10 @@ story_end() {
 finish() {
 	local status=$? n
 	trap - EXIT
-	if [ "$status" -ne 0 ] && [ "$FAILED" -eq 0 ]; then
+	exec >&"$SEEN"
+	if [ -s "$TMP/ended" ]; then
+		not_ok "$(head -n 1 "$TMP/ended")"
+	elif [ "$status" -ne 0 ] && [ "$FAILED" -eq 0 ]; then
 		not_ok "the story ended early with status $status"
 	fi
 	if [ "$status" -ne 0 ]; then
