@@ -66,14 +66,16 @@ wrong=0
 until [ -e "$TMP/flooded" ] && [ "$transfers" -gt 0 ]; do
 	must on reader feedctl store flush
 	must on c1 feedctl store flush
+	transfers=$((transfers + 1))
+	began=$SECONDS
 	on reader python3 "$FILL" read content 0 "$COUNT" "$SIZE" >"$TMP/read" 2>&1 || {
 		wrong=$((wrong + 1))
-		say "$(tail -n 2 "$TMP/read" | paste -sd' ')"
 		for n in reader c1 author; do
 			say "$n: $(on "$n" feedctl stats show | paste -sd' ' | tr -s ' ')"
 		done
+		# In the result itself: a summary shows nothing else.
+		not_ok "transfer $transfers, for $((SECONDS - began)) s beside the flood: $(tail -n 2 "$TMP/read" | paste -sd' ')"
 	}
-	transfers=$((transfers + 1))
 done
 wait "$flooding"
 took=$(($(date +%s%3N) - begin))
