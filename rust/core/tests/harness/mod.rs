@@ -7,13 +7,17 @@ mod author;
 mod behind;
 pub mod besieged;
 pub mod line;
+mod link;
 mod net;
+mod node;
 pub mod siege;
 mod store;
 
 pub use author::Author;
 pub use behind::Behind;
-pub use net::{mac_of, Link, Net, Node, Seen};
+pub use link::{Link, Seen};
+pub use net::{mac_of, Net};
+pub use node::Node;
 pub use store::World;
 
 use feed_core::engine::{Lend, Memory};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
-//! Nodes, links and virtual time.
+//! Many nodes and links in virtual time.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -10,126 +10,10 @@ use feed_core::engine::{
 };
 use feed_core::id::DiscoveryId;
 use feed_core::siphash::SipKey;
-use feed_core::wire::{FrameView, Message, ANY_AGE};
+use feed_core::wire::ANY_AGE;
 
 use super::behind::pieces;
-use super::{ms, Behind, Host, Rng, Vectors, World};
-
-pub type Node = NodeOf;
-
-/// A machine.
-pub struct NodeOf {
-    /// The only engine, or the first of those that share the node's feeds.
-    pub engine: Engine<Host, World>,
-    pub others: Vec<Engine<Host, World>>,
-    pub shards: Shards,
-    pub world: World,
-    pub on: bool,
-    /// How long a signature takes, µs.
-    pub verify_us: u64,
-}
-
-impl NodeOf {
-    pub fn engines(&mut self) -> impl Iterator<Item = &mut Engine<Host, World>> {
-        [&mut self.engine].into_iter().chain(&mut self.others)
-    }
-
-    /// The engine of a feed.
-    pub fn of(&mut self, feed: &DiscoveryId) -> (&mut Engine<Host, World>, &mut World) {
-        let shard = self.shards.of(feed);
-        self.shard(shard)
-    }
-
-    fn shard(&mut self, shard: usize) -> (&mut Engine<Host, World>, &mut World) {
-        let engine = match shard.checked_sub(1) {
-            None => &mut self.engine,
-            Some(other) => &mut self.others[other],
-        };
-        (engine, &mut self.world)
-    }
-
-    fn next_deadline(&self) -> Option<u64> {
-        let engines = [&self.engine].into_iter().chain(&self.others);
-        engines.filter_map(Engine::next_deadline).min()
-    }
-
-    /// As a shell does it: where the first message points to, then to whom that engine names; the head
-    /// first, the payload where it is to stay. Every fourth frame is copied whole.
-    fn on_frame(&mut self, now: u64, rx: Rx, bytes: &[u8]) {
-        self.world.taken += 1;
-        let is_whole = self.world.taken % 4 == 0;
-        let (head, behind) = if is_whole {
-            (bytes, Behind::new(&[]))
-        } else {
-            Behind::split(bytes)
-        };
-        let (engine, world) = self.shard(self.shards.of_frame(head));
-        let mut rest = engine.on_frame_head(now, rx, head, &behind, world);
-        while let Some(shard) = rest.pop() {
-            let (engine, world) = self.shard(shard);
-            engine.on_frame_again(now, rx, head, &behind, world);
-        }
-    }
-}
-
-/// What passed over a link, by message.
-#[derive(Clone, Debug, Default)]
-pub struct Seen {
-    pub frames: u64,
-    pub bytes: u64,
-    pub kinds: BTreeMap<&'static str, u64>,
-}
-
-impl Seen {
-    pub fn of(&self, kind: &str) -> u64 {
-        self.kinds.get(kind).copied().unwrap_or(0)
-    }
-}
-
-type Damage = Box<dyn FnMut(&mut Vec<u8>, &mut Rng)>;
-
-/// An Ethernet segment of two or more ports.
-pub struct Link {
-    pub members: Vec<(usize, PortId)>,
-    /// What it carries each way, bytes per second, and how much waits for that at most; `None`: all at once.
-    pub rate: Option<(u64, u64)>,
-    /// When what each member has said is through.
-    busy_until: BTreeMap<usize, u64>,
-    /// How long each frame waited for those before it, µs.
-    pub waits: Vec<u64>,
-    pub delay_us: u64,
-    pub jitter_us: u64,
-    pub loss: u64,
-    pub repeat: u64,
-    pub up: bool,
-    pub mtu: usize,
-    /// Whether it carries long frames as they are; else they are cut on their way.
-    pub uncut: bool,
-    /// Whether something on it drops all that is longer than the MTU.
-    pub polices: bool,
-    pub damage: Option<Damage>,
-    pub seen: Seen,
-    /// All frames, when wanted.
-    pub capture: Option<Vec<Vec<u8>>>,
-}
-
-impl Link {
-    /// When a frame that `from` sends now is on the cable; `None` if the queue before it is full.
-    fn carry(&mut self, from: usize, len: usize, now: u64) -> Option<u64> {
-        let Some((rate, queue)) = self.rate else {
-            return Some(now);
-        };
-        let busy_until = self.busy_until.entry(from).or_default();
-        let begins = now.max(*busy_until);
-        if (begins - now) * rate / 1_000_000 > queue {
-            return None;
-        }
-        self.waits.push(begins - now);
-        // With the Ethernet header, preamble and gap.
-        *busy_until = begins + (len as u64 + 38) * 1_000_000 / rate;
-        Some(*busy_until)
-    }
-}
+use super::{ms, Host, Link, Node, Rng, Vectors, World};
 
 enum Happening {
     Frame {
@@ -182,14 +66,8 @@ impl Net {
         let mut engine = Engine::new(Config::new(secret, sizes), tables);
         engine.set_role(role);
         let world = World::new(self.rng.next());
-        self.nodes.push(NodeOf {
-            engine,
-            others: Vec::new(),
-            shards: Shards::new(secret, 1),
-            world,
-            on: true,
-            verify_us: 60,
-        });
+        let shards = Shards::new(secret, 1);
+        self.nodes.push(Node::new(vec![engine], shards, world));
         self.nodes.len() - 1
     }
 
@@ -197,24 +75,16 @@ impl Net {
     pub fn add_sharded(&mut self, role: Role, cpus: usize) -> usize {
         let secret = SipKey([self.rng.next(), self.rng.next()]);
         let shards = Shards::new(secret, cpus);
-        let mut engines = (0..shards.count()).map(|shard| {
+        let engines = (0..shards.count()).map(|shard| {
             let Ok(tables) = Tables::lend(&Sizes::NAMESPACE, &mut Vectors);
             let config = Config::new(secret, &Sizes::NAMESPACE).of_shard(shards, shard);
             let mut engine = Engine::new(config, tables);
             engine.set_role(role);
             engine
         });
-        let engine = engines.next().unwrap();
-        let others = engines.collect();
+        let engines = engines.collect();
         let world = World::new(self.rng.next());
-        self.nodes.push(NodeOf {
-            engine,
-            others,
-            shards,
-            world,
-            on: true,
-            verify_us: 60,
-        });
+        self.nodes.push(Node::new(engines, shards, world));
         self.nodes.len() - 1
     }
 
@@ -241,14 +111,8 @@ impl Net {
                 }
             }
         }
-        self.nodes[node] = NodeOf {
-            engine,
-            others: Vec::new(),
-            shards: Shards::new(secret, 1),
-            world: World::new(self.rng.next()),
-            on: true,
-            verify_us: 60,
-        };
+        let world = World::new(self.rng.next());
+        self.nodes[node] = Node::new(vec![engine], Shards::new(secret, 1), world);
     }
 
     /// Connects nodes; each gets a port whose id is the link's index + 1.
@@ -265,23 +129,8 @@ impl Net {
                 engine.port_add(port, info).unwrap();
             }
         }
-        self.links.push(Link {
-            members: nodes.iter().map(|node| (*node, port)).collect(),
-            rate: None,
-            busy_until: BTreeMap::new(),
-            waits: Vec::new(),
-            delay_us: 100,
-            jitter_us: 0,
-            loss: 0,
-            repeat: 0,
-            up: true,
-            mtu,
-            uncut: false,
-            polices: false,
-            damage: None,
-            seen: Seen::default(),
-            capture: None,
-        });
+        let members = nodes.iter().map(|node| (*node, port)).collect();
+        self.links.push(Link::new(members, mtu));
         self.links.len() - 1
     }
 
@@ -372,13 +221,7 @@ impl Net {
             );
         }
         assert!(bytes.len() >= 46, "a frame too short for Ethernet");
-        link.seen.frames += 1;
-        link.seen.bytes += bytes.len() as u64;
-        let view = FrameView::parse(&bytes).expect("a node sent a frame that does not parse");
-        for message in view.messages() {
-            let message = message.expect("a node sent a message that does not parse");
-            *link.seen.kinds.entry(kind(&message)).or_default() += 1;
-        }
+        link.seen.add(&bytes);
         if let Some(capture) = &mut link.capture {
             capture.push(bytes.clone());
         }
@@ -450,16 +293,7 @@ impl Net {
         self.now = self.now.max(first);
         let node = match timer {
             Some((at, node)) if Some(at) < event || event.is_none() => {
-                let now = self.now;
-                let NodeOf {
-                    engine,
-                    others,
-                    world,
-                    ..
-                } = &mut self.nodes[node];
-                for engine in others.iter_mut().chain([engine]) {
-                    engine.on_timer(now, world);
-                }
+                self.nodes[node].on_timer(self.now);
                 node
             }
             _ => {
@@ -633,25 +467,5 @@ impl Net {
             }
         }
         out
-    }
-}
-
-pub fn kind(message: &Message<'_>) -> &'static str {
-    match message {
-        Message::Refusal(_) => "refusal",
-        Message::Head(_) => "head",
-        Message::Grant(_) => "grant",
-        Message::Cons(_) => "cons",
-        Message::Path(_) => "path",
-        Message::Page(_) => "page",
-        Message::Entry(_) => "entry",
-        Message::BlobPath(_) => "blob-path",
-        Message::BlobPage(_) => "blob-page",
-        Message::BlobData(_) => "blob-data",
-        Message::LookupHead(_) => "lookup-head",
-        Message::LookupRange(_) => "lookup-range",
-        Message::LookupCons(_) => "lookup-cons",
-        Message::LookupBlob(_) => "lookup-blob",
-        Message::Follow(_) => "follow",
     }
 }
