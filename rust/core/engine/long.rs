@@ -3,16 +3,18 @@
 //!
 //! Something on the way may drop every one of them, such as a policer that never lets as much through at
 //! once. So a window that is asked for again goes in frames of the link; and a neighbour that asks for too
-//! many again gets no long frames for a time.
+//! many again gets no long frames for a time. To ask again is to send the same lookup again, with its token:
+//! who asks by another one has had the window, and keeps it no longer.
 //!
 //! Both memories are direct-mapped: a collision overwrites, and costs no more than frames of the other
 //! kind.
 
-use super::env::{Mac, Memory, PortId};
+use super::env::Memory;
 use super::limits::{
     Lend, LONG_AGAIN_MIN, LONG_AGAIN_SHARE, LONG_COUNTED, LONG_NEIGHBOURS, LONG_PAUSE_US,
     LONG_REPEAT_US, LONG_WINDOWS,
 };
+use super::pending::Down;
 use crate::id::BlobName;
 use crate::siphash::{siphash13, SipKey};
 
@@ -60,16 +62,20 @@ impl<M: Memory> LongFrames<M> {
     pub(super) fn admits(
         &mut self,
         key: &SipKey,
-        port: PortId,
-        mac: Mac,
+        down: &Down,
         blob: &BlobName,
         window: u16,
         now: u64,
     ) -> bool {
-        let who = siphash13(key, &[&port.0.to_le_bytes(), &mac.0]);
+        let who = siphash13(key, &[&down.port.0.to_le_bytes(), &down.mac.0]);
         let what = siphash13(
             key,
-            &[&who.to_le_bytes(), &blob.hash.0, &window.to_le_bytes()],
+            &[
+                &who.to_le_bytes(),
+                &down.token.to_le_bytes(),
+                &blob.hash.0,
+                &window.to_le_bytes(),
+            ],
         );
         let Some(receiver) = place(&mut self.receivers, who) else {
             return false;
@@ -128,6 +134,7 @@ fn place<T>(slots: &mut [T], hash: u64) -> Option<&mut T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::env::{Mac, PortId};
     use super::*;
     use crate::id::Hash;
     use std::vec;
@@ -139,12 +146,20 @@ mod tests {
         type Of<T> = Vec<T>;
     }
 
-    const PORT: PortId = PortId(1);
     const KEY: SipKey = SipKey([1, 2]);
-    const MAC: Mac = Mac([2; 6]);
 
     fn made() -> LongFrames<Vectors> {
         LongFrames::new((vec![Window::default(); 4096], vec![Receiver::default(); 64]))
+    }
+
+    /// Who asks: a neighbour, by a lookup.
+    fn asks(neighbour: u8, lookup: u64) -> Down {
+        Down {
+            port: PortId(1),
+            mac: Mac([neighbour; 6]),
+            token: lookup,
+            ..Down::default()
+        }
     }
 
     fn blob(number: u8) -> BlobName {
@@ -157,46 +172,65 @@ mod tests {
     #[test]
     fn long__a_window_once_in_a_while() {
         let mut long = made();
-        assert!(long.admits(&KEY, PORT, MAC, &blob(1), 0, 0));
+        let down = asks(2, 1);
+        assert!(long.admits(&KEY, &down, &blob(1), 0, 0));
         for now in [0, LONG_REPEAT_US - 1] {
-            assert!(!long.admits(&KEY, PORT, MAC, &blob(1), 0, now));
+            assert!(!long.admits(&KEY, &down, &blob(1), 0, now));
         }
-        // Another window, blob, neighbour or port, or later.
-        assert!(long.admits(&KEY, PORT, MAC, &blob(1), 1, 0));
-        assert!(long.admits(&KEY, PORT, MAC, &blob(2), 0, 0));
-        assert!(long.admits(&KEY, PORT, Mac([4; 6]), &blob(1), 0, 0));
-        assert!(long.admits(&KEY, PortId(2), MAC, &blob(1), 0, 0));
-        assert!(long.admits(&KEY, PORT, MAC, &blob(1), 0, LONG_REPEAT_US));
+        // Another window, blob, neighbour, port or lookup, or later.
+        assert!(long.admits(&KEY, &down, &blob(1), 1, 0));
+        assert!(long.admits(&KEY, &down, &blob(2), 0, 0));
+        assert!(long.admits(&KEY, &asks(4, 1), &blob(1), 0, 0));
+        let elsewhere = Down {
+            port: PortId(2),
+            ..down
+        };
+        assert!(long.admits(&KEY, &elsewhere, &blob(1), 0, 0));
+        assert!(long.admits(&KEY, &asks(2, 2), &blob(1), 0, 0));
+        assert!(long.admits(&KEY, &down, &blob(1), 0, LONG_REPEAT_US));
     }
 
     #[test]
     fn long__none_for_whom_they_do_not_reach() {
         let mut long = made();
-        let (bad, good) = (MAC, Mac([4; 6]));
+        let (bad, good) = (asks(2, 1), asks(4, 1));
         for window in 0..16 {
-            for mac in [bad, good] {
-                assert!(long.admits(&KEY, PORT, mac, &blob(1), window, 0));
+            for down in [&bad, &good] {
+                assert!(long.admits(&KEY, down, &blob(1), window, 0));
             }
         }
         for window in 0..16 {
-            assert!(!long.admits(&KEY, PORT, bad, &blob(1), window, 1));
+            assert!(!long.admits(&KEY, &bad, &blob(1), window, 1));
         }
-        assert!(!long.admits(&KEY, PORT, bad, &blob(2), 0, 2));
-        assert!(!long.admits(&KEY, PORT, bad, &blob(2), 0, LONG_PAUSE_US));
-        assert!(long.admits(&KEY, PORT, good, &blob(2), 0, 2));
-        assert!(long.admits(&KEY, PORT, bad, &blob(2), 0, LONG_PAUSE_US + 1));
+        for down in [&bad, &asks(2, 2)] {
+            assert!(!long.admits(&KEY, down, &blob(2), 0, 2));
+            assert!(!long.admits(&KEY, down, &blob(2), 0, LONG_PAUSE_US));
+        }
+        assert!(long.admits(&KEY, &good, &blob(2), 0, 2));
+        assert!(long.admits(&KEY, &bad, &blob(2), 0, LONG_PAUSE_US + 1));
+    }
+
+    /// Who reads all again that it has thrown away has not missed it.
+    #[test]
+    fn long__what_is_read_again() {
+        let mut long = made();
+        for lookup in 0..8 {
+            let down = asks(2, lookup);
+            for window in 0..128 {
+                let admitted = long.admits(&KEY, &down, &blob(1), window, lookup);
+                assert!(admitted, "{lookup} {window}");
+            }
+        }
     }
 
     #[test]
     fn long__a_loss_now_and_then_is_no_reason() {
         let mut long = made();
+        let down = asks(2, 1);
         for window in 0..2000 {
-            assert!(
-                long.admits(&KEY, PORT, MAC, &blob(1), window, 0),
-                "{window}"
-            );
+            assert!(long.admits(&KEY, &down, &blob(1), window, 0), "{window}");
             if window % 16 == 0 {
-                assert!(!long.admits(&KEY, PORT, MAC, &blob(1), window, 0));
+                assert!(!long.admits(&KEY, &down, &blob(1), window, 0));
             }
         }
     }

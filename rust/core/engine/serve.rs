@@ -563,7 +563,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             && blob::window_len(blob.len, window) as usize > mtu
             && self
                 .long
-                .admits(&self.config.secret, port, mac, blob, window, self.now);
+                .admits(&self.config.secret, down, blob, window, self.now);
         let mtu = if is_long { UNCUT_MAX } else { mtu };
         self.reply_in_frames(port, mac, mtu, limited, u32::MAX, &mut script, env)
             .frames
