@@ -157,6 +157,10 @@ pub(super) struct Arena {
     pub(super) mapping: Mapping,
     #[pin]
     state: SpinLockBh<State>,
+    /// Held by who writes to an object that is there: one after the other, so that a folio that is
+    /// locked is one that the kernel has.
+    #[pin]
+    pub(super) objects: SpinLockBh<()>,
     /// How many segments the pool should have.
     target: Atomic<usize>,
     /// Times that the pool had nothing.
@@ -175,6 +179,7 @@ impl Arena {
                 taken: 0,
                 short: false,
             }, "feed_arena"),
+            objects <- new_spinlock_bh!((), "feed_objects"),
             target: Atomic::new(READY_FIRST),
             empty: Atomic::new(0),
         }? Error))

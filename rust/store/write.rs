@@ -262,12 +262,15 @@ impl Store {
         }
         let at = entry.place().offset + offset;
         let page = view.page() + (at as usize / PAGE_SIZE) as u64;
-        let Some(folio) = self.arena(view.pinned()).mapping.get(page) else {
+        let arena = self.arena(view.pinned());
+        let Some(folio) = arena.mapping.get(page) else {
             // The kernel has taken it: an object anew.
             let place = entry.place();
             shard.remove(key, hash, place);
             return Ok(Put::Absent(None));
         };
+        // Objects that are filled at the same time lie in the same folios.
+        let _alone = arena.objects.lock();
         // The kernel may be copying the folio elsewhere, with its lock held; what is written
         // meanwhile would be lost, with its bit set.
         let Some(_lock) = folio.try_lock() else {
