@@ -88,18 +88,24 @@ pub fn siphash13_words<const WORDS: usize>(key: &SipKey, words: &[u64; WORDS], h
 #[inline(always)]
 fn siphash<const ROUNDS: usize, const LAST: usize>(key: &SipKey, parts: &[&[u8]]) -> u64 {
     let mut state = State::new(key);
+    // Bytes that do not fill a word yet, the first of them lowest.
     let mut word = 0u64;
     let mut count = 0u32;
     for part in parts {
         let mut rest = *part;
-        while let Some((byte, behind)) = rest.split_first() {
-            // Whole words, wherever one begins: nearly all of what is hashed here.
-            if let (0, Some((whole, behind))) = (count & 7, rest.split_first_chunk()) {
-                state.word::<ROUNDS>(u64::from_le_bytes(*whole));
-                count = count.wrapping_add(8);
-                rest = behind;
-                continue;
-            }
+        // Whole words, wherever they begin: what is hashed here is often a number and an id behind it.
+        while let Some((whole, behind)) = rest.split_first_chunk() {
+            let whole = u64::from_le_bytes(*whole);
+            let shift = (count & 7).wrapping_mul(8);
+            state.word::<ROUNDS>(word | whole.wrapping_shl(shift));
+            // Nothing is left of it where nothing was waiting; a shift by 64 is none.
+            word = whole
+                .wrapping_shr(8)
+                .wrapping_shr(56u32.wrapping_sub(shift));
+            count = count.wrapping_add(8);
+            rest = behind;
+        }
+        for byte in rest {
             let shift = (count & 7).wrapping_mul(8);
             word |= u64::from(*byte).wrapping_shl(shift);
             count = count.wrapping_add(1);
@@ -107,7 +113,6 @@ fn siphash<const ROUNDS: usize, const LAST: usize>(key: &SipKey, parts: &[&[u8]]
                 state.word::<ROUNDS>(word);
                 word = 0;
             }
-            rest = behind;
         }
     }
     state.finish::<ROUNDS, LAST>(word, u64::from(count))
@@ -135,8 +140,10 @@ mod tests {
         for len in 0..input.len() {
             let mut reference = DefaultHasher::new();
             reference.write(&input[..len]);
-            let hash = siphash13(&SipKey([0, 0]), &[&input[..len / 3], &input[len / 3..len]]);
-            assert_eq!(hash, reference.finish(), "{len} bytes");
+            for cut in 0..=len {
+                let hash = siphash13(&SipKey([0, 0]), &[&input[..cut], &input[cut..len]]);
+                assert_eq!(hash, reference.finish(), "{cut} of {len} bytes");
+            }
         }
     }
 

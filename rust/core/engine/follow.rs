@@ -12,7 +12,6 @@ use super::limits::{
     FOLLOW_FIRST_US, FOLLOW_RECEIPT_US, FOLLOW_RENEW_MIN_US, LIFE_MAX_US, PUSH_PAUSE_MIN_US,
     PUSH_TRIES,
 };
-use super::lookup::Origin;
 use super::nodes;
 use super::pending::{self, Down, FOLLOWER, LIMITED, SENT, TOLD};
 use super::recv::Rx;
@@ -69,18 +68,15 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
         let want = Want::Follow { id };
         let hash = want.hash(&self.config.secret);
-        if self
-            .nonces
-            .is_duplicate(m.pre.nonce, hash, rx.port, rx.mac, now)
-        {
+        let used = self.nonces.using(m.pre.nonce, hash, rx.port, rx.mac);
+        if self.nonces.is_duplicate(&used, now) {
             return refuse(self, Reason::DuplicateNonce, env);
         }
-        let known = self.find_entry(&want);
-        let Some(slot) = known.or_else(|| self.open_entry(want, rx.port, env)) else {
+        let known = self.find_hashed(&want, hash);
+        let Some(slot) = known.or_else(|| self.open_entry(want, hash, rx.port, env)) else {
             return refuse(self, Reason::Busy, env);
         };
-        self.nonces
-            .remember(m.pre.nonce, hash, rx.port, rx.mac, now);
+        self.nonces.remember(&used, now);
         let life = u64::from(m.pre.life_ms)
             .saturating_mul(1000)
             .clamp(1000, LIFE_MAX_US);
@@ -107,12 +103,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         self.arm_pushes(slot);
         let is_new = !self.pending.get(slot).is_some_and(|entry| entry.has(SENT));
         if is_new && has_route {
-            let origin = Origin {
-                nonce: m.pre.nonce,
-                port: rx.port,
-                mac: rx.mac,
-            };
-            let _ = self.send_lookup(now, slot, Some(origin), env);
+            let _ = self.send_lookup(now, slot, Some(m.pre.nonce), env);
         }
         Ok(())
     }

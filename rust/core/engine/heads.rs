@@ -8,7 +8,7 @@
 
 use super::accept::{self, Trusted};
 use super::env::{Charge, Counter, Env, Event, Mac, Memory, PortId, Proved};
-use super::feeds::{FORKED, HEADED};
+use super::feeds::{Feed, FORKED, HEADED, NAMED};
 use super::held::{Held, Kept, Waits, FRAME_ROOM};
 use super::jobs::companion_grant;
 use super::links::{find_link, Link};
@@ -72,9 +72,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
     /// Judges a head that came by what is held of its feed.
     pub(super) fn judge(&self, id: &DiscoveryId, new: &SignedHead) -> Result<HeadAction, Drop> {
         let feed = self.feeds.get(id);
-        let (head, grant) = (feed.and_then(|feed| feed.head()), self.feeds.grant(id));
+        let (head, grant) = (feed.and_then(Feed::statement), self.feeds.grant(id));
         let held = verify::Held {
-            head: head.as_ref().map(|h| &h.head),
+            head: head.as_ref(),
             grant: grant.as_ref().map(|g| &g.grant),
         };
         check_head(&held, &new.head)
@@ -171,7 +171,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
         let mine = self.feeds.get(&id).and_then(|feed| feed.head_bytes());
         let new = m.head()?;
-        if new.head.name.id() != id {
+        // The name of a feed that is known by it is not hashed again.
+        let named = self.feeds.get(&id).filter(|feed| feed.has(NAMED));
+        if named.is_none_or(|feed| feed.name != new.head.name) && new.head.name.id() != id {
             return Err(Drop::WrongName);
         }
         match self.judge(&id, &new) {

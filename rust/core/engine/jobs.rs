@@ -2,6 +2,7 @@
 //! Signatures to check: what the shell gets to verify a held head, grant first.
 
 use super::env::{Env, Memory, SignedKind, VerifyJob};
+use super::feeds::Feed;
 use super::held::{Held, Waits};
 use super::Engine;
 use crate::error::Drop;
@@ -98,13 +99,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
     fn signer_of(&self, held: &Held) -> Result<Signer, Drop> {
         let new = SignedHead::parse(&held.head)?;
         let feed = self.feeds.get(&held.id);
-        let (head, grant) = (
-            feed.and_then(|feed| feed.head()),
-            self.feeds.grant(&held.id),
-        );
+        let (head, grant) = (feed.and_then(Feed::statement), self.feeds.grant(&held.id));
         signer(
             &verify::Held {
-                head: head.as_ref().map(|h| &h.head),
+                head: head.as_ref(),
                 grant: grant.as_ref().map(|g| &g.grant),
             },
             &new.head,
@@ -129,10 +127,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
     #[inline(never)]
     pub(super) fn may_grant(&self, id: &DiscoveryId, new: &Grant) -> Result<(), Drop> {
         let feed = self.feeds.get(id);
-        let (head, grant) = (feed.and_then(|feed| feed.head()), self.feeds.grant(id));
+        let (head, grant) = (feed.and_then(Feed::statement), self.feeds.grant(id));
         check_grant(
             &verify::Held {
-                head: head.as_ref().map(|h| &h.head),
+                head: head.as_ref(),
                 grant: grant.as_ref().map(|g| &g.grant),
             },
             new,

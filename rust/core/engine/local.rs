@@ -382,8 +382,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
         } else {
             down.hop_limit
         };
-        let known = self.find_entry(&want);
-        let Some(slot) = known.or_else(|| self.open_entry(want, PortId::LOCAL, env)) else {
+        let hash = want.hash(&self.config.secret);
+        let known = self.find_hashed(&want, hash);
+        let Some(slot) = known.or_else(|| self.open_entry(want, hash, PortId::LOCAL, env)) else {
             return Wanted::Busy;
         };
         let old_bits = self.pending.get(slot).map_or(0, |entry| entry.bits);

@@ -24,14 +24,6 @@ use crate::wire::{
     Reason, Refusal, ANY_AGE, WINDOW,
 };
 
-/// Where a nonce was first seen.
-#[derive(Clone, Copy)]
-pub(super) struct Origin {
-    pub nonce: u32,
-    pub port: PortId,
-    pub mac: Mac,
-}
-
 /// Why a lookup could not leave.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum NoWay {
@@ -62,12 +54,13 @@ impl<M: Memory, E: Env> Engine<M, E> {
     }
 
     /// Sends an entry's lookup by its present route, or by the best one if it has none.
-    /// `origin` is that of a lookup passed on; without it a nonce of our own is drawn.
+    /// `passed_on` is the nonce of a neighbour's lookup, remembered as its; without it one of our own
+    /// is drawn.
     pub(super) fn send_lookup(
         &mut self,
         now: u64,
         slot: u32,
-        origin: Option<Origin>,
+        passed_on: Option<u32>,
         env: &mut E,
     ) -> Result<(), NoWay> {
         let want = self.want_of(slot).ok_or(NoWay::NoRoute)?;
@@ -96,21 +89,21 @@ impl<M: Memory, E: Env> Engine<M, E> {
             .filter(|feed| feed.via_port == pick.port && (follows || !group))
             .map(|feed| feed.via_mac);
         let mac = pick.mac.or(learned);
-        let origin = origin.unwrap_or(Origin {
-            nonce: env.random() as u32,
-            port: PortId::LOCAL,
-            mac: Mac::default(),
-        });
+        let nonce = passed_on.unwrap_or_else(|| env.random() as u32);
         let dest = Dest {
             port: pick.port,
             mac,
         };
-        if !self.emit_lookup(now, slot, dest, origin.nonce, env)? {
+        if !self.emit_lookup(now, slot, dest, nonce, env)? {
             return Err(NoWay::NoRoute);
         }
-        let hash = want.hash(&self.config.secret);
-        self.nonces
-            .remember(origin.nonce, hash, origin.port, origin.mac, now);
+        if passed_on.is_none() {
+            let hash = want.hash(&self.config.secret);
+            let used = self
+                .nonces
+                .using(nonce, hash, PortId::LOCAL, Mac::default());
+            self.nonces.remember(&used, now);
+        }
         let neighbour = self.neighbours.get(pick.port, mac.unwrap_or_default());
         let Some(entry) = self.pending.get_mut(slot) else {
             return Err(NoWay::NoRoute);
@@ -132,7 +125,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         if mac.is_none() {
             entry.mark(GROUP, true);
         }
-        entry.nonce = origin.nonce;
+        entry.nonce = nonce;
         entry.sent_at = U48::new(now);
         let life = entry.expires.get().saturating_sub(now).min(LIFE_MAX_US);
         let pause = if follows {

@@ -12,7 +12,6 @@ use super::slab::{Heap, Slab, Table};
 use super::u48::U48;
 use super::want::{Demands, Want, What};
 use crate::id::DiscoveryId;
-use crate::siphash::SipKey;
 use crate::token::MAC_GROUP;
 use crate::verify::Demand;
 
@@ -209,28 +208,21 @@ pub(super) struct PendingTable<M: Memory> {
     pub entries: Table<Pending, M>,
     pub downs: Slab<Down, M>,
     pub due: Heap<M>,
-    key: SipKey,
 }
 
 impl<M: Memory> PendingTable<M> {
-    pub(super) fn new(
-        entries: Table<Pending, M>,
-        downs: Slab<Down, M>,
-        due: Heap<M>,
-        key: SipKey,
-    ) -> Self {
+    pub(super) fn new(entries: Table<Pending, M>, downs: Slab<Down, M>, due: Heap<M>) -> Self {
         PendingTable {
             entries,
             downs,
             due,
-            key,
         }
     }
 
-    /// The entry for this want; `transfer` is that of a blob's window.
-    pub(super) fn find(&self, want: &Want, transfer: Option<u32>) -> Option<u32> {
+    /// The entry for this want, which has this hash; `transfer` is that of a blob's window.
+    pub(super) fn find(&self, want: &Want, hash: u32, transfer: Option<u32>) -> Option<u32> {
         let (id, what) = (want.id(), want.what());
-        self.entries.find(want.hash(&self.key), |entry| {
+        self.entries.find(hash, |entry| {
             entry.what == what
                 && entry.id == *id
                 && transfer.is_none_or(|index| entry.is_of_transfer(index))
@@ -245,15 +237,14 @@ impl<M: Memory> PendingTable<M> {
         self.entries.get_mut(slot)
     }
 
-    /// An entry with a part in this transfer, whatever its id; `want` is one for the same window.
-    pub(super) fn find_part(&self, want: &Want, transfer: u32) -> Option<u32> {
+    /// An entry with a part in this transfer, whatever its id; all of them have this hash.
+    pub(super) fn find_part(&self, hash: u32, transfer: u32) -> Option<u32> {
         self.entries
-            .find(want.hash(&self.key), |entry| entry.is_of_transfer(transfer))
+            .find(hash, |entry| entry.is_of_transfer(transfer))
     }
 
-    /// A new entry. `None` when the table is full.
-    pub(super) fn insert(&mut self, want: Want) -> Option<u32> {
-        let hash = want.hash(&self.key);
+    /// A new entry for what has this hash. `None` when the table is full.
+    pub(super) fn insert(&mut self, want: Want, hash: u32) -> Option<u32> {
         let entry = Pending {
             id: *want.id(),
             what: want.what(),
@@ -507,12 +498,10 @@ mod tests {
 
     /// A table with one entry that `count` others wait for, told apart by their nonces.
     fn waited_for(count: u32) -> (PendingTable<Vectors>, u32, Ports<Vectors>) {
-        let key = SipKey([1, 2]);
         let mut table = PendingTable::new(
             Table::new(defaults(4), defaults(4)),
             Slab::new(defaults(16)),
             Heap::new(defaults(4), defaults(4)),
-            key,
         );
         let mut ports = Ports::new(defaults(4));
         let info = PortInfo {
@@ -522,7 +511,7 @@ mod tests {
         };
         ports.add(PORT, info).unwrap();
         let id = DiscoveryId([1; 32]);
-        let entry = table.insert(Want::Head { id }).unwrap();
+        let entry = table.insert(Want::Head { id }, 7).unwrap();
         for nonce in 0..count {
             join(&mut table, entry, nonce, &mut ports);
         }

@@ -5,9 +5,10 @@
 
 use super::env::{Mac, Memory, PortId};
 use super::limits::NONCE_LIFE_US;
+use super::slab::spread;
 use crate::head::HEAD_LEN;
 use crate::id::{DiscoveryId, Hash, HashBuf, Hashes};
-use crate::siphash::{siphash13, SipKey};
+use crate::siphash::{siphash13, siphash13_words, SipKey};
 use crate::wire::MAX_CONS;
 
 /// A nonce that came by.
@@ -16,6 +17,12 @@ pub(super) struct Nonce {
     what: u64,
     from: u64,
     until: u64,
+}
+
+/// The use of a nonce, as far as it is remembered.
+pub(super) struct Use {
+    what: u64,
+    from: u64,
 }
 
 /// Nonces of lookups that were passed on, so that one that comes back is seen.
@@ -29,37 +36,34 @@ impl<M: Memory> Nonces<M> {
         Nonces { slots, key }
     }
 
-    fn place(&mut self, nonce: u32, want: u32) -> (u64, Option<&mut Nonce>) {
-        let what = siphash13(&self.key, &[&nonce.to_le_bytes(), &want.to_le_bytes()]).max(1);
-        let at = (what as usize).checked_rem(self.slots.len());
-        (what, at.and_then(|at| self.slots.get_mut(at)))
+    /// That a nonce is used for something, by whom.
+    pub(super) fn using(&self, nonce: u32, want: u32, port: PortId, mac: Mac) -> Use {
+        let [a, b, c, d, e, f] = mac.0;
+        let mac = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
+        let what = u64::from(nonce) | u64::from(want) << 32;
+        Use {
+            what: siphash13_words(&self.key, &[what], 0).max(1),
+            from: siphash13_words(&self.key, &[mac], port.0),
+        }
     }
 
-    fn source(&self, port: PortId, mac: Mac) -> u64 {
-        siphash13(&self.key, &[&port.0.to_le_bytes(), &mac.0])
+    fn place(&self, used: &Use) -> usize {
+        spread((used.what >> 32) as u32, self.slots.len())
     }
 
     /// Whether another neighbour (or this node) used the nonce for the same thing.
-    pub(super) fn is_duplicate(
-        &mut self,
-        nonce: u32,
-        want: u32,
-        port: PortId,
-        mac: Mac,
-        now: u64,
-    ) -> bool {
-        let from = self.source(port, mac);
-        let (what, place) = self.place(nonce, want);
-        place.is_some_and(|known| known.what == what && known.from != from && known.until > now)
+    pub(super) fn is_duplicate(&self, used: &Use, now: u64) -> bool {
+        self.slots.get(self.place(used)).is_some_and(|known| {
+            known.what == used.what && known.from != used.from && known.until > now
+        })
     }
 
-    pub(super) fn remember(&mut self, nonce: u32, want: u32, port: PortId, mac: Mac, now: u64) {
-        let from = self.source(port, mac);
-        let (what, place) = self.place(nonce, want);
-        if let Some(place) = place {
+    pub(super) fn remember(&mut self, used: &Use, now: u64) {
+        let at = self.place(used);
+        if let Some(place) = self.slots.get_mut(at) {
             *place = Nonce {
-                what,
-                from,
+                what: used.what,
+                from: used.from,
                 until: now.saturating_add(NONCE_LIFE_US),
             };
         }
@@ -131,7 +135,6 @@ impl ForkEvidence {
 /// A place for evidence.
 pub(super) struct Fork {
     id: DiscoveryId,
-    used: bool,
     evidence: ForkEvidence,
 }
 
@@ -139,7 +142,6 @@ impl Fork {
     /// A constant, so that it is copied to its place and not made on the stack first.
     const EMPTY: Self = Fork {
         id: DiscoveryId([0; 32]),
-        used: false,
         evidence: ForkEvidence {
             held: [0; HEAD_LEN],
             other: [0; HEAD_LEN],
@@ -158,17 +160,20 @@ impl Default for Fork {
 /// feed; then another may take its place.
 pub(super) struct Forks<M: Memory> {
     slots: M::Of<Fork>,
+    /// Places in use: from the first on, and for good. They lie far apart, and mostly there are none.
+    used: usize,
 }
 
 impl<M: Memory> Forks<M> {
     pub(super) fn new(slots: M::Of<Fork>) -> Self {
-        Forks { slots }
+        Forks { slots, used: 0 }
     }
 
     pub(super) fn get(&self, id: &DiscoveryId) -> Option<&ForkEvidence> {
         self.slots
             .iter()
-            .find(|fork| fork.used && fork.id == *id)
+            .take(self.used)
+            .find(|fork| fork.id == *id)
             .map(|fork| &fork.evidence)
     }
 
@@ -196,20 +201,23 @@ impl<M: Memory> Forks<M> {
         let known = self
             .slots
             .iter()
-            .position(|fork| fork.used && fork.id == *id);
+            .take(self.used)
+            .position(|fork| fork.id == *id);
         if known
             .and_then(|at| self.slots.get(at))
             .is_some_and(|fork| fork.evidence.other != *other)
         {
             return true;
         }
-        let free = known.or_else(|| self.slots.iter().position(|fork| !fork.used));
+        let free = known.or((self.used < self.slots.len()).then_some(self.used));
         let at = free.or_else(|| self.slots.iter().position(|fork| !needed(&fork.id)));
         let Some(free) = at.and_then(|at| self.slots.get_mut(at)) else {
             return false;
         };
+        if at == Some(self.used) {
+            self.used = self.used.saturating_add(1);
+        }
         free.id = *id;
-        free.used = true;
         free.evidence.held = *held;
         free.evidence.other = *other;
         free.evidence.proof.clear();

@@ -2,6 +2,7 @@
 //! Frames in: each message goes to whoever it concerns.
 
 use super::env::{Counter, Env, Event, Mac, Memory, PortId, Rest};
+use super::feeds::Feed;
 use super::held::Kept;
 use super::limits::MESSAGES_PER_FRAME;
 use super::pending::{Down, Pending, ASKED_AGAIN, GROUP, NO_SAMPLE, SENT};
@@ -366,13 +367,13 @@ impl<M: Memory, E: Env> Engine<M, E> {
             .pending
             .get(slot)
             .and_then(|entry| self.feeds.get(&entry.id))
-            .and_then(|feed| feed.head())
-            .filter(|held| held.bytes == *m.bytes);
+            .filter(|feed| feed.head_bytes().as_ref() == Some(m.bytes))
+            .and_then(Feed::statement);
         let Some(held) = held else {
             return true;
         };
         let wall = env.wall_ms();
-        let is_met = |down: &Down| !down.is_follower() && down.demand().is_met(&held.head, wall);
+        let is_met = |down: &Down| !down.is_follower() && down.demand().is_met(&held, wall);
         self.pending.find_down(slot, is_met).is_some()
     }
 

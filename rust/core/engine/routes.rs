@@ -45,11 +45,17 @@ pub(super) struct Pick {
 pub(super) struct Routes<M: Memory> {
     table: Table<Known, M>,
     key: SipKey,
+    /// Routes for one feed alone: mostly there are none, and none need be looked for.
+    of_feeds: u32,
 }
 
 impl<M: Memory> Routes<M> {
     pub(super) fn new(table: Table<Known, M>, key: SipKey) -> Self {
-        Routes { table, key }
+        Routes {
+            table,
+            key,
+            of_feeds: 0,
+        }
     }
 
     fn hash(&self, feed: Option<&DiscoveryId>) -> u32 {
@@ -73,16 +79,26 @@ impl<M: Memory> Routes<M> {
             route,
             ..Known::default()
         };
-        self.table
-            .insert(hash, known)
-            .map(|_| ())
-            .ok_or(Refused::Full)
+        self.table.insert(hash, known).ok_or(Refused::Full)?;
+        if route.feed.is_some() {
+            self.of_feeds = self.of_feeds.saturating_add(1);
+        }
+        Ok(())
     }
 
     /// Removes the route of this feed, port and neighbour, whatever its cost.
     pub(super) fn remove(&mut self, route: &Route) -> bool {
         let found = self.find(route);
-        found.and_then(|index| self.table.remove(index)).is_some()
+        found.is_some_and(|index| self.remove_at(index))
+    }
+
+    fn remove_at(&mut self, index: u32) -> bool {
+        let removed = self.table.remove(index);
+        let of_feed = |known: &Known| known.route.feed.is_some();
+        if removed.as_ref().is_some_and(of_feed) {
+            self.of_feeds = self.of_feeds.saturating_sub(1);
+        }
+        removed.is_some()
     }
 
     pub(super) fn remove_port(&mut self, port: PortId) {
@@ -92,7 +108,7 @@ impl<M: Memory> Routes<M> {
                 .get(index)
                 .is_some_and(|known| known.route.port == port)
             {
-                self.table.remove(index);
+                self.remove_at(index);
             }
         }
     }
@@ -117,7 +133,8 @@ impl<M: Memory> Routes<M> {
         ports: &Ports<M>,
     ) -> Option<Pick> {
         let mut best: Option<((bool, bool, u32, u32), Pick)> = None;
-        for id in [Some(feed), None] {
+        let exact = (self.of_feeds > 0).then_some(Some(feed));
+        for id in exact.into_iter().chain([None]) {
             let hash = self.hash(id);
             let belongs = |known: &Known| known.route.feed.as_ref() == id;
             let mut at = self.table.find(hash, belongs);

@@ -203,7 +203,7 @@ impl<T: Default, M: Memory> Table<T, M> {
     }
 
     fn bucket(&mut self, hash: u32) -> Option<&mut u32> {
-        let at = (hash as usize).checked_rem(self.buckets.len())?;
+        let at = spread(hash, self.buckets.len());
         self.buckets.get_mut(at)
     }
 
@@ -247,7 +247,7 @@ impl<T: Default, M: Memory> Table<T, M> {
 
     /// The first value under `hash` that `is` accepts.
     pub(super) fn find(&self, hash: u32, is: impl FnMut(&T) -> bool) -> Option<u32> {
-        let at = (hash as usize).checked_rem(self.buckets.len())?;
+        let at = spread(hash, self.buckets.len());
         self.walk(*self.buckets.get(at)?, hash, is)
     }
 
@@ -291,6 +291,13 @@ impl<T: Default, M: Memory> Table<T, M> {
     pub(super) fn is_live(&self, index: u32, generation: u8) -> bool {
         self.slab.is_live(index, generation)
     }
+}
+
+/// The place among `places` that a hash means: where it lies between 0 and 2^32, which needs no
+/// division.
+pub(super) fn spread(hash: u32, places: usize) -> usize {
+    let places = u32::try_from(places).unwrap_or(u32::MAX);
+    (u64::from(hash).wrapping_mul(u64::from(places)) >> 32) as usize
 }
 
 /// One deadline per slot of another table, the earliest on top.
@@ -342,6 +349,9 @@ impl<M: Memory> Heap<M> {
             self.len = self.len.wrapping_add(1);
             position
         };
+        if place != NONE && self.at(position) == at {
+            return;
+        }
         let at = U48::new(at);
         self.put(position, Deadline { at, slot });
         let position = self.up(position);

@@ -93,7 +93,6 @@ impl<M: Memory, E: Env> Tables<M, E> {
                 table(self.pending),
                 Slab::new(self.downs),
                 Heap::new(self.deadlines, self.places),
-                key,
             ),
             transfers: Transfers::new(table(self.transfers), key),
             held: Records::new(self.held, self.owners),

@@ -22,17 +22,13 @@ use crate::token::Token;
 use crate::verify::HeadAction;
 use crate::wire::{self, Answer, Entry, FrameBuilder, FrameHeader, FrameView, Message, Payload};
 
-/// The entry that came behind a head, if its payload is the leaf's.
+/// The entry that came behind a head.
 fn companion_entry(frame: &[u8]) -> Option<Entry<'_>> {
     let view = FrameView::parse(frame).ok()?;
-    let entry = view
-        .messages()
-        .flatten()
-        .find_map(|message| match message {
-            Message::Entry(entry) => Some(entry),
-            _ => None,
-        })?;
-    is_whole(&entry.leaf, entry.payload).then_some(entry)
+    view.messages().flatten().find_map(|message| match message {
+        Message::Entry(entry) => Some(entry),
+        _ => None,
+    })
 }
 
 fn is_whole(leaf: &Leaf, payload: Option<Payload<'_>>) -> bool {
@@ -74,7 +70,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
     }
 
-    /// Whether the entry that came with the head shows that it continues the tree `m` by itself.
+    /// Whether the entry that came with the head shows that it continues the tree `m` by itself, and
+    /// its payload is the leaf's.
     #[inline(never)]
     fn is_next(
         &self,
@@ -85,7 +82,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
         env: &mut E,
     ) -> bool {
         let frame = self.held.get(index).map_or(&[][..], Held::frame);
-        companion_entry(frame).is_some_and(|entry| is_extended_by(of, &entry, m, root, env))
+        companion_entry(frame).is_some_and(|entry| {
+            is_whole(&entry.leaf, entry.payload) && is_extended_by(of, &entry, m, root, env)
+        })
     }
 
     /// Whether the waiter is a follower that may be told of the head behind the one that is held.
@@ -146,7 +145,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
         }
     }
 
-    /// Sends the head and its entry to one follower; the bytes of the frame.
+    /// Sends the head and its entry, which [`Engine::may_hand_on`] has checked, to one follower; the
+    /// bytes of the frame.
     #[inline(never)]
     fn send_unchecked(&mut self, down: &Down, index: u32, env: &mut E) -> Option<u32> {
         let header = FrameHeader {

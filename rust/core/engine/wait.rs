@@ -2,7 +2,7 @@
 //! Lookups that wait: they join what is in flight, and are sent on if they bring something new.
 
 use super::env::{Charge, Counter, Env, Event, Memory, PortId};
-use super::lookup::{NoWay, Origin};
+use super::lookup::NoWay;
 use super::pending::{self, Down, Pending, SENT};
 use super::recv::Rx;
 use super::transfers::Transfer;
@@ -29,10 +29,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
             return self.refuse_lookup(rx, pre, Reason::HopLimit, env);
         }
         let hash = want.hash(&self.config.secret);
-        if self
-            .nonces
-            .is_duplicate(pre.nonce, hash, rx.port, rx.mac, now)
-        {
+        let used = self.nonces.using(pre.nonce, hash, rx.port, rx.mac);
+        if self.nonces.is_duplicate(&used, now) {
             return self.refuse_lookup(rx, pre, Reason::DuplicateNonce, env);
         }
         if self
@@ -42,10 +40,10 @@ impl<M: Memory, E: Env> Engine<M, E> {
         {
             return self.refuse_lookup(rx, pre, Reason::NoRoute, env);
         }
-        let known = self.find_entry(&want);
+        let known = self.find_hashed(&want, hash);
         let slot = match known {
             Some(slot) => slot,
-            None => match self.open_entry(want, rx.port, env) {
+            None => match self.open_entry(want, hash, rx.port, env) {
                 Some(slot) => slot,
                 None => return self.refuse_lookup(rx, pre, Reason::Busy, env),
             },
@@ -82,14 +80,9 @@ impl<M: Memory, E: Env> Engine<M, E> {
                 return self.refuse_lookup(rx, pre, Reason::Busy, env);
             }
         }
-        self.nonces.remember(pre.nonce, hash, rx.port, rx.mac, now);
-        let origin = Origin {
-            nonce: pre.nonce,
-            port: rx.port,
-            mac: rx.mac,
-        };
+        self.nonces.remember(&used, now);
         let press = known.map(|_| press);
-        self.send_if_new(now, slot, press, is_retry, &down, origin, env)
+        self.send_if_new(now, slot, press, is_retry, &down, pre.nonce, env)
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -100,7 +93,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         merged: Option<Press>,
         is_retry: bool,
         down: &Down,
-        origin: Origin,
+        nonce: u32,
         env: &mut E,
     ) -> Result<(), Drop> {
         let before = self.pending.get(slot).map_or(0, |entry| entry.hop_limit);
@@ -124,7 +117,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             }
         }
         let press = merged.unwrap_or(Press::Same);
-        match self.send_pressed(now, slot, press, Some(origin), env) {
+        match self.send_pressed(now, slot, press, Some(nonce), env) {
             Ok(()) => {}
             Err(NoWay::NoHead) => self.await_head(now, slot, true, env),
             Err(NoWay::NoRoute) => {
@@ -174,7 +167,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
         now: u64,
         slot: u32,
         press: Press,
-        origin: Option<Origin>,
+        passed_on: Option<u32>,
         env: &mut E,
     ) -> Result<(), NoWay> {
         let Some(entry) = self.pending.get_mut(slot) else {
@@ -186,7 +179,7 @@ impl<M: Memory, E: Env> Engine<M, E> {
             Press::Stricter => entry.turn = 0,
             Press::Laxer => entry.turn = 1,
         }
-        let sent = self.send_lookup(now, slot, origin, env);
+        let sent = self.send_lookup(now, slot, passed_on, env);
         if press == Press::Stricter {
             if let Some(entry) = self.pending.get_mut(slot) {
                 entry.turn = turn;
@@ -251,12 +244,19 @@ impl<M: Memory, E: Env> Engine<M, E> {
         entry.payer = payer;
     }
 
-    /// A new entry, for blobs with the transfer that its bytes go to. `None` when there is no room.
-    pub(super) fn open_entry(&mut self, want: Want, charge_to: PortId, env: &mut E) -> Option<u32> {
+    /// A new entry for what has this hash, for blobs with the transfer that its bytes go to. `None` when
+    /// there is no room.
+    pub(super) fn open_entry(
+        &mut self,
+        want: Want,
+        hash: u32,
+        charge_to: PortId,
+        env: &mut E,
+    ) -> Option<u32> {
         if charge_to != PortId::LOCAL && !self.make_room(&want, charge_to, env) {
             return None;
         }
-        let slot = self.pending.insert(want)?;
+        let slot = self.pending.insert(want, hash)?;
         if let Some(entry) = self.pending.get_mut(slot) {
             entry.payer = charge_to;
         }

@@ -191,11 +191,16 @@ pub(super) enum Press {
 impl<M: Memory, E: Env> Engine<M, E> {
     /// The entry that waits for just this.
     pub(super) fn find_entry(&self, want: &Want) -> Option<u32> {
+        self.find_hashed(want, want.hash(&self.config.secret))
+    }
+
+    /// The same, of what is known to have this hash.
+    pub(super) fn find_hashed(&self, want: &Want, hash: u32) -> Option<u32> {
         let transfer = match want {
             Want::Blob { blob, window, .. } => Some(self.transfers.find(blob, *window)?),
             _ => None,
         };
-        self.pending.find(want, transfer)
+        self.pending.find(want, hash, transfer)
     }
 
     /// Some entry that waits for this blob window, under whatever hint, and its transfer.
@@ -206,7 +211,8 @@ impl<M: Memory, E: Env> Engine<M, E> {
             blob: *blob,
             window,
         };
-        Some((self.pending.find_part(&want, transfer)?, transfer))
+        let hash = want.hash(&self.config.secret);
+        Some((self.pending.find_part(hash, transfer)?, transfer))
     }
 
     /// What the entry waits for.
