@@ -8,7 +8,10 @@
 //! feeds and figures; several can be at work at the same time.
 
 use super::{
-    echo::Echo,
+    echo::{
+        Echo,
+        Relay, //
+    },
     flood::{
         Flood,
         Place,
@@ -71,6 +74,9 @@ mod order {
     pub(super) const JUNK: u64 = 5;
     /// `count`: so many frames of it.
     pub(super) const FLOOD: u64 = 6;
+    /// `device, out, to`: from here on all that arrives there goes on by another device without a
+    /// look at it. One file has as many of these as it orders.
+    pub(super) const RELAY: u64 = 7;
 }
 
 /// Figures of an order.
@@ -81,6 +87,7 @@ pub(crate) type Figures = [u64; 5];
 struct Desk {
     feeds: KVVec<DiscoveryId>,
     echo: Option<Pin<KBox<Hook<Echo>>>>,
+    relays: KVec<Pin<KBox<Hook<Relay>>>>,
     swallow: Option<(Pin<KBox<Hook<Swallow>>>, Arc<AtomicU64>)>,
     flood: Option<Flood>,
     figures: Figures,
@@ -161,6 +168,7 @@ impl Desk {
             order::FEEDS => self.take_feeds(words.0),
             order::LOOKUPS => self.send_lookups(words),
             order::ECHO => self.start_echo(words),
+            order::RELAY => self.start_relay(words),
             order::SWALLOW => self.start_swallowing(words),
             order::JUNK => self.prepare_flood(words),
             order::FLOOD => self.flood.as_mut().ok_or(EINVAL)?.send(words.next()?),
@@ -209,6 +217,15 @@ impl Desk {
         let echo = Echo::new(device.clone(), answer)?;
         self.echo = Some(Hook::attach(&rtnl, device, ETHERTYPE, GROUP, echo)?);
         Ok(())
+    }
+
+    fn start_relay(&mut self, mut words: Words<'_>) -> Result {
+        let rtnl = Rtnl::lock();
+        let device = words.device(&rtnl)?;
+        let relay = Relay::new(words.device(&rtnl)?, words.mac()?);
+        let hook = Hook::attach(&rtnl, device, ETHERTYPE, GROUP, relay)?;
+        drop(rtnl);
+        Ok(self.relays.push(hook, GFP_KERNEL)?)
     }
 
     fn start_swallowing(&mut self, mut words: Words<'_>) -> Result {

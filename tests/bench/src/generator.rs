@@ -25,6 +25,7 @@ enum Order {
     Swallow = 4,
     Junk = 5,
     Flood = 6,
+    Relay = 7,
 }
 
 /// What the asker says it holds of an entry's window.
@@ -137,6 +138,18 @@ impl Generator {
         asked: Asked,
         count: u64,
     ) -> Result<Answered> {
+        self.lookups_by(device, to, asked, count, BATCH)
+    }
+
+    /// The same, `batch` at a time.
+    pub(crate) fn lookups_by(
+        &self,
+        device: &str,
+        to: u64,
+        asked: Asked,
+        count: u64,
+        batch: u64,
+    ) -> Result<Answered> {
         let Asked {
             entries,
             holds,
@@ -150,7 +163,7 @@ impl Generator {
             holds as u64,
             access as u64,
             count,
-            BATCH,
+            batch,
         ];
         self.order(Order::Lookups, &words, &[])?;
         let [lookups, answers, bytes, ns, begun] = self.figures()?;
@@ -167,6 +180,12 @@ impl Generator {
     pub(crate) fn echo(&self, device: &str, answer: u64) -> Result<()> {
         let device = u64::from(ifindex(device)?);
         self.order(Order::Echo, &[device, answer], &[])
+    }
+
+    /// Has all that arrives at a device handed on by another one, without a look at it.
+    pub(crate) fn relay(&self, device: &str, out: &str, to: u64) -> Result<()> {
+        let (device, out) = (u64::from(ifindex(device)?), u64::from(ifindex(out)?));
+        self.order(Order::Relay, &[device, out, to], &[])
     }
 
     /// Has all that arrives at a device dropped without a look at it.

@@ -12,6 +12,7 @@ mod lookups;
 mod machine;
 mod ping;
 mod profile;
+mod relays;
 mod report;
 mod rivals;
 mod sampler;

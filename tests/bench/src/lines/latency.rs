@@ -4,6 +4,10 @@
 //! The reader's socket is connected and its cursor is where the entry is to be; what is timed is
 //! one receive call. Beside it stands a UDP ping-pong over the same hops, which IP forwards. Both
 //! chains take turns, so that their difference is that of the hops and not of the moment.
+//!
+//! Two hops more are hardly seen beside system calls and a clock that shows quarters of a
+//! microsecond. So the same is told of sixteen hops more, with the floor of such a chain:
+//! handlers that hand all frames on without a look at them.
 
 use std::time::{Duration, Instant};
 
@@ -14,12 +18,15 @@ use crate::chain::Chain;
 use crate::line::{Case, How, Line, Native, Reach, Role, Sample};
 use crate::machine::inside;
 use crate::ping::{Course, PING_BYTES, Signing};
+use crate::relays::Relays;
 use crate::summary::{micros, quantile};
 
-/// Hops of the two chains.
+/// Hops of the two chains that are judged.
 const HOPS: [usize; 2] = [1, 3];
-/// Hops that the longer one has more.
-const MORE: f64 = (HOPS[1] - HOPS[0]) as f64;
+/// Hops of the one that tells what a hop costs.
+const LONG: usize = 17;
+/// Bytes of what answers a FOLLOW: a head, and an entry with one hash.
+const PUSH_BYTES: u64 = 428;
 
 const UDP: usize = 0;
 const UDP_HOP: usize = 2;
@@ -31,14 +38,34 @@ const COVERED: usize = 9;
 const COVERED_HOP: usize = 11;
 const UNKNOWN: usize = 12;
 const UNKNOWN_HOP: usize = 14;
-const CASES: usize = 15;
+const LONG_UDP: usize = 15;
+const RELAYED: usize = 16;
+const LONG_NEWER: usize = 17;
+const LONG_COVERED: usize = 18;
+const CASES: usize = 19;
 
 /// Times of one round, µs, a list for each of the two chains.
 type Times = [Vec<f64>; 2];
 
+/// Medians of one round's times, µs.
+fn medians(times: Times) -> Result<[f64; 2]> {
+    let mut medians = [0.0; 2];
+    for (median, times) in medians.iter_mut().zip(times) {
+        *median = quantile(times, 0.5).context("nothing was timed")?;
+    }
+    Ok(medians)
+}
+
+/// What each hop costs that the second chain has more.
+fn each_more([few, many]: [f64; 2], hops: [usize; 2]) -> f64 {
+    (many - few) / (hops[1] - hops[0]) as f64
+}
+
 /// See the head of this file.
 pub(crate) struct Latency {
     courses: [Course; 2],
+    long: Course,
+    relays: Option<[Relays; 2]>,
     signing: Option<Signing>,
     samples: usize,
     /// Of this round, µs.
@@ -52,31 +79,53 @@ impl Latency {
                 Course::new(Chain::new("one", 1, HOPS[0])),
                 Course::new(Chain::new("three", 2, HOPS[1])),
             ],
+            long: Course::new(Chain::new("long", 3, LONG)),
+            relays: None,
             signing: None,
             samples: 0,
             seen: [0.0; CASES],
         }
     }
 
+    /// The chain of one hop, and another one.
+    fn beside_one(&self, is_long: bool) -> [&Course; 2] {
+        let [one, three] = &self.courses;
+        [one, if is_long { &self.long } else { three }]
+    }
+
     fn note(&mut self, first: usize, extra: usize, times: Times) -> Result<()> {
-        let mut medians = [0.0; 2];
-        for (median, times) in medians.iter_mut().zip(times) {
-            *median = quantile(times, 0.5).context("nothing was timed")?;
-        }
+        let medians = medians(times)?;
         self.seen[first] = medians[0];
         self.seen[first + 1] = medians[1];
-        self.seen[extra] = (medians[1] - medians[0]) / MORE;
+        self.seen[extra] = each_more(medians, HOPS);
         Ok(())
     }
 
-    fn time_udp(&mut self) -> Result<()> {
+    fn note_long(&mut self, extra: usize, times: Times) -> Result<()> {
+        self.seen[extra] = each_more(medians(times)?, [HOPS[0], LONG]);
+        Ok(())
+    }
+
+    fn time_udp(&self, is_long: bool) -> Result<Times> {
+        let courses = self.beside_one(is_long);
         let mut times = Times::default();
         for _ in 0..self.samples * 4 {
-            for (times, course) in times.iter_mut().zip(&self.courses) {
+            for (times, course) in times.iter_mut().zip(courses) {
                 times.push(micros(course.ping()?));
             }
         }
-        self.note(UDP, UDP_HOP, times)
+        Ok(times)
+    }
+
+    fn time_relays(&mut self) -> Result<()> {
+        let relays = self.relays.as_ref().context("there are no relays")?;
+        let mut times = Times::default();
+        for _ in 0..self.samples {
+            for (times, relays) in times.iter_mut().zip(relays) {
+                times.push(relays.there_and_back(16)? / 1e3);
+            }
+        }
+        self.note_long(RELAYED, times)
     }
 
     fn time_signature(&mut self) -> Result<()> {
@@ -95,21 +144,27 @@ impl Latency {
         Ok(())
     }
 
-    fn time_entries(&mut self) -> Result<()> {
-        let (mut newer, mut covered, mut unknown) =
-            (Times::default(), Times::default(), Times::default());
+    fn time_entries(&self, is_long: bool) -> Result<Entries> {
+        let courses = self.beside_one(is_long);
+        let mut entries = Entries::default();
         for _ in 0..self.samples {
-            for (at, course) in self.courses.iter().enumerate() {
+            for (at, course) in courses.into_iter().enumerate() {
                 let feed = first_bytes(&course.chain)?;
-                unknown[at].push(micros(feed.unknown));
-                covered[at].push(micros(feed.covered));
-                newer[at].push(micros(feed.newer));
+                entries.unknown[at].push(micros(feed.unknown));
+                entries.covered[at].push(micros(feed.covered));
+                entries.newer[at].push(micros(feed.newer));
             }
         }
-        self.note(NEWER, NEWER_HOP, newer)?;
-        self.note(COVERED, COVERED_HOP, covered)?;
-        self.note(UNKNOWN, UNKNOWN_HOP, unknown)
+        Ok(entries)
     }
+}
+
+/// What one round has seen of entries.
+#[derive(Default)]
+struct Entries {
+    newer: Times,
+    covered: Times,
+    unknown: Times,
 }
 
 /// What one feed is good for: each of these can be seen only once.
@@ -197,6 +252,14 @@ impl Line for Latency {
             ours("unknown feed with connect, 1 hop"),
             ours("unknown feed with connect, 3 hops"),
             ours("unknown feed with connect, each further hop"),
+            floor("IP forwarding, each of sixteen further hops"),
+            Case::cost(
+                Role::Floor,
+                "frames handed on without a look, each of sixteen further hops",
+                "µs",
+            ),
+            ours("older head known, each of sixteen further hops"),
+            ours("head over it known, each of sixteen further hops"),
         ]
     }
 
@@ -206,27 +269,47 @@ impl Line for Latency {
             reach(NEWER, BOUND, 1.0),
             reach(NEWER + 1, BOUND + 1, 1.0),
             reach(NEWER_HOP, UDP_HOP, 2.0),
+            Reach::told(LONG_NEWER, LONG_UDP),
+            Reach::told(LONG_NEWER, RELAYED),
         ]
     }
 
     fn set_up(&mut self, how: &How) -> Result<()> {
         self.samples = if how.quick { 50 } else { 200 };
-        for course in &mut self.courses {
+        for course in self.courses.iter_mut().chain([&mut self.long]) {
             course.set_up(how)?;
         }
         self.signing = Some(Signing::new()?);
         if how.native {
             return Ok(());
         }
+        self.relays = Some([
+            Relays::new("relay", HOPS[0], PUSH_BYTES)?,
+            Relays::new("relays", LONG, PUSH_BYTES)?,
+        ]);
         // Neighbours, cookies and the store's first segments.
-        self.time_entries()
+        self.time_entries(false)?;
+        self.time_entries(true)?;
+        Ok(())
     }
 
     fn measure(&mut self, case: usize) -> Result<Sample> {
         match case {
-            UDP => self.time_udp()?,
+            UDP => self.note(UDP, UDP_HOP, self.time_udp(false)?)?,
             SIGNATURE => self.time_signature()?,
-            NEWER => self.time_entries()?,
+            NEWER => {
+                let seen = self.time_entries(false)?;
+                self.note(NEWER, NEWER_HOP, seen.newer)?;
+                self.note(COVERED, COVERED_HOP, seen.covered)?;
+                self.note(UNKNOWN, UNKNOWN_HOP, seen.unknown)?;
+            }
+            LONG_UDP => self.note_long(LONG_UDP, self.time_udp(true)?)?,
+            RELAYED => self.time_relays()?,
+            LONG_NEWER => {
+                let seen = self.time_entries(true)?;
+                self.note_long(LONG_NEWER, seen.newer)?;
+                self.note_long(LONG_COVERED, seen.covered)?;
+            }
             _ => {}
         }
         let value = *self.seen.get(case).context("no such case")?;
@@ -238,7 +321,8 @@ impl Line for Latency {
     }
 
     fn tear_down(&mut self) -> Result<()> {
-        for course in &mut self.courses {
+        self.relays = None;
+        for course in self.courses.iter_mut().chain([&mut self.long]) {
             course.remove();
         }
         Ok(())
