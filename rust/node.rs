@@ -25,6 +25,7 @@ pub(crate) mod local;
 mod long;
 pub(crate) mod memory;
 mod own;
+mod receive;
 mod short;
 
 use crate::{
@@ -32,10 +33,7 @@ use crate::{
     ingress::Ingress,
     mm::MemCgroup,
     net::{
-        hook::{
-            Frame,
-            Hook, //
-        },
+        hook::Hook,
         namespace::{
             Namespace,
             Pernet,
@@ -43,10 +41,7 @@ use crate::{
         },
         net::Net,
         random,
-        skb::{
-            Drop as Reason,
-            Frames, //
-        },
+        skb::Frames,
         softirq, //
     },
     pairs,
@@ -74,20 +69,14 @@ use env::{
 };
 use feed_core::{
     engine::{
-        limits::FRAME_MAX,
         Config,
         Engine,
-        Rest,
-        Rx,
-        ShardSet,
         Shards,
         Sizes,
         Tables, //
     },
     id::DiscoveryId,
-    siphash::SipKey,
-    wire::head_len,
-    Drop as DropReason, //
+    siphash::SipKey, //
 };
 use kernel::{
     impl_has_work,
@@ -109,8 +98,8 @@ use memory::{
     Lender, //
 };
 use own::Own;
+pub(crate) use receive::Copies;
 pub(crate) use short::SHORT;
-use short::ShortCopies;
 
 /// The engine as the kernel runs it.
 pub(crate) type KernelEngine = Engine<KernelMemory, KernelEnv>;
@@ -154,16 +143,6 @@ pub(crate) struct World {
 struct Inner {
     engine: KernelEngine,
     env: KernelEnv,
-}
-
-/// Memory for copies of received frames: what a frame says is copied first and looked at then, so that
-/// its sender cannot change it.
-#[derive(Clone, Copy, Zeroable)]
-pub(crate) struct Copies {
-    /// One frame, or as much of it as is before its payload.
-    frame: [u8; FRAME_MAX],
-    /// Short frames that have come together.
-    short: ShortCopies,
 }
 
 /// An engine's lock while it is held.
@@ -379,46 +358,6 @@ fn wait_key(id: &DiscoveryId) -> u64 {
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
-/// What is behind the head of a received frame.
-struct Behind<'a, F> {
-    frame: &'a F,
-    start: usize,
-}
-
-impl<F: Rest> Rest for Behind<'_, F> {
-    fn bytes(&self) -> usize {
-        self.frame.bytes().saturating_sub(self.start)
-    }
-
-    fn copy(&self, at: usize, to: &mut [u8]) -> bool {
-        self.frame.copy(self.start.saturating_add(at), to)
-    }
-}
-
-/// Copies as much of a frame as is to be looked at. It may be too long, or shorter than it says.
-fn copy_head<'a>(
-    memory: &'a mut [u8],
-    frame: &impl Rest,
-    stats: &Stats,
-) -> Result<&'a [u8], Reason> {
-    let mut have = 0;
-    loop {
-        // It grows with each call, and is never more than the frame.
-        let wanted = head_len(memory.get(..have).unwrap_or(&[]), frame.bytes());
-        if wanted <= have {
-            return Ok(memory.get(..have).unwrap_or(&[]));
-        }
-        let Some(room) = memory.get_mut(have..wanted) else {
-            stats.dropped(DropReason::Oversized);
-            return Err(Reason::Malformed);
-        };
-        if !frame.copy(have, room) {
-            return Err(Reason::Truncated);
-        }
-        have = wanted;
-    }
-}
-
 impl Node {
     /// Runs `call` on the engine of a feed, then does what it left to do. `None` when the
     /// namespace is at its end.
@@ -448,44 +387,6 @@ impl Node {
     ) {
         for shard in 0..self.engines.len() {
             self.with_shard(shard, &mut call);
-        }
-    }
-
-    /// Hands a received frame to those engines that it has messages for.
-    ///
-    /// Context: softirq.
-    pub(crate) fn receive(self: &Arc<Self>, rx: Rx, frame: &Frame<'_>) -> Result<(), Reason> {
-        let mut left = Left::default();
-        let taken = self.copies.with(frame.softirq(), |copies| {
-            let head = copy_head(&mut copies.frame, frame, &self.world.stats)?;
-            let behind = Behind { frame, start: head.len() };
-            let first = self.shards.of_frame(head);
-            let others = self.call(first, &mut left, |inner, now| {
-                inner.engine.on_frame_head(now, rx, head, &behind, &mut inner.env)
-            });
-            // Without an engine the namespace is at its end.
-            self.receive_again(others.ok_or(Reason::Unwanted)?, &mut left, rx, head, &behind);
-            Ok(())
-        });
-        // What is sent may come back at once, to be copied.
-        self.finish(left);
-        taken.unwrap_or(Err(Reason::Unwanted))
-    }
-
-    /// Hands a frame to further engines that it has messages for: seldom, as frames are mostly about
-    /// one feed. All of them look at the same copy; what is behind it is for one engine at most.
-    fn receive_again(
-        self: &Arc<Self>,
-        mut shards: ShardSet,
-        left: &mut Left,
-        rx: Rx,
-        head: &[u8],
-        behind: &dyn Rest,
-    ) {
-        while let Some(shard) = shards.pop() {
-            self.call(shard, left, |inner, now| {
-                inner.engine.on_frame_again(now, rx, head, behind, &mut inner.env);
-            });
         }
     }
 

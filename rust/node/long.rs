@@ -6,8 +6,10 @@
 //! Context: softirq.
 
 use super::{
-    copy_head,
-    Behind,
+    receive::{
+        copy_head,
+        Behind, //
+    },
     Left,
     Node, //
 };
@@ -51,16 +53,9 @@ impl Node {
         port: PortId,
         frames: &mut [Option<Frame<'_>>],
     ) {
-        let mut left = Left::default();
-        let lent = self.copies.with(inside, |copies| {
-            self.take_long(port, frames, &mut copies.frame, &mut left);
+        self.receive_together(inside, frames, |frames, copies, left| {
+            self.take_long(port, frames, &mut copies.frame, left);
         });
-        if lent.is_none() {
-            for frame in frames.iter_mut().flatten() {
-                frame.outcome = Err(Reason::Unwanted);
-            }
-        }
-        self.finish(left);
     }
 
     /// As [`Node::receive_long`], with memory for one head after the other.

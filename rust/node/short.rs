@@ -6,7 +6,7 @@
 //! Context: softirq.
 
 use super::{
-    Behind,
+    receive::Behind,
     Inner,
     Left,
     Locked,
@@ -71,20 +71,13 @@ impl Node {
     /// of them.
     pub(crate) fn receive_short(
         self: &Arc<Self>,
-        off: Inside<'_>,
+        inside: Inside<'_>,
         port: PortId,
         frames: &mut [Option<Frame<'_>>],
     ) {
-        let mut left = Left::default();
-        let lent = self.copies.with(off, |copies| {
-            self.take_short(port, frames, &mut copies.short, &mut left);
+        self.receive_together(inside, frames, |frames, copies, left| {
+            self.take_short(port, frames, &mut copies.short, left);
         });
-        if lent.is_none() {
-            for frame in frames.iter_mut().flatten() {
-                frame.outcome = Err(Reason::Unwanted);
-            }
-        }
-        self.finish(left);
     }
 
     /// As [`Node::receive_short`], with memory to copy to.
