@@ -1,126 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * mmap() of entries.
- *
- *   mapped                      all that one node can show, as numbered cases
- *   mapped author COUNT SIZE    appends entries to the feed that `hold` reads
- *   mapped hold COUNT SIZE      maps them all, closes the socket, compares, says
- *                               "holding"; compares again at the end of its input
- *   mapped again COUNT SIZE     maps, compares and unmaps one after the other
- *   mapped absent COUNT SIZE    the same, when none of them is in the store yet
+ * mmap() of entries: all that one node can show, as numbered cases.
  */
 #define _GNU_SOURCE
-#include <err.h>
 #include <pthread.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
 
 #include "failing.h"
-#include "feedsock.h"
-
-#define PAGE	4096ul
-#define HELD	700	/* the feed of author, hold and again */
-
-typedef struct feed_entry_info entry_info;
-
-static size_t pages_of(size_t len)
-{
-	return (len + PAGE - 1) / PAGE * PAGE;
-}
-
-/* What entries are made of: no two pages of any two are alike, and no byte 0. */
-static uint8_t byte_of(uint64_t entry, size_t at)
-{
-	uint64_t x = (entry + 1) * 0x9e3779b97f4a7c15ull + at / 8 * 0xbf58476d1ce4e5b9ull;
-
-	x ^= x >> 29;
-	x *= 0x94d049bb133111ebull;
-	return (x >> (at % 8 * 8)) | 1;
-}
-
-static uint8_t *content(uint64_t entry, size_t len)
-{
-	uint8_t *bytes = malloc(len + 1);
-
-	CHECK(bytes);
-	for (size_t i = 0; i < len; i++)
-		bytes[i] = byte_of(entry, i);
-	return bytes;
-}
-
-static void append_entry(int fd, uint64_t entry, size_t len)
-{
-	uint8_t *bytes = content(entry, len);
-
-	CHECK_EQ(send(fd, bytes, len, 0), len);
-	free(bytes);
-}
-
-/* An author's feed of entries of these lengths, and its reader. */
-static int reader_of(uint32_t number, const size_t *lens, int count)
-{
-	int author = new_author(number);
-
-	for (int i = 0; i < count; i++)
-		append_entry(author, i, lens[i]);
-	close(author);
-	return reader(number, 0);
-}
-
-static int reader_of_one(uint32_t number, size_t len)
-{
-	return reader_of(number, &len, 1);
-}
-
-static int take_raw(int fd, entry_info *info)
-{
-	socklen_t len = sizeof(*info);
-
-	memset(info, 0xee, sizeof(*info));
-	return getsockopt(fd, SOL_FEED, FEED_OPT_MAP, info, &len);
-}
-
-static entry_info take(int fd)
-{
-	entry_info info;
-
-	CHECK_EQ(take_raw(fd, &info), 0);
-	return info;
-}
-
-static void *map_at(int fd, size_t len, off_t offset)
-{
-	return mmap(NULL, len, PROT_READ, MAP_SHARED, fd, offset);
-}
-
-static uint8_t *map(int fd, uint64_t entry, size_t len)
-{
-	uint8_t *at = map_at(fd, len, FEED_MAP_OFFSET(entry));
-
-	CHECK(at != MAP_FAILED);
-	return at;
-}
-
-static void no_map(int fd, size_t len, int prot, int flags, off_t offset, int error)
-{
-	errno = 0;
-	CHECK(mmap(NULL, len, prot, flags, fd, offset) == MAP_FAILED);
-	if (errno != error)
-		FAIL("mmap: %s, not %s", strerrorname_np(errno), strerrorname_np(error));
-}
-
-/* Bytes from `from` on, up to the end of the page of the last one. */
-static void compare(const uint8_t *at, uint64_t entry, size_t len, size_t from)
-{
-	for (size_t i = from; i < pages_of(len); i++) {
-		uint8_t want = i < len ? byte_of(entry, i) : 0;
-
-		if (at[i - from] != want)
-			FAIL("byte %zu of entry %llu is %02x, not %02x", i,
-			     (unsigned long long)entry, at[i - from], want);
-	}
-}
+#include "mapped.h"
 
 /* --- what it gives --- */
 
@@ -618,77 +506,7 @@ static const struct ktap_case CASES[] = {
 	{ "mmap: mapped without memory", without_memory_to_map },
 };
 
-/* --- for the story --- */
-
-static int hold(int count, size_t size)
+int main(void)
 {
-	uint8_t **at = calloc(count, sizeof(*at));
-	int fd = reader(HELD, 0);
-	char c;
-
-	for (int i = 0; i < count; i++) {
-		CHECK_EQ(take(fd).len, size);
-		at[i] = map(fd, i, size);
-	}
-	close(fd);
-	for (int i = 0; i < count; i++)
-		compare(at[i], i, size, 0);
-	printf("holding\n");
-	fflush(stdout);
-	while (read(STDIN_FILENO, &c, 1) > 0)
-		;
-	for (int i = 0; i < count; i++)
-		compare(at[i], i, size, 0);
-	printf("right\n");
-	return 0;
-}
-
-static int again(int count, size_t size)
-{
-	int fd = reader(HELD, 0), hops = 0;
-
-	for (int i = 0; i < count; i++) {
-		entry_info info = take(fd);
-		uint8_t *at = map(fd, i, size);
-
-		CHECK_EQ(info.seq, i);
-		CHECK_EQ(info.len, size);
-		hops += info.hops;
-		compare(at, i, size, 0);
-		CHECK_EQ(munmap(at, size), 0);
-	}
-	printf("right, %d hops\n", hops);
-	return 0;
-}
-
-static int absent(int count, size_t size)
-{
-	int fd = reader(HELD, 0);
-
-	for (int i = 0; i < count; i++)
-		no_map(fd, size, PROT_READ, MAP_SHARED, FEED_MAP_OFFSET(i), ENODATA);
-	close(fd);
-	return again(count, size);
-}
-
-int main(int argc, char **argv)
-{
-	int count = argc > 2 ? atoi(argv[2]) : 0;
-	size_t size = argc > 3 ? strtoul(argv[3], NULL, 10) : 0;
-
-	if (argc == 1)
-		return ktap_main(CASES, sizeof(CASES) / sizeof(*CASES));
-	if (argc != 4 || count < 1 || size < 1)
-		errx(2, "see the head of the source");
-	if (!strcmp(argv[1], "hold"))
-		return hold(count, size);
-	if (!strcmp(argv[1], "again"))
-		return again(count, size);
-	if (!strcmp(argv[1], "absent"))
-		return absent(count, size);
-	if (strcmp(argv[1], "author"))
-		errx(2, "%s is not known", argv[1]);
-	for (int fd = new_author(HELD), i = 0; i < count; i++)
-		append_entry(fd, i, size);
-	return 0;
+	return ktap_main(CASES, sizeof(CASES) / sizeof(*CASES));
 }
