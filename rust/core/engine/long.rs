@@ -234,4 +234,40 @@ mod tests {
             }
         }
     }
+    #[test]
+    fn long__what_was_long_ago_counts_little() {
+        let mut long = made();
+        let mut sent = 0;
+        for number in 0..100 {
+            for window in 0..100 {
+                assert!(long.admits(&KEY, &asks(2, 1), &blob(number), window, 0));
+                sent += 1;
+            }
+        }
+        // Far fewer than a share of all that have ever arrived.
+        let mut again = 0;
+        let is_out = |long: &mut LongFrames<_>| !long.admits(&KEY, &asks(2, 1), &blob(200), 0, 0);
+        for window in (0..100).rev() {
+            if !long.admits(&KEY, &asks(2, 1), &blob(99), window, 0) {
+                again += 1;
+            }
+        }
+        assert!(again >= LONG_AGAIN_MIN && again < sent / LONG_AGAIN_SHARE);
+        assert!(is_out(&mut long));
+    }
+
+    #[test]
+    fn long__a_collision_costs_what_was_known() {
+        let mut long: LongFrames<Vectors> =
+            LongFrames::new((vec![Window::default(); 1], vec![Receiver::default(); 1]));
+        for _ in 0..2 * LONG_AGAIN_MIN {
+            long.admits(&KEY, &asks(2, 1), &blob(1), 0, 0);
+        }
+        assert!(!long.admits(&KEY, &asks(2, 1), &blob(2), 0, 0));
+        // Another neighbour is not the one before, and another window is not.
+        assert!(long.admits(&KEY, &asks(4, 1), &blob(1), 0, 0));
+        assert!(long.admits(&KEY, &asks(4, 1), &blob(2), 0, 0));
+        assert!(long.admits(&KEY, &asks(4, 1), &blob(1), 0, 0));
+        assert!(long.admits(&KEY, &asks(2, 1), &blob(2), 0, 0));
+    }
 }
