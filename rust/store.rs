@@ -40,6 +40,7 @@ mod policy;
 mod read;
 mod recent;
 mod segments;
+mod table;
 mod upkeep;
 mod write;
 

@@ -3,8 +3,7 @@
 //! The index: where the verified bytes of a name lie.
 //!
 //! One table for blob windows and objects, in shards with a lock each. A shard is an array of
-//! 64-byte entries (one cache line), probed one after the other from where a keyed hash points;
-//! removal moves later entries up, so there are no tombstones. A segment that ends takes its
+//! 64-byte entries (one cache line), found by a keyed hash (`table.rs`). A segment that ends takes its
 //! entries with it at once, because they name its generation; they are removed when they are met,
 //! by a new entry that needs their place, or by the sweeper.
 //!
@@ -19,14 +18,12 @@ use super::{
         SegmentId,
         Segments, //
     },
+    table::Table,
     Full, //
 };
-use crate::{
-    mm,
-    sync::{
-        new_spinlock_bh,
-        SpinLockBh, //
-    }, //
+use crate::sync::{
+    new_spinlock_bh,
+    SpinLockBh, //
 };
 use core::mem;
 use feed_core::{
@@ -171,7 +168,7 @@ const INFO: u64 = (1 << HEAT_SHIFT) - 1;
 const _: () = assert!(mem::size_of::<Entry>() == 64);
 
 impl Entry {
-    const NONE: Entry = Entry {
+    pub(super) const NONE: Entry = Entry {
         words: [0; 5],
         info: 0,
         scope: 0,
@@ -192,7 +189,7 @@ impl Entry {
         entry
     }
 
-    fn empty(&self) -> bool {
+    pub(super) fn empty(&self) -> bool {
         let [.., last] = self.words;
         last == 0
     }
@@ -249,8 +246,13 @@ impl Entry {
         self.info >> HEAT_SHIFT != 0
     }
 
-    fn is(&self, key: &Key, hash: u32) -> bool {
+    pub(super) fn is(&self, key: &Key, hash: u32) -> bool {
         self.hash == hash && self.key() == *key
+    }
+
+    /// Low half of the keyed hash: where its table looks for it.
+    pub(super) fn hash(&self) -> u32 {
+        self.hash
     }
 }
 
@@ -259,197 +261,6 @@ impl Entry {
 pub(super) enum Keep {
     Yes,
     No,
-}
-
-/// Entries that are allocated together: 16 KiB.
-const CHUNK: usize = 256;
-
-/// An array of entries. In one piece the kernel would round it up to a power of two of pages, which
-/// is a fifth of the index.
-struct Entries {
-    chunks: KVVec<KVec<Entry>>,
-    len: usize,
-}
-
-impl Entries {
-    fn new(len: usize) -> Result<Self> {
-        let mut chunks = KVVec::with_capacity(len.div_ceil(CHUNK), GFP_KERNEL_ACCOUNT)?;
-        for first in (0..len).step_by(CHUNK) {
-            let chunk = KVec::from_elem(Entry::NONE, CHUNK.min(len - first), GFP_KERNEL_ACCOUNT)?;
-            chunks.push(chunk, GFP_KERNEL_ACCOUNT)?;
-        }
-        Ok(Self { chunks, len })
-    }
-
-    fn len(&self) -> usize {
-        self.len
-    }
-
-    #[inline]
-    fn get(&self, at: usize) -> Option<&Entry> {
-        self.chunks.get(at / CHUNK)?.get(at % CHUNK)
-    }
-
-    #[inline]
-    fn get_mut(&mut self, at: usize) -> Option<&mut Entry> {
-        self.chunks.get_mut(at / CHUNK)?.get_mut(at % CHUNK)
-    }
-}
-
-/// One array of a shard. Its length need not be a power of two.
-struct Table {
-    entries: Entries,
-    used: usize,
-}
-
-impl Table {
-    fn allocate(len: usize) -> Result<Self> {
-        Ok(Self {
-            entries: Entries::new(len)?,
-            used: 0,
-        })
-    }
-
-    fn home(&self, hash: u32) -> usize {
-        (u64::from(hash) * self.entries.len() as u64 >> 32) as usize
-    }
-
-    fn next(&self, at: usize) -> usize {
-        if at + 1 == self.entries.len() {
-            0
-        } else {
-            at + 1
-        }
-    }
-
-    /// Where the entry is; else where it would go: an empty place.
-    fn probe(&self, key: &Key, hash: u32) -> Result<usize, Option<usize>> {
-        let mut at = self.home(hash);
-        for _ in 0..self.entries.len() {
-            let Some(entry) = self.entries.get(at) else {
-                break;
-            };
-            if entry.empty() {
-                return Err(Some(at));
-            }
-            if entry.is(key, hash) {
-                return Ok(at);
-            }
-            at = self.next(at);
-        }
-        Err(None)
-    }
-
-    /// The first place on the way from where `hash` points whose segment is gone. Asked for only when
-    /// there is no other: segments' records are memory that no cache has.
-    #[inline(never)]
-    fn dead(&self, hash: u32, segments: &Segments) -> Option<usize> {
-        let mut at = self.home(hash);
-        for _ in 0..self.entries.len() {
-            let entry = self.entries.get(at)?;
-            if entry.empty() {
-                return None;
-            }
-            if !segments.alive(entry.segment()) {
-                return Some(at);
-            }
-            at = self.next(at);
-        }
-        None
-    }
-
-    /// As `probe`, for who only wants to know what is there.
-    fn find(&self, key: &Key, hash: u32) -> Option<usize> {
-        let mut at = self.home(hash);
-        for _ in 0..self.entries.len() {
-            let entry = self.entries.get(at)?;
-            if entry.empty() {
-                return None;
-            }
-            if entry.is(key, hash) {
-                return Some(at);
-            }
-            at = self.next(at);
-        }
-        None
-    }
-
-    /// Entries that it may have: probing slows to a crawl before the last place is taken.
-    fn room(&self) -> usize {
-        self.entries.len() - self.entries.len() / 16
-    }
-
-    /// Puts an entry that is not there yet; false if there is no place.
-    fn put(&mut self, entry: &Entry, segments: &Segments) -> bool {
-        let at = match self.probe(&entry.key(), entry.hash) {
-            Err(Some(at)) if self.used < self.room() => Some(at),
-            Err(_) => self.dead(entry.hash, segments),
-            Ok(at) => Some(at),
-        };
-        let Some(place) = at.and_then(|at| self.entries.get_mut(at)) else {
-            return false;
-        };
-        let is_new = place.empty();
-        *place = *entry;
-        self.used += usize::from(is_new);
-        true
-    }
-
-    /// Removes an entry and closes the gap.
-    fn remove(&mut self, at: usize) {
-        let len = self.entries.len();
-        let mut gap = at;
-        let mut from = self.next(at);
-        // Distances go round the end of the array.
-        let distance = |to: usize, from: usize| {
-            if to >= from {
-                to - from
-            } else {
-                to + len - from
-            }
-        };
-        for _ in 1..len {
-            let Some(entry) = self.entries.get(from).copied() else {
-                break;
-            };
-            if entry.empty() {
-                break;
-            }
-            // It may move up if that does not put it before its home.
-            if distance(from, self.home(entry.hash)) >= distance(from, gap) {
-                if let Some(place) = self.entries.get_mut(gap) {
-                    *place = entry;
-                }
-                gap = from;
-            }
-            from = self.next(from);
-        }
-        if let Some(place) = self.entries.get_mut(gap) {
-            *place = Entry::NONE;
-        }
-        self.used -= 1;
-    }
-
-    /// Looks at up to `count` places from `at` on; true when that was the end.
-    fn scan(
-        &mut self,
-        at: &mut usize,
-        count: usize,
-        look: &mut impl FnMut(&Entry) -> Keep,
-    ) -> bool {
-        for _ in 0..count {
-            let Some(entry) = self.entries.get(*at) else {
-                return true;
-            };
-            if !entry.empty() && look(entry) == Keep::No {
-                // Another entry may have come here: look again.
-                self.remove(*at);
-            } else {
-                *at += 1;
-            }
-        }
-        *at >= self.entries.len()
-    }
 }
 
 /// A shard, seen by who has its lock.
@@ -463,7 +274,7 @@ pub(super) struct Shard {
 
 impl Shard {
     fn used(&self) -> usize {
-        self.table.used + self.old.as_ref().map_or(0, |old| old.used)
+        self.table.used() + self.old.as_ref().map_or(0, Table::used)
     }
 
     /// The entry of `key`, if its segment is still there. Context: any.
@@ -477,18 +288,16 @@ impl Shard {
                 (old, at)
             }
         };
-        if !segments.alive(table.entries.get(at)?.segment()) {
+        if !segments.alive(table.get(at)?.segment()) {
             table.remove(at);
             return None;
         }
-        table.entries.get_mut(at)
+        table.get_mut(at)
     }
 
     /// Asks the memory for where [`Shard::find`] will look first. Context: any.
     pub(super) fn prefetch(&self, hash: u64) {
-        if let Some(entry) = self.table.entries.get(self.table.home(hash as u32)) {
-            mm::prefetch(entry);
-        }
+        self.table.prefetch(hash as u32);
     }
 
     /// Adds an entry that [`Shard::find`] did not find. Context: any.
@@ -510,11 +319,7 @@ impl Shard {
             .flatten()
         {
             if let Some(at) = table.find(key, hash) {
-                if table
-                    .entries
-                    .get(at)
-                    .is_some_and(|entry| entry.place() == place)
-                {
+                if table.get(at).is_some_and(|entry| entry.place() == place) {
                     table.remove(at);
                     return true;
                 }
@@ -525,13 +330,13 @@ impl Shard {
 
     /// Whether the worker should see to its size.
     pub(super) fn is_tight(&self) -> bool {
-        let (len, used) = (self.table.entries.len(), self.used());
+        let (len, used) = (self.table.len(), self.used());
         self.old.is_none() && (used * 4 >= len * 3 || used + HEADROOM > len)
     }
 
     /// The length that it should have, if it is another than it has.
     fn wanted_len(&self) -> Option<usize> {
-        let (len, used) = (self.table.entries.len(), self.used());
+        let (len, used) = (self.table.len(), self.used());
         // Loaded to less than two thirds; any length spreads as well as a power of two.
         let wanted = (used + used / 2 + used / 8).max(used + 2 * HEADROOM);
         let wasteful = len > 3 * wanted;
@@ -583,13 +388,9 @@ impl Index {
 
     /// Bytes of all arrays. Context: any.
     pub(super) fn bytes(&self) -> usize {
-        let len = |shard: &Shard| {
-            shard.table.entries.len() + shard.old.as_ref().map_or(0, |old| old.entries.len())
-        };
-        self.shards
-            .iter()
-            .map(|shard| len(&shard.lock()) * mem::size_of::<Entry>())
-            .sum()
+        let bytes =
+            |shard: &Shard| shard.table.bytes() + shard.old.as_ref().map_or(0, Table::bytes);
+        self.shards.iter().map(|shard| bytes(&shard.lock())).sum()
     }
 
     /// Gives every shard the size that it should have. Context: process, may sleep.
@@ -626,13 +427,12 @@ impl Index {
         };
         // What is removed closes the gap from behind, so nothing comes to lie before `moved`.
         for _ in 0..BATCH {
-            match old.entries.get(*moved) {
+            match old.get(*moved) {
                 Some(entry) if !entry.empty() => {
                     let entry = *entry;
-                    if segments.alive(entry.segment()) {
-                        // There is a place: see `Shard::insert`.
-                        table.put(&entry, segments);
-                    }
+                    // There is a place: see `Shard::insert`. Whether its segment is alive is for the sweeper
+                    // to say: to ask here is a touch of cold memory for each entry.
+                    table.put(&entry, segments);
                     old.remove(*moved);
                 }
                 Some(_) => *moved += 1,
@@ -648,7 +448,7 @@ impl Index {
         for shard in &self.shards {
             let nothing = Table::allocate(0)?;
             let mut shard = shard.lock();
-            shard.table.used += shard.table.entries.len();
+            shard.table.jam(true);
             shard.old = Some(nothing);
         }
         Ok(())
@@ -659,7 +459,7 @@ impl Index {
     pub(super) fn clear_jam(&self) {
         for shard in &self.shards {
             let mut shard = shard.lock();
-            shard.table.used -= shard.table.entries.len();
+            shard.table.jam(false);
             shard.old = None;
         }
     }
