@@ -288,6 +288,15 @@ pub(super) fn store_entry<E: Env>(
     leaf_only: bool,
     env: &mut E,
 ) -> Result<(), Drop> {
+    let payload = match m.payload {
+        Some(Payload::Bytes(bytes)) => Some(bytes),
+        _ => None,
+    };
+    let is_inline = nodes::is_inline(&m.leaf) && !leaf_only;
+    if is_inline && payload.is_some_and(|payload| !payload.is_empty()) {
+        // Found while leaf and payload are hashed.
+        env.blob_soon(&m.leaf.blob_name(), 0, false);
+    }
     let result = prove_entry(tree, m, env);
     env.event(Event::Verify {
         what: Proved::Entry,
@@ -296,11 +305,7 @@ pub(super) fn store_entry<E: Env>(
         n: m.leaf.seq,
     });
     result?;
-    let payload = match m.payload {
-        Some(Payload::Bytes(bytes)) => Some(bytes),
-        _ => None,
-    };
-    if nodes::is_inline(&m.leaf) && !leaf_only {
+    if is_inline {
         store_inline(&m.leaf, payload, m.answer.hops, tree.charge, env)?;
     }
     if !nodes::put_leaf(
@@ -370,7 +375,7 @@ fn store_inline<E: Env>(
     if leaf.len == 0 {
         return Ok(());
     }
-    if env.blob_find(&name, 0).is_some() {
+    if env.blob_open(&name, 0).is_some() {
         if charge.public {
             env.blob_share(&name, 0);
         }

@@ -193,6 +193,21 @@ impl RangeAsk {
         Some(if payload { leaf.len } else { 0 })
     }
 
+    /// Asks for where the payloads are of all entries at once: with many stored, each is a wait of its own.
+    #[inline(never)]
+    fn payloads_soon<E: Env>(&self, env: &mut E) {
+        if self.leaf_only {
+            return;
+        }
+        self.filter(|bit| {
+            let leaf = nodes::leaf(env, &self.name, self.epoch, self.seq(bit));
+            if let Some((leaf, _)) = leaf.filter(|(leaf, _)| nodes::is_inline(leaf)) {
+                env.blob_soon(&leaf.blob_name(), 0, false);
+            }
+            false
+        });
+    }
+
     fn is_alone<E: Env>(&self, env: &mut E, bit: u32) -> bool {
         self.fits_alone(env, bit) && nodes::can_include(env, &self.tree(), self.n, self.seq(bit))
     }
@@ -237,6 +252,9 @@ impl RangeAsk {
     /// What can be answered in tree `n`.
     #[inline(never)]
     pub(super) fn plan<E: Env>(&self, env: &mut E, bytes: &mut [u8]) -> Plan {
+        if self.bits.count_ones() >= PAGE_PAYS {
+            self.payloads_soon(env);
+        }
         if self.have_page {
             // Its leaf hashes prove the entries, whether they are still here or not.
             let bits = self.filter(|bit| self.bit_is_here(env, bit).is_some());
