@@ -8,6 +8,7 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use memmap2::MmapMut;
 
 use crate::line::Sample;
 use crate::machine::{cable, inside, sh, sh_in};
@@ -107,7 +108,7 @@ impl Wire {
         };
         let receive = || {
             let (mut stream, _) = listener.accept()?;
-            let mut buffer = vec![0; CALL];
+            let mut buffer = MmapMut::map_anon(CALL)?;
             let begun = Instant::now();
             let mut left = content.len();
             while left > 0 {
