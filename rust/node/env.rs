@@ -152,15 +152,6 @@ impl KernelEnv {
         self.spare = None;
     }
 
-    /// Whether it pays to look ahead at several frames; if so, what they read is remembered.
-    pub(super) fn may_look_ahead(&mut self) -> bool {
-        let pays = self.world.store.is_large();
-        if pays {
-            self.recent.widen();
-        }
-        pays
-    }
-
     /// What was remembered for the length of one call holds folios.
     pub(super) fn forget_objects(&mut self) {
         self.recent.clear();
@@ -188,6 +179,14 @@ impl Env for KernelEnv {
 
     fn slots_get(&mut self, key: &ObjectKey, slots: &[u8], out: &mut [u8]) -> bool {
         self.world.store.slots_get_again(&mut self.recent, key, slots, out)
+    }
+
+    fn may_look_ahead(&mut self) -> bool {
+        let pays = self.world.store.is_large();
+        if pays {
+            self.recent.widen();
+        }
+        pays
     }
 
     fn slots_soon(&mut self, key: &ObjectKey, slots: &[u8], len: usize, near: bool) {

@@ -22,6 +22,7 @@ use crate::{
     sync::cpu, //
 };
 use feed_core::engine::{
+    env::Env,
     PortId,
     ShardSet,
     AHEAD, //

@@ -375,7 +375,7 @@ fn store_inline<E: Env>(
     if leaf.len == 0 {
         return Ok(());
     }
-    if env.blob_open(&name, 0).is_some() {
+    if env.blob_find(&name, 0).is_some() {
         if charge.public {
             env.blob_share(&name, 0);
         }

@@ -196,7 +196,7 @@ impl RangeAsk {
     /// Asks for where the payloads are of all entries at once: with many stored, each is a wait of its own.
     #[inline(never)]
     fn payloads_soon<E: Env>(&self, env: &mut E) {
-        if self.leaf_only {
+        if self.leaf_only || !env.may_look_ahead() {
             return;
         }
         self.filter(|bit| {

@@ -270,6 +270,12 @@ pub trait Env {
         })
     }
 
+    /// Whether it pays to say what will be read, of many things at once: with little stored it costs
+    /// what it brings. If so, more of what is found is remembered.
+    fn may_look_ahead(&mut self) -> bool {
+        false
+    }
+
     /// Says that slots of `len` bytes of an object will be read in a moment, of which the memory can be told.
     /// Who reads for several lookups says it twice, for all of them: `near` is false at first, when
     /// the objects' places are wanted, and true when the bytes are.

@@ -4,7 +4,8 @@
 //! Something on the way may drop every one of them, such as a policer that never lets as much through at
 //! once. So a window that is asked for again goes in frames of the link; and a neighbour that asks for too
 //! many again gets no long frames for a time. To ask again is to send the same lookup again, with its token:
-//! who asks by another one has had the window, and keeps it no longer.
+//! who asks by another one has had the window, and keeps it no longer. (Or has given up before its time-out
+//! had passed, and tries anew: then nothing is known of what became of the first.)
 //!
 //! Both memories are direct-mapped: a collision overwrites, and costs no more than frames of the other
 //! kind.
