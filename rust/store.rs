@@ -11,6 +11,7 @@
 //! | `arena` | segments being filled, and the pool of empty ones |
 //! | `extent` | a reserved piece, until it is published |
 //! | `index` | where the bytes of a name lie |
+//! | `table` | one array of it |
 //! | `read` | finding and reading: blob windows, slots of objects |
 //! | `recent` | what was looked for a moment ago |
 //! | `write` | reserving and writing, for the network and for authors |
@@ -20,9 +21,10 @@
 //! | `ground` | what the namespaces share: file system, work queue, the cap, users' quotas |
 //! | `figures` | counters |
 //!
-//! Locks, in the order in which they are taken: `memory` mutex; `upkeep` mutex; `wasted` mutex; slot mutex or users' mutex
-//! (both innermost of the sleeping ones); a shard of the index; an arena, or the policy. The latter three are
-//! taken with softirqs off, for a few hundred nanoseconds, and nothing is allocated under them.
+//! Locks, in the order in which they are taken: `memory` mutex; `upkeep` mutex; `wasted` mutex; slot mutex or
+//! users' mutex (both innermost of the sleeping ones); a shard of the index; an arena, its `objects`, or the
+//! policy. The latter four are taken with softirqs off, for a few hundred nanoseconds (an arena for some
+//! microseconds when memory leaves the machine), and nothing is allocated under them.
 //!
 //! Life: [`Store::new`] when the namespace comes, [`Store::activate`] when it gets its first port
 //! or feed, [`Store::shutdown`] when it goes; by then all extents have been dropped. The last

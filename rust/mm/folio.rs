@@ -67,6 +67,12 @@ impl Folio {
         self.folio == other.folio
     }
 
+    /// Whether a program may keep it where it is for as long as it likes. Context: any.
+    pub(super) fn may_stay(&self) -> bool {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::folio_may_stay(self.as_ptr()) }
+    }
+
     /// Number of the frame of memory that its first page lies in.
     pub(crate) fn frame(&self) -> usize {
         // SAFETY: By the type invariant.

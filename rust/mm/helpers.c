@@ -78,6 +78,17 @@ unsigned long feed_helper_folio_frame(const struct folio *folio)
 }
 
 /*
+ * Whether somebody may hold it for as long as he likes: not if it lies in
+ * memory that is set aside for what can be moved. As
+ * folio_is_longterm_pinnable(), which asks for memory of CMA, too, by a function
+ * that modules do not have.
+ */
+bool feed_helper_folio_may_stay(const struct folio *folio)
+{
+	return !folio_is_zone_movable(folio);
+}
+
+/*
  * The folio of a mapping's page if it begins at this frame of memory, with a
  * reference. As filemap_get_entry(), which has the folio from a tree and asks
  * the tree again: a folio that was removed, or moved, has lost its mapping. It
@@ -87,7 +98,7 @@ unsigned long feed_helper_folio_frame(const struct folio *folio)
  * another index: it has its mapping before its index, and until then the index
  * of what the memory was before. It is not uptodate until it has both.
  *
- * Until the end of the RCU section the struct page stays, see Removal.
+ * Until the end of the RCU section the struct page stays, see Followers.
  */
 struct folio *feed_helper_folio_if_at(struct address_space *mapping, pgoff_t index,
 				      unsigned long frame)

@@ -23,6 +23,7 @@ void feed_helper_prefetch_line(const void *at);
 size_t feed_helper_folio_size(const struct folio *folio);
 pgoff_t feed_helper_folio_index(const struct folio *folio);
 unsigned long feed_helper_folio_frame(const struct folio *folio);
+bool feed_helper_folio_may_stay(const struct folio *folio);
 struct folio *feed_helper_folio_if_at(struct address_space *mapping, pgoff_t index,
 				      unsigned long frame);
 void feed_helper_prefetch_frame(unsigned long frame, unsigned long offset);

@@ -13,7 +13,8 @@
 //! - Nobody writes: `VM_WRITE` is refused and `VM_MAYWRITE` taken away, for private mappings too, so
 //!   there is no copy on write, and no way for `ptrace()` and the like to force one.
 //! - Only whole pages are shown in their place. What fills no page is copied to one of its own,
-//!   whose rest is zeroes: behind it in the store lie other bytes.
+//!   whose rest is zeroes: behind it in the store lie other bytes. Pages in `ZONE_MOVABLE` are copied,
+//!   too: what a program maps cannot be moved, and would keep its block of memory in the machine.
 //! - A mapping may outlive the descriptor, and is copied by fork(), cut by munmap() and moved by
 //!   mremap(). Each piece holds the socket's file, and that the module, so [`OPS`] is there when
 //!   the kernel calls it: it closes a mapping before it lets go of the file.
@@ -154,7 +155,8 @@ impl UserPages {
     }
 
     /// Adds bytes of a folio that nobody writes to any more. Those that begin at a page go as pages,
-    /// but for what fills none; that is copied. Context: process, may sleep.
+    /// but for what fills none; that is copied. So is what lies in memory that is to be able to leave the
+    /// machine: a program must not keep that. Context: process, may sleep.
     ///
     /// # Errors
     /// `EINVAL` when that would leave a hole; `ENOMEM`.
@@ -169,23 +171,33 @@ impl UserPages {
             return Err(EINVAL);
         }
         let end = if rest > 0 {
-            let page = Folio::zeroed_page()?;
-            let copied = folio.lend(offset + done, rest, |bytes| page.write(0, bytes));
-            if copied != Some(true) {
-                return Err(EINVAL);
-            }
-            Some(page)
+            Some(Self::copied(&folio, offset + done, rest)?)
         } else {
             None
         };
-        if whole > 0 {
-            self.push(folio, offset / PAGE_SIZE, whole)?;
+        if folio.may_stay() {
+            if whole > 0 {
+                self.push(folio, offset / PAGE_SIZE, whole)?;
+            }
+        } else {
+            for at in (offset..offset + done).step_by(PAGE_SIZE) {
+                self.push(Self::copied(&folio, at, PAGE_SIZE)?, 0, 1)?;
+            }
         }
         if let Some(page) = end {
             self.push(page, 0, 1)?;
             self.ended = true;
         }
         Ok(())
+    }
+
+    /// A page that begins with these bytes.
+    fn copied(folio: &Folio, offset: usize, len: usize) -> Result<Folio> {
+        let page = Folio::zeroed_page()?;
+        match folio.lend(offset, len, |bytes| page.write(0, bytes)) {
+            Some(true) => Ok(page),
+            _ => Err(EINVAL),
+        }
     }
 
     fn push(&mut self, folio: Folio, first: usize, pages: usize) -> Result {

@@ -10,7 +10,7 @@
 //!
 //! Taking an extent never allocates: that is what the pool is for. The worker fills it.
 //!
-//! Lock order: an arena's lock is the innermost of the store.
+//! Lock order: an arena's two locks are the innermost of the store; none is taken under one of them.
 
 use super::{
     index::{

@@ -430,8 +430,9 @@ impl Index {
             match old.get(*moved) {
                 Some(entry) if !entry.empty() => {
                     let entry = *entry;
-                    // There is a place: see `Shard::insert`. Whether its segment is alive is for the sweeper
-                    // to say: to ask here is a touch of cold memory for each entry.
+                    // There is a place: all that is used had room in the new array when that was put in, and
+                    // `Shard::insert` refuses what would be more. Whether its segment is alive is for the
+                    // sweeper to say: to ask here is a touch of cold memory for each entry.
                     table.put(&entry, segments);
                     old.remove(*moved);
                 }

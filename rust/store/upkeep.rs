@@ -430,14 +430,16 @@ impl Store {
 
     /// Lets go of what is held in these frames of memory, and would keep them in the machine: of empty
     /// segments, and of those that are being filled, which then are full. Their successors lie
-    /// elsewhere. What frames on their way are to fill goes with these. Context: process, may sleep.
+    /// elsewhere. What frames on their way are to fill stays until they have come, or are given up.
+    /// Context: process, may sleep.
     pub(super) fn vacate(self: &Arc<Self>, frames: &Range<usize>) {
         // None is on its way to the pool meanwhile.
         let upkeep = self.upkeep.lock();
-        self.cache.seal_in(frames, |id, class| self.seal(id, class));
         while let Some(id) = self.cache.remove_in(frames) {
             self.end_segment(id);
         }
+        // Now: in place of what is sealed another one is begun at once, out of the pool.
+        self.cache.seal_in(frames, |id, class| self.seal(id, class));
         drop(upkeep);
         self.refill();
     }

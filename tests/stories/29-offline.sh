@@ -16,6 +16,8 @@ FRAMES=$TESTS/stories/frames.py
 COUNT=40
 SIZE=1000000
 SMALL=300
+HELD=$PROGS/mapped_held
+MAPPED=20
 PAGES=20
 
 into() { # BLOCK STATE
@@ -72,6 +74,7 @@ chain 1
 for n in author reader; do must on "$n" feedctl store set limit 96M; done
 must on author python3 "$FILL" append large "$COUNT" "$SIZE"
 must on author python3 "$FILL" append small "$SMALL" 1000
+must on author "$HELD" author "$MAPPED" 67000
 must on reader python3 "$FILL" name large
 must python3 "$FRAMES" save "$TMP/others"
 check "the reader reads all of it" everything
@@ -108,8 +111,17 @@ moved=$(($(migrated) - before))
 came=$(inside "$TMP/before")
 say "$moved moved, $came of them to other places in it"
 check "some of the store's among them" test "$moved" -ge $((pages / 10)) -a "$came" -ge $((pages / 50))
+# Which must not keep it: what a program maps of it is copied.
+mkfifo "$TMP/hold"
+on reader "$HELD" hold "$MAPPED" 67000 <"$TMP/hold" >"$TMP/held" 2>&1 &
+holder=$!
+exec 9>"$TMP/hold"
+must wait_until 60 grep -q holding "$TMP/held"
 check "it goes" beside leave "$block"
 check_equal "it has gone" "$(cat "$MEMORY/$block/state")" offline
+exec 9>&-
+wait "$holder"
+check_equal "what a program has mapped of it stays as it was" "$(tail -n 1 "$TMP/held")" right
 must into "$block" online_movable
 check_equal "what was read meanwhile is right" "$(cat "$TMP/wrong" 2>/dev/null)" ""
 check "and so is what is read then" everything
