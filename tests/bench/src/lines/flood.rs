@@ -418,7 +418,7 @@ impl Line for Flood {
     fn set_up(&mut self, how: &How) -> Result<()> {
         load_feed()?;
         generator::load()?;
-        (self.turns, self.starts) = how.work((6, 18), (5, 10), (1, 10));
+        (self.turns, self.starts) = how.work((6, 18), (3, 10), (1, 10));
         self.content = content(how.work(64 << 20, 16 << 20, 1 << 20));
         let mut chain = Chain::new(&[AUTHOR, READER], MTU)?;
         self.name = Some(chain.append(&self.content, ENTRY)?);
